@@ -1,0 +1,12 @@
+"""CoAtNet-1: convolution below, attention above; the attention blocks set the limits of a ViT."""
+
+from ray import tune
+from ray.tune.search.sample import Domain
+
+
+def space(backbone_stages: int) -> dict[str, Domain]:
+    return {
+        "lr": tune.loguniform(1e-5, 3e-2),  # published fine-tuning 1e-6..1e-3, a head alone 1e-4..1e-1
+        "weight_decay": tune.loguniform(1e-5, 3e-1),  # published fine-tuning 1e-3..3e-1, a head alone less
+        "freeze_depth": tune.randint(0, backbone_stages + 1),  # all of it trained, as the paper did .. the head alone
+    }

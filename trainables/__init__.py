@@ -1,0 +1,1 @@
+"""What is trained: architectures as ordered stages, and one training loop. Imports nothing of `study`."""

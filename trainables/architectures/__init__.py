@@ -1,0 +1,1 @@
+"""One module an architecture, each declaring ARCHITECTURE; a new file here is a new choice of --model."""

@@ -1,0 +1,82 @@
+"""CoAtNet-1 (Dai et al. 2021): MBConv stages, then stages of relative attention; timm's `rw` form has weights."""
+
+from collections.abc import Callable
+from typing import Any
+
+import timm
+from timm.models.maxxvit import MaxxVit, MaxxVitCfg, MaxxVitConvCfg, MaxxVitTransformerCfg
+from torch import nn
+
+from trainables.architecture import HALF, MINI_INPUT, Architecture, Preprocessing, Variant
+from trainables.recipe import Hyperparameters
+from trainables.stages import Stage
+from trainables.weights import packaged, timm_hub
+
+
+def mini(classes: int) -> nn.Module:
+    """The same plan for 32 px: a stem of stride 2, MBConv at 8 px, attention at 4 and 2 px."""
+    plan = MaxxVitCfg(
+        embed_dim=(24, 32, 64, 96),
+        depths=(1, 1, 3, 1),
+        block_type=("C", "C", "T", "T"),
+        stem_width=(16, 24),
+        conv_cfg=MaxxVitConvCfg(expand_output=False, attn_early=True, attn_act_layer="relu", pre_norm_act=True),
+        transformer_cfg=MaxxVitTransformerCfg(
+            dim_head=16, expand_first=False, shortcut_bias=False, rel_pos_type="bias"
+        ),
+    )
+    return MaxxVit(plan, img_size=32, num_classes=classes)
+
+
+def named(name: str) -> Callable[[int], nn.Module]:
+    return lambda classes: timm.create_model(name, num_classes=classes)
+
+
+def cut(model: Any) -> list[Stage]:
+    """Stem, the two MBConv stages, each block of the long attention stage, the last stage, norm and pool, head.
+
+    The long stage holds two thirds of the compute, so each of its blocks is a stage; the others are comparable
+    to one of them.
+    """
+    first, second, third, fourth = model.stages
+    return [
+        Stage("stem", model.stem),
+        Stage("mbconv1", first),
+        Stage("mbconv2", second),
+        *[Stage(f"attention1.{i}", block) for i, block in enumerate(third.blocks)],
+        Stage("attention2", fourth),
+        Stage("norm", nn.Sequential(model.norm, model.head.global_pool, model.head.flatten)),
+        Stage("head", nn.Sequential(model.head.drop, model.head.fc)),
+    ]
+
+
+COATNET_INPUT = Preprocessing(224, *HALF, crop=0.95, interpolation="bicubic")
+
+ARCHITECTURE = Architecture(
+    name="coatnet",
+    variants=(
+        Variant("coatnet_mini.fashion60k", "mini", "fashion60k", mini, MINI_INPUT, packaged("coatnet_mini.fashion60k")),
+        Variant("coatnet_mini.fashion6k", "mini", "fashion6k", mini, MINI_INPUT, packaged("coatnet_mini.fashion6k")),
+        Variant("coatnet_mini", "mini", "none", mini, MINI_INPUT),
+        Variant(
+            "coatnet_1_rw_224.sw_in1k",
+            "paper",
+            "in1k",
+            named("coatnet_1_rw_224"),
+            COATNET_INPUT,
+            timm_hub("coatnet_1_rw_224.sw_in1k"),
+        ),
+        Variant(
+            "coatnet_rmlp_1_rw2_224.sw_in12k",
+            "paper",
+            "in12k",
+            named("coatnet_rmlp_1_rw2_224"),
+            COATNET_INPUT,
+            timm_hub("coatnet_rmlp_1_rw2_224.sw_in12k"),
+        ),
+        Variant("coatnet_1_rw_224", "paper", "none", named("coatnet_1_rw_224"), COATNET_INPUT),
+    ),
+    cut=cut,
+    # section IV-D: fine-tuned throughout; the paper gives no learning rate, so the usual one for AdamW
+    paper=lambda backbone_stages: Hyperparameters(lr=1e-4, weight_decay=1e-2, freeze_depth=0),
+)

@@ -1,0 +1,89 @@
+"""ViT-S/16 (Dosovitskiy et al. 2020), timm's, with the AugReg weights (Steiner et al. 2021)."""
+
+from typing import Any
+
+import timm
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from trainables.architecture import HALF, MINI_INPUT, Architecture, Preprocessing, Variant
+from trainables.recipe import Hyperparameters
+from trainables.stages import Stage
+from trainables.weights import packaged, timm_hub
+
+
+class Embed(nn.Module):
+    """Patches to tokens (N, 1 + patches, width): projection, class token, positions."""
+
+    def __init__(self, vit: VisionTransformer) -> None:
+        super().__init__()
+        self.patch_embed = vit.patch_embed
+        assert vit.cls_token is not None and vit.pos_embed is not None
+        self.cls_token = vit.cls_token
+        self.pos_embed = vit.pos_embed
+
+    def forward(self, x: Tensor) -> Tensor:
+        patches = self.patch_embed(x)
+        return torch.cat([self.cls_token.expand(len(x), -1, -1), patches], dim=1) + self.pos_embed
+
+
+class ClassToken(nn.Module):
+    """The normalised class token (N, width); the norm is per token, so the others need none."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.norm(tokens[:, 0])
+
+
+def mini(classes: int) -> nn.Module:
+    """Patches of 4 px on 32 px: 64 tokens of width 64."""
+    return VisionTransformer(img_size=32, patch_size=4, embed_dim=64, depth=6, num_heads=4, num_classes=classes)
+
+
+def small(classes: int) -> nn.Module:
+    return timm.create_model("vit_small_patch16_224", num_classes=classes)
+
+
+def cut(model: Any) -> list[Stage]:
+    """The embedding, each block, the class token, head."""
+    return [
+        Stage("embed", Embed(model)),
+        *[Stage(f"block{i}", block) for i, block in enumerate(model.blocks)],
+        Stage("norm", ClassToken(model.norm)),
+        Stage("head", model.head),
+    ]
+
+
+AUGREG_INPUT = Preprocessing(224, *HALF, crop=0.9, interpolation="bicubic")
+
+ARCHITECTURE = Architecture(
+    name="vit",
+    variants=(
+        Variant("vit_mini.fashion60k", "mini", "fashion60k", mini, MINI_INPUT, packaged("vit_mini.fashion60k")),
+        Variant("vit_mini.fashion6k", "mini", "fashion6k", mini, MINI_INPUT, packaged("vit_mini.fashion6k")),
+        Variant("vit_mini", "mini", "none", mini, MINI_INPUT),
+        *[
+            Variant(
+                f"vit_small_patch16_224.{tag}",
+                "paper",
+                pretraining,
+                small,
+                AUGREG_INPUT,
+                timm_hub(f"vit_small_patch16_224.{tag}"),
+            )
+            for tag, pretraining in (
+                ("augreg_in1k", "in1k"),
+                ("augreg_in21k", "in21k"),
+                ("augreg_in21k_ft_in1k", "in21k"),
+            )
+        ],
+        Variant("vit_small_patch16_224", "paper", "none", small, AUGREG_INPUT),
+    ),
+    cut=cut,
+    # section II-C: a frozen backbone and a linear head; the paper gives no learning rate, so AdamW's default
+    paper=lambda backbone_stages: Hyperparameters(lr=1e-3, weight_decay=1e-2, freeze_depth=backbone_stages),
+)

@@ -1,0 +1,127 @@
+"""How a model is trained: what is searched (Hyperparameters) and what is the same for every trial (Recipe).
+
+Durations are shares of the run, so that a short run reaches its peak learning rate too; they become steps
+once, in `schedule`.
+"""
+
+from dataclasses import dataclass, replace
+from math import ceil, isfinite
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LinearLR,
+    LRScheduler,
+    MultiStepLR,
+    OneCycleLR,
+    SequentialLR,
+)
+
+SCHEDULES = ("onecycle", "step", "cosine")
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What a search moves. `freeze_depth` counts frozen stages from the input, 0 to the backbone's number."""
+
+    lr: float
+    weight_decay: float
+    freeze_depth: int
+
+    def __post_init__(self) -> None:
+        if not (self.lr > 0 and isfinite(self.lr)):
+            raise ValueError(f"lr must be above 0, got {self.lr}")
+        if not (self.weight_decay >= 0 and isfinite(self.weight_decay)):
+            raise ValueError(f"weight_decay must be 0 or more, got {self.weight_decay}")
+        if self.freeze_depth < 0:
+            raise ValueError(f"freeze_depth must be 0 or more, got {self.freeze_depth}")
+
+
+@dataclass(frozen=True)
+class HeadFirst:
+    """A first phase that trains the head alone; then the rest, from the freeze depth on, at `lr_scale` x lr."""
+
+    share: float
+    lr_scale: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What every trial of a study shares.
+
+    warmup, milestones and head_first.share are shares of the run (or of the phase) in [0, 1]; clip_norm is
+    the largest norm of the gradient, 0 for no clipping.
+    """
+
+    name: str
+    epochs: int
+    batch_size: int = 64
+    schedule: str = "cosine"
+    warmup: float = 0.1
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    step_factor: float = 0.1
+    label_smoothing: float = 0.0
+    clip_norm: float = 1.0
+    head_first: HeadFirst | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
+        shares = {"warmup": self.warmup, "label_smoothing": self.label_smoothing}
+        shares |= {"head_first.share": self.head_first.share} if self.head_first else {}
+        for name, share in shares.items():
+            if not 0 <= share < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, got {share}")
+        if self.clip_norm < 0:
+            raise ValueError(f"clip_norm must be 0 or more, got {self.clip_norm}")
+
+    def phases(self, hyperparameters: Hyperparameters, head_only: int) -> list["Phase"]:
+        """The run as phases; `head_only` is the freeze depth that trains the head alone."""
+        last = Phase(self.epochs, hyperparameters.freeze_depth, hyperparameters.lr)
+        if self.head_first is None or hyperparameters.freeze_depth == head_only or self.epochs == 1:
+            return [last]
+        epochs = min(max(1, round(self.head_first.share * self.epochs)), self.epochs - 1)
+        return [
+            replace(last, epochs=epochs, freeze_depth=head_only),
+            replace(last, epochs=self.epochs - epochs, lr=last.lr * self.head_first.lr_scale),
+        ]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of epochs with one freeze depth and one schedule."""
+
+    epochs: int
+    freeze_depth: int
+    lr: float
+
+
+def optimizer(model: nn.Module, *, lr: float, weight_decay: float) -> torch.optim.AdamW:
+    """Fused AdamW over what is trained, with no decay on norms and biases (tensors of fewer than 2 axes)."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, fused=True)
+
+
+def schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, *, lr: float, steps: int) -> LRScheduler:
+    """The recipe's learning rate over `steps` optimiser steps, with `lr` as its peak."""
+    if recipe.schedule == "onecycle":
+        return OneCycleLR(optimizer, max_lr=lr, total_steps=max(steps, 2), cycle_momentum=False)
+    warmup_steps = min(ceil(recipe.warmup * steps), steps - 1)
+    rest = steps - warmup_steps
+    if recipe.schedule == "cosine":
+        after: LRScheduler = CosineAnnealingLR(optimizer, T_max=rest)
+    else:
+        milestones = sorted({max(1, round(share * steps) - warmup_steps) for share in recipe.milestones})
+        after = MultiStepLR(optimizer, milestones, gamma=recipe.step_factor)
+    if warmup_steps == 0:
+        return after
+    warmup = LinearLR(optimizer, start_factor=1 / (warmup_steps + 1), total_iters=warmup_steps)
+    return SequentialLR(optimizer, [warmup, after], milestones=[warmup_steps])

@@ -1,0 +1,117 @@
+"""An architecture is a list of stages, so freezing is a slice.
+
+Boundary k is what flows into stage k; boundary 0 is the decoded image, uint8 NCHW. `freeze_depth = k` means
+that the first k stages are frozen: no gradient, and in eval mode, so that BatchNorm's running statistics
+stay as they were pretrained and dropout is off. Nothing outside the architecture files knows more than this.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+
+class Normalize(nn.Module):
+    """uint8 NCHW in [0, 255] -> float32 with the checkpoint's mean and std, which are given in [0, 1]."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.shift: Tensor
+        self.scale: Tensor
+        self.register_buffer("shift", torch.tensor(mean).mul(255).view(-1, 1, 1), persistent=False)
+        self.register_buffer("scale", torch.tensor(std).mul(255).view(-1, 1, 1), persistent=False)
+
+    def forward(self, images_NCHW: Tensor) -> Tensor:
+        return (images_NCHW.float() - self.shift) / self.scale
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One named step of an architecture."""
+
+    name: str
+    module: nn.Module
+
+
+class StagedModel(nn.Module):
+    """An ordered list of stages, the last of which is the head.
+
+    `whole` is the model that the stages were cut from; it is used once, to remember under which name its own
+    library knows each tensor, so that `library_state_dict` gives a checkpoint that timm or torchvision loads.
+    """
+
+    def __init__(self, stages: Sequence[Stage], whole: nn.Module) -> None:
+        super().__init__()
+        self.stages = nn.ModuleDict({stage.name.replace(".", "_"): stage.module for stage in stages})
+        self.stage_names = tuple(stage.name for stage in stages)
+        self.freeze_depth = 0
+        theirs = {id(t): name for name, t in whole.state_dict(keep_vars=True).items()}
+        ours = self.state_dict(keep_vars=True)
+        missing = set(theirs) - {id(t) for t in ours.values()}
+        assert not missing, f"no stage holds {[theirs[i] for i in missing]}"
+        self._library_names = {name: theirs[id(t)] for name, t in ours.items()}
+
+    @property
+    def backbone_stages(self) -> int:
+        """How many stages may be frozen: all but the head."""
+        return len(self.stages) - 1
+
+    def freeze(self, depth: int) -> Self:
+        """Freezes the first `depth` stages and unfreezes the others."""
+        if not 0 <= depth <= self.backbone_stages:
+            raise ValueError(f"freeze_depth must be 0 to {self.backbone_stages}, got {depth}")
+        self.freeze_depth = depth
+        for position, stage in enumerate(self.stages.values()):
+            stage.requires_grad_(position >= depth)
+        return self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for stage in list(self.stages.values())[: self.freeze_depth]:
+            stage.eval()
+        return self
+
+    def between(self, start: int, stop: int, boundary: Tensor) -> Tensor:
+        """Carries boundary `start` to boundary `stop`."""
+        for stage in list(self.stages.values())[start:stop]:
+            boundary = stage(boundary)
+        return boundary
+
+    def prefix(self, images_NCHW: Tensor) -> Tensor:
+        """Images to boundary `freeze_depth`, without a graph."""
+        with torch.no_grad():
+            return self.between(0, self.freeze_depth, images_NCHW)
+
+    def suffix(self, boundary: Tensor) -> Tensor:
+        """Boundary `freeze_depth` to logits (N, classes)."""
+        return self.between(self.freeze_depth, len(self.stages), boundary)
+
+    def forward(self, images_NCHW: Tensor) -> Tensor:
+        return self.suffix(self.prefix(images_NCHW))
+
+    @property
+    def head(self) -> nn.Module:
+        return list(self.stages.values())[-1]
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """(all, trained) parameters."""
+        counts = [(p.numel(), p.numel() * p.requires_grad) for p in self.parameters()]
+        return sum(a for a, _ in counts), sum(t for _, t in counts)
+
+    def tensors(self, *, head: bool) -> dict[str, Tensor]:
+        """The model's own tensors, with or without the head's, under the names that its library uses."""
+        own = f"stages.{list(self.stages)[-1]}."
+        return {
+            self._library_names[name]: t for name, t in self.state_dict().items() if head or not name.startswith(own)
+        }
+
+    def library_state_dict(self) -> dict[str, Tensor]:
+        """A checkpoint that the model's own library loads."""
+        return {name: t.contiguous() for name, t in self.tensors(head=True).items()}
+
+    def load(self, state: dict[str, Tensor], *, head: bool) -> None:
+        """Copies a state under the library's names into the model, with or without its head."""
+        for name, tensor in self.tensors(head=head).items():
+            tensor.copy_(state[name])

@@ -1,0 +1,267 @@
+"""Ray Train around the loop: local mode in a warm process when a run has one worker, a DDP worker group when more.
+
+A process keeps what runs share: images that Ray Data brought, pretrained weights, the pretrained model. So the
+second run in a process starts with its first step.
+"""
+
+import gc
+import os
+import resource
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+from ray.data import Dataset
+from ray.train import DataConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+from torch import Tensor
+
+from trainables import architecture, world
+from trainables.batches import Split
+from trainables.loop import Epoch, NotFinite, Predictions, fit, predict
+from trainables.precision import precision
+from trainables.recipe import Hyperparameters, Recipe
+from trainables.stages import StagedModel
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Model:
+    """Which model: a variant of an architecture, for a number of classes, from weights in Ray's object store."""
+
+    architecture: str
+    scale: str
+    variant: str
+    classes: int
+    weights: ray.ObjectRef | None = None
+
+    def build(self) -> StagedModel:
+        family = architecture.get(self.architecture)
+        return family.assemble(family.variant(self.scale, name=self.variant), self.classes)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: fit on some splits, validate on another at every epoch, predict one at the end.
+
+    `fingerprint` names the content of the splits, so that a process knows which images it already holds.
+    """
+
+    run_id: str
+    model: Model
+    hyperparameters: Hyperparameters
+    recipe: Recipe
+    seed: int
+    fingerprint: str
+    precision: str = "auto"
+    fit_on: tuple[str, ...] = ("train",)
+    validate_on: str | None = "val"
+    predict_on: str | None = None
+    last_epoch: int | None = None
+    keep_state: bool = False
+
+    @property
+    def splits(self) -> set[str]:
+        return {*self.fit_on} | {name for name in (self.validate_on, self.predict_on) if name}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one run may use: its workers, and for each of them logical CPUs, threads and GPUs (fractions share one)."""
+
+    workers: int = 1
+    cpus: float = 1
+    threads: int = 1
+    gpus: float = 0
+
+
+@dataclass
+class Outcome:
+    """What became of a run. `failure` is the reason why it gave no result, None if it did."""
+
+    run_id: str
+    epochs: list[Epoch] = field(default_factory=list)
+    best: Epoch | None = None
+    failure: str | None = None
+    parameters: int = 0
+    trained_parameters: int = 0
+    peak_memory_bytes: int = 0
+    precision: str = ""
+    total_seconds: float = 0.0
+    predictions: Predictions | None = None
+    state: dict[str, Tensor] | None = None
+
+    @property
+    def train_seconds(self) -> float:
+        return sum(epoch.train_seconds for epoch in self.epochs)
+
+    def summary(self) -> dict[str, Any]:
+        """The outcome so far as one flat row of numbers, as every epoch reports it."""
+        best = self.best
+        return {
+            "val_accuracy": best.val_accuracy if best else None,
+            "best_epoch": best.epoch if best else None,
+            "epochs": len(self.epochs),
+            "train_seconds": self.train_seconds,
+            "total_seconds": self.total_seconds,
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "parameters": self.parameters,
+            "trained_parameters": self.trained_parameters,
+            "trained_share": self.trained_parameters / max(self.parameters, 1),
+            "precision": self.precision,
+        }
+
+
+def train(
+    run: Run, datasets: Mapping[str, Dataset], resources: Resources, report: Report, callbacks: list[Any] | None = None
+) -> Outcome:
+    """Trains one run through Ray Train and returns what became of it.
+
+    Args:
+        datasets: Ray Datasets of `index, image (H, W, 3) uint8, label`, one for each of the run's splits.
+        report: called after every epoch in this process when the run has one worker; several workers report to
+            Ray Train instead, where `callbacks` may pick it up.
+    """
+    alone = resources.workers == 1
+    worker = {"CPU": resources.cpus} | ({"GPU": resources.gpus} if resources.gpus else {})
+    threads = resources.threads
+    loop: Any = lambda: work(run, threads, report if alone else ray.train.report)  # noqa: E731 -- Ray types it as -> None
+    trainer = TorchTrainer(
+        loop,
+        scaling_config=ScalingConfig(
+            num_workers=0 if alone else resources.workers,
+            use_gpu=resources.gpus > 0,
+            resources_per_worker=None if alone else worker,
+        ),
+        torch_config=TorchConfig(backend="nccl" if resources.gpus >= 1 else "gloo"),
+        datasets={name: datasets[name] for name in sorted(run.splits)},
+        dataset_config=DataConfig(datasets_to_split=[]),
+        run_config=RunConfig(name=run.run_id, storage_path=scratch(), callbacks=callbacks or []),
+    )
+    result: Any = trainer.fit()
+    return result.return_value
+
+
+def work(run: Run, threads: int, report: Report) -> Outcome:
+    """The run itself, in every worker."""
+    start = perf_counter()
+    gc.collect()  # a run that was stopped half way leaves its tensors behind
+    reset_peak_memory()
+    torch.set_num_threads(threads)
+    workers = world.joined()
+    device = world.device() if workers.size == 1 else ray.train.torch.get_device()
+    choice = precision(run.precision, device, tiny=run.model.scale == "mini")
+    model = prepared_model(run.model, run.seed).to(device).to(memory_format=torch.channels_last)
+    model.freeze(run.hyperparameters.freeze_depth)
+    everything, trained = model.parameter_counts()
+    outcome = Outcome(run.run_id, parameters=everything, trained_parameters=trained, precision=choice.name)
+
+    def on_epoch(epoch: Epoch) -> None:
+        outcome.epochs.append(epoch)
+        if epoch.beats(outcome.best):
+            outcome.best = epoch
+        outcome.peak_memory_bytes = peak_memory()
+        outcome.total_seconds = perf_counter() - start
+        report({**outcome.summary(), "curve": asdict(epoch)})
+
+    splits = {name: images(name, run.fingerprint).to(device) for name in sorted(run.splits)}
+    first, *others = (splits[name] for name in run.fit_on)
+    try:
+        fit(
+            model,
+            sum(others, first),
+            splits[run.validate_on] if run.validate_on else None,
+            hyperparameters=run.hyperparameters,
+            recipe=run.recipe,
+            precision=choice,
+            seed=run.seed,
+            report=on_epoch,
+            world=workers,
+            last_epoch=run.last_epoch,
+        )
+        if run.predict_on:
+            outcome.predictions = predict(model, splits[run.predict_on], choice)
+        if run.keep_state and workers.rank == 0:
+            outcome.state = {name: t.cpu().clone() for name, t in model.library_state_dict().items()}
+    except NotFinite as reason:
+        outcome.failure = str(reason)
+    outcome.total_seconds = perf_counter() - start
+    return outcome
+
+
+_models: dict[Model, StagedModel] = {}
+_weights: dict[ray.ObjectRef, dict[str, Tensor]] = {}
+_images: dict[tuple[str, str], Split] = {}
+
+
+def prepared_model(model: Model, seed: int) -> StagedModel:
+    """The model as every run begins: pretrained backbone and new head, or all new; the seed decides what is new."""
+    torch.manual_seed(seed)
+    if model.weights is None:
+        return model.build()
+    if model.weights not in _weights:
+        _weights[model.weights] = ray.get(model.weights)
+    if model not in _models:
+        _models[model] = model.build()
+    prepared = _models[model].freeze(0)
+    prepared.zero_grad(set_to_none=True)
+    prepared.load(_weights[model.weights], head=False)
+    torch.manual_seed(seed)
+    for layer in prepared.head.modules():
+        reset: Any = getattr(layer, "reset_parameters", lambda: None)
+        reset()
+    return prepared
+
+
+def images(name: str, fingerprint: str) -> Split:
+    """The split `name`; held for the next run in this process."""
+    key = (fingerprint, name)
+    if key not in _images:
+        for stale in [held for held in _images if held[0] != fingerprint]:
+            del _images[stale]
+        _images[key] = gathered(ray.train.get_dataset_shard(name))
+    return _images[key]
+
+
+def gathered(dataset: Dataset) -> Split:
+    """A Ray Dataset of `index, image, label` in memory, in the order of its indices: Ray Data promises none."""
+    blocks = list(dataset.iter_batches(batch_size=None, batch_format="numpy"))
+    index = np.concatenate([block["index"] for block in blocks])
+    order = np.argsort(index)
+    return Split(
+        images=torch.from_numpy(np.concatenate([block["image"] for block in blocks])[order]).permute(0, 3, 1, 2),
+        labels=torch.from_numpy(np.concatenate([block["label"] for block in blocks])[order]),
+        index=index[order],
+    )
+
+
+def reset_peak_memory() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    elif os.access("/proc/self/clear_refs", os.W_OK):
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
+
+
+def peak_memory() -> int:
+    """Bytes: the most that torch held on the GPU, or that this process held in memory, since the reset."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    status = Path("/proc/self/status")
+    if status.exists():
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def scratch() -> str:
+    """Where Ray Train may keep its state for a run; nothing of ours is written there."""
+    import tempfile
+
+    return os.path.join(tempfile.gettempdir(), "study-ray-train")

@@ -1,0 +1,103 @@
+"""Where pretrained weights come from, and how they are checked before anything starts.
+
+The small weights of the mini scale lie beside this file (see README.md there).
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlparse
+
+import torch
+from torch import Tensor, nn
+
+PACKAGED = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of weights: `fetch(offline)` returns its path, downloading it where that is needed."""
+
+    file: str
+    fetch: Callable[[bool], Path]
+
+
+def packaged(stem: str) -> Weights:
+    """Weights that ship with this package."""
+    return Weights(f"{stem}.safetensors", lambda offline: PACKAGED / f"{stem}.safetensors")
+
+
+def timm_hub(name: str) -> Weights:
+    """timm's weights of that model, from the Hugging Face hub or its local cache."""
+
+    def fetch(offline: bool) -> Path:
+        from huggingface_hub import hf_hub_download
+        from timm.models import get_pretrained_cfg
+
+        config = get_pretrained_cfg(name)
+        assert config is not None and config.hf_hub_id, f"timm has no weights for {name}"
+        return Path(hf_hub_download(config.hf_hub_id, "model.safetensors", local_files_only=offline))
+
+    return Weights(f"model.safetensors of huggingface.co/timm/{name}", fetch)
+
+
+def torch_hub(url: str) -> Weights:
+    """Weights at a URL, kept in torch hub's folder as torchvision does."""
+
+    def fetch(offline: bool) -> Path:
+        path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+        if not path.exists():
+            if offline:
+                raise FileNotFoundError(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), progress=False)
+        return path
+
+    return Weights(url, fetch)
+
+
+def read(weights: Weights, *, path: Path | None = None, offline: bool = False) -> dict[str, Tensor]:
+    """The state dict at `path`, or of the weights as published.
+
+    Raises ValueError, naming the file and the way out, if it cannot be had or read.
+    """
+    if path is None:
+        try:
+            path = weights.fetch(offline)
+        except Exception as error:  # the hub's client raises many kinds, some of them not its own
+            because = "--offline is set and it is not cached" if offline else f"{type(error).__name__}"
+            raise ValueError(
+                f"weights cannot be fetched: {weights.file} ({because}); fetch that file elsewhere and give it "
+                "with --weights PATH, or choose --pretraining none"
+            ) from error
+    if not path.is_file():
+        raise ValueError(f"no weights at {path}: --weights takes the file {weights.file}")
+    from timm.models import load_state_dict
+
+    try:
+        return load_state_dict(str(path), device="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(f"weights at {path} cannot be read: {error}".splitlines()[0]) from error
+
+
+def fit_to(whole: nn.Module, wanted: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The part of `state` that `wanted` names, in its dtypes, checked name by name and shape by shape.
+
+    Args:
+        whole: the model as its library builds it, which knows how to read its own older files.
+        wanted: the tensors to be filled, under the library's names: all but the head's, which is new.
+        state: a state dict as published.
+
+    Raises ValueError if a tensor is missing or has another shape.
+    """
+    adapt = getattr(sys.modules[type(whole).__module__], "checkpoint_filter_fn", None)
+    if adapt is not None:
+        state = adapt(state, whole)
+    missing = [name for name in wanted if name not in state]
+    if missing:
+        raise ValueError(f"{len(missing)} of {len(wanted)} tensors are missing, the first is {missing[0]}")
+    for name, tensor in wanted.items():
+        if state[name].shape != tensor.shape:
+            raise ValueError(f"{name} is {tuple(state[name].shape)}, the model has {tuple(tensor.shape)}")
+    return {name: state[name].to(tensor.dtype) for name, tensor in wanted.items()}

@@ -1,0 +1,38 @@
+"""The workers of one run: alone, or several that average their gradients. The loop runs the same lines in both."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class World:
+    """This worker's rank among `size` workers; the default is a worker alone."""
+
+    rank: int = 0
+    size: int = 1
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The model as the loop calls it: itself, or in DistributedDataParallel."""
+        if self.size == 1:
+            return model
+        return nn.parallel.DistributedDataParallel(model)
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum over workers."""
+        if self.size > 1:
+            dist.all_reduce(values)
+        return values
+
+
+def joined() -> World:
+    """The world of this process: its process group, or itself alone."""
+    if dist.is_available() and dist.is_initialized():
+        return World(dist.get_rank(), dist.get_world_size())
+    return World()
+
+
+def device() -> torch.device:
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
