@@ -1,0 +1,1 @@
+"""What is studied and how it is judged."""

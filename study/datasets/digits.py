@@ -1,0 +1,22 @@
+"""scikit-learn's digits (UCI, Alpaydin & Kaynak 1998): 1,797 handwritten digits, 8 x 8, in a dependency we have."""
+
+from hashlib import sha256
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from study.datasets.reading import from_arrays
+from study.datasets.source import Source
+
+
+def load() -> Source:
+    images, labels = load_digits(return_X_y=True)
+    pixels = np.round(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)  # published as 0..16
+    labels = labels.astype(np.int64)
+    return Source(
+        name="digits",
+        classes=tuple(str(digit) for digit in range(10)),
+        labels=labels,
+        read=lambda rows: from_arrays(pixels, labels, rows),
+        content=sha256(pixels.tobytes() + labels.tobytes()).hexdigest(),
+    )

@@ -1,0 +1,59 @@
+"""Ray Data brings the images: rows of a source, decoded and resized to what an architecture takes."""
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+import ray
+import torch
+from ray.data import DataContext, Dataset
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2.functional import center_crop, resize
+
+from study.datasets.source import Splits
+from trainables.architecture import Preprocessing
+
+ROWS_A_BLOCK = 512
+
+
+def quiet() -> None:
+    """Ray Data without progress bars and notices, in this process."""
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+
+
+def from_arrays(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Dataset:
+    """The given rows of images (N, H, W[, 3]) that are in memory, as a Ray Dataset in several blocks."""
+    everything = ray.put((images, labels))
+
+    def gather(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        images, labels = ray.get(everything)
+        return {"index": batch["data"], "image": images[batch["data"]], "label": labels[batch["data"]]}
+
+    parts = np.array_split(rows, max(1, len(rows) // ROWS_A_BLOCK))
+    return ray.data.from_numpy(parts).map_batches(gather, batch_size=None)
+
+
+def resized(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """One image (H, W) or (H, W, 3) uint8 -> (size, size, 3) uint8: shorter side to size / crop, then the centre."""
+    grey_or_rgb = image[..., None] if image.ndim == 2 else image
+    chw = torch.from_numpy(np.ascontiguousarray(grey_or_rgb)).permute(2, 0, 1)
+    mode = InterpolationMode(preprocessing.interpolation)
+    side = round(preprocessing.size / preprocessing.crop)
+    sized = center_crop(resize(chw, [side], mode, antialias=True), [preprocessing.size, preprocessing.size])
+    return sized.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
+
+
+def prepare(splits: Splits, preprocessing: Preprocessing, names: tuple[str, ...]) -> Mapping[str, Dataset]:
+    """Each named split as a materialised Ray Dataset of `index, image (size, size, 3) uint8, label`."""
+    quiet()
+
+    def to_boundary_0(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {**batch, "image": np.stack([resized(image, preprocessing) for image in batch["image"]])}
+
+    return {
+        name: splits.source.read(splits.rows(name)).map_batches(to_boundary_0, batch_size=ROWS_A_BLOCK).materialize()
+        for name in names
+    }

@@ -1,0 +1,127 @@
+"""Pretrains the mini variants on Fashion-MNIST: the weights that ship in `trainables/weights`, made again.
+
+    python -m study.pretrain                         # all four models, 6,000 and 60,000 images
+    python -m study.pretrain --model vit --images 6000
+
+Trains on Fashion-MNIST's training images (or a stratified 6,000 of them) at full depth from random weights with
+the training loop of the studies, and scores once on its 10,000 test images. Both amounts of data get the same
+number of steps. Expect 0.87 to 0.90 from 6,000 images and 0.90 to 0.93 from 60,000, as the table beside the
+weights says. It takes about an hour on two cores.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from time import perf_counter
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from study import cluster, datasets
+from study.datasets.reading import prepare
+from study.datasets.source import Splits, stratified
+from trainables import architecture, weights, world
+from trainables.architecture import Architecture, Variant
+from trainables.loop import Epoch, fit, predict
+from trainables.precision import Precision
+from trainables.recipe import Hyperparameters, Recipe
+from trainables.trainer import gathered
+
+EPOCHS_OF_60K = 8
+HYPERPARAMETERS = Hyperparameters(lr=1e-3, weight_decay=5e-2, freeze_depth=0)
+AMOUNTS = {6_000: "fashion6k", 60_000: "fashion60k"}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=architecture.names(), action="append", help="default: all of them")
+    parser.add_argument("--images", type=int, choices=AMOUNTS, action="append", help="default: both")
+    parser.add_argument("--out", type=Path, default=weights.PACKAGED, help="folder of the weights")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    with cluster.connected():
+        for name in options.model or architecture.names():
+            for images in options.images or AMOUNTS:
+                pretrain(architecture.get(name), images, options.out, options.seed)
+    table(options.out)
+
+
+def pretrain(family: Architecture, images: int, out: Path, seed: int) -> None:
+    """Writes the weights of one variant (half-precision parameters, to be small) and a row of their table."""
+    variant = family.variant("mini", AMOUNTS[images])
+    source = datasets.load("fashion_mnist")
+    assert source.test_rows is not None
+    rest = [row for row in range(len(source.labels)) if row < source.test_rows[0]]
+    train_rows = torch.arange(len(rest)).numpy()
+    if images < len(train_rows):
+        _, train_rows = stratified(source, train_rows, images / len(train_rows), seed)
+    splits = Splits(source, train_rows, train_rows[:0], source.test_rows)
+    prepared = prepare(splits, variant.preprocessing, ("train", "test"))
+    train, test = gathered(prepared["train"]), gathered(prepared["test"])
+
+    recipe = Recipe(
+        "pretrain", epochs=EPOCHS_OF_60K * 60_000 // images, batch_size=128, warmup=0.05, label_smoothing=0.1
+    )
+    torch.manual_seed(seed)
+    model = family.assemble(variant, len(source.classes)).to(memory_format=torch.channels_last)
+    device = world.device()
+    start = perf_counter()
+    fit(
+        model.to(device),
+        train.to(device),
+        None,
+        hyperparameters=HYPERPARAMETERS,
+        recipe=recipe,
+        precision=Precision("fp32", device),
+        seed=seed,
+        report=lambda epoch: progress(variant, recipe, epoch),
+    )
+    path = out / f"{variant.name}.safetensors"
+    small = {
+        name: t.half() if t.is_floating_point() and t.ndim else t for name, t in model.library_state_dict().items()
+    }
+    save_file(small, path)
+    model.load(load_file(path), head=True)
+    seen = predict(model, test.to(device), Precision("fp32", device))
+    row = {
+        "file": path.name,
+        "images": images,
+        "parameters": model.parameter_counts()[0],
+        "bytes": path.stat().st_size,
+        "test_accuracy": round(seen.accuracy, 4),
+        "minutes": round((perf_counter() - start) / 60, 1),
+        "command": f"python -m study.pretrain --model {family.name} --images {images} --seed {seed}",
+    }
+    path.with_suffix(".json").write_text(json.dumps(row, indent=1) + "\n")
+    print(f"{path.name}: {seen.accuracy:.4f} on {len(test):,} test images", flush=True)
+
+
+def progress(variant: Variant, recipe: Recipe, epoch: Epoch) -> None:
+    print(
+        f"{variant.name}  epoch {epoch.epoch}/{recipe.epochs}  loss {epoch.train_loss:.3f}  {epoch.seconds:.0f} s",
+        flush=True,
+    )
+
+
+def table(out: Path) -> None:
+    """README.md beside the weights: what each reached, and the command."""
+    rows = [json.loads(path.read_text()) for path in sorted(out.glob("*.json"))]
+    lines = [
+        "# Weights of the mini scale",
+        "",
+        "Pretrained on Fashion-MNIST (Xiao et al. 2017, MIT licence) and scored once on its 10,000 test images, as",
+        "the file is: parameters in half precision. `python -m study.pretrain` makes them again.",
+        "",
+        "| file | images | parameters | kB | test accuracy | minutes | command |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            f"| `{r['file']}` | {r['images']:,} | {r['parameters']:,} | {r['bytes'] / 1000:.0f} "
+            f"| {r['test_accuracy']:.4f} | {r['minutes']} | `{r['command']}` |"
+            for r in rows
+        ),
+    ]
+    (out / "README.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

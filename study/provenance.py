@@ -1,0 +1,53 @@
+"""Where a result comes from: the command, the versions and the machine."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+LIBRARIES = ("torch", "torchvision", "timm", "ray", "optuna", "wandb", "pyarrow", "scikit-learn", "numpy", "scipy")
+
+
+def command(arguments: Sequence[str] | None, *, resume: bool = False) -> str:
+    """The line that runs this study again, or goes on with it."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if resume and "--resume" not in given:
+        given.append("--resume")
+    return shlex.join(["python", "-m", "study.run", *given])
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+    return found | ({"commit": head} if (head := commit()) else {})
+
+
+def commit() -> str | None:
+    """The commit of this checkout, marked where it has changes; None when it is not a checkout."""
+    here = Path(__file__).parent
+    try:
+        name = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return name.stdout.strip() or None
+
+
+def hardware() -> dict[str, object]:
+    """This machine: what a time in the record was measured on."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "cpu": str(torch.cpu.get_capabilities().get("cpu_name", platform.processor())),
+        "cores": os.cpu_count(),
+        "gpus": gpus,
+    }

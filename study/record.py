@@ -1,0 +1,162 @@
+"""The record on disk: the one source of truth of a study. The terminal, W&B and the page are views of it.
+
+Every finished run is on disk before the next line is printed, each file replaced as a whole, so that a study
+that dies has lost nothing that was finished. docs/record.md describes the files for their readers.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trainables.loop import Predictions
+
+COST = [
+    ("epochs", pa.int64()),
+    ("best_epoch", pa.int64()),
+    ("train_seconds", pa.float64()),
+    ("total_seconds", pa.float64()),
+    ("peak_memory_bytes", pa.int64()),
+    ("parameters", pa.int64()),
+    ("trained_parameters", pa.int64()),
+    ("trained_share", pa.float64()),
+    ("precision", pa.string()),
+]
+POINT = [("lr", pa.float64()), ("weight_decay", pa.float64()), ("freeze_depth", pa.int64())]
+TABLES = {
+    "trials": pa.schema(
+        [
+            ("trial_id", pa.string()),
+            ("status", pa.string()),
+            ("reason", pa.string()),
+            *POINT,
+            ("val_accuracy", pa.float64()),
+            *COST,
+            ("seed", pa.int64()),
+        ]
+    ),
+    "runs": pa.schema(
+        [
+            ("run_id", pa.string()),
+            ("phase", pa.string()),
+            ("trial_id", pa.string()),
+            ("seed", pa.int64()),
+            ("status", pa.string()),
+            ("reason", pa.string()),
+            *POINT,
+            ("val_accuracy", pa.float64()),
+            ("test_accuracy", pa.float64()),
+            *COST,
+        ]
+    ),
+    "curves": pa.schema(
+        [
+            ("run_id", pa.string()),
+            ("phase", pa.string()),
+            ("seed", pa.int64()),
+            ("epoch", pa.int64()),
+            ("train_loss", pa.float64()),
+            ("val_loss", pa.float64()),
+            ("val_accuracy", pa.float64()),
+            ("lr", pa.float64()),
+            ("train_seconds", pa.float64()),
+            ("seconds", pa.float64()),
+        ]
+    ),
+    "predictions": pa.schema(
+        [
+            ("seed", pa.int64()),
+            ("index", pa.int64()),
+            ("label", pa.int64()),
+            ("predicted", pa.int64()),
+            ("confidence", pa.float64()),
+        ]
+    ),
+    "samples": pa.schema(
+        [
+            ("seed", pa.int64()),
+            ("index", pa.int64()),
+            ("label", pa.int64()),
+            ("predicted", pa.int64()),
+            ("confidence", pa.float64()),
+            ("png", pa.binary()),
+        ]
+    ),
+}
+
+Row = Mapping[str, Any]
+
+
+class Record:
+    """The folder of one study: tables that grow a row at a time, and `study.json`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.tables: dict[str, list[Row]] = {name: self._read(name) for name in TABLES}
+        path = folder / "study.json"
+        self.study: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+
+    def _read(self, name: str) -> list[Row]:
+        path = self.folder / f"{name}.parquet"
+        return pq.read_table(path).to_pylist() if path.exists() else []
+
+    @property
+    def trials(self) -> list[Row]:
+        return self.tables["trials"]
+
+    @property
+    def runs(self) -> list[Row]:
+        """The replicates and test runs."""
+        return self.tables["runs"]
+
+    @property
+    def curves(self) -> list[Row]:
+        return self.tables["curves"]
+
+    def curve(self, run_id: str) -> list[Row]:
+        return [row for row in self.curves if row["run_id"] == run_id]
+
+    def add(self, **rows: Iterable[Row]) -> None:
+        """Adds rows to the named tables and writes each of them."""
+        for name, new in rows.items():
+            self.tables[name].extend(new)
+            self._write(name)
+
+    def keep_predictions(self, seed: int, seen: Predictions) -> None:
+        """The predictions of the test run with that seed, in place of any that an interrupted session left."""
+        others = [row for row in self.tables["predictions"] if row["seed"] != seed]
+        self.replace("predictions", [*others, *prediction_rows(seed, seen)])
+
+    def replace(self, name: str, rows: Iterable[Row]) -> None:
+        self.tables[name] = list(rows)
+        self._write(name)
+
+    def _write(self, name: str) -> None:
+        columns = TABLES[name].names
+        rows = [{column: row.get(column) for column in columns} for row in self.tables[name]]
+        part = self.folder / f".{name}.parquet.part"
+        pq.write_table(pa.Table.from_pylist(rows, schema=TABLES[name]), part)
+        os.replace(part, self.folder / f"{name}.parquet")
+
+    def note(self, **facts: Any) -> None:
+        """Sets top-level entries of `study.json`."""
+        self.study.update(facts)
+        write_json(self.folder / "study.json", self.study)
+
+
+def prediction_rows(seed: int, seen: Predictions) -> list[dict[str, Any]]:
+    columns = (seen.index, seen.label, seen.predicted, seen.confidence)
+    return [
+        {"seed": seed, "index": index, "label": label, "predicted": predicted, "confidence": confidence}
+        for index, label, predicted, confidence in zip(*(column.tolist() for column in columns), strict=True)
+    ]
+
+
+def write_json(path: Path, content: Any) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(content, indent=1, default=str) + "\n")
+    os.replace(part, path)

@@ -1,0 +1,121 @@
+"""What a page is made of: sections of blocks. Each kind of block names the template that shows it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import plotly.graph_objects as go
+from markupsafe import Markup
+
+from study.report.downloads import data_uri
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line of text: why there is nothing to see, or what to know before looking."""
+
+    text: str
+    template: ClassVar[str] = "note.html"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and what they are."""
+
+    title: str
+    entries: Sequence[tuple[str, str]]
+    template: ClassVar[str] = "facts.html"
+
+
+@dataclass(frozen=True)
+class Code:
+    """Something to copy."""
+
+    title: str
+    text: str
+    template: ClassVar[str] = "code.html"
+
+
+@dataclass(frozen=True)
+class Key:
+    """An entry of a legend: its words, its colour, and its mark (a name that the template draws)."""
+
+    label: str
+    color: str
+    mark: str = "line"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing, its meaning in words, and its numbers.
+
+    Attributes:
+        alt: what a reader who cannot see it should learn from it.
+        columns, rows: its numbers.
+        shape: how much of a row it takes where there is room; a `square` one leaves a third.
+    """
+
+    id: str
+    title: str
+    plot: go.Figure
+    alt: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    caption: str = ""
+    shape: Literal["third", "half", "wide", "square"] = "half"
+    legend: Sequence[Key] = ()
+    template: ClassVar[str] = "figure.html"
+
+    @property
+    def json(self) -> Markup:
+        """The drawing, safe inside <script>: no `<` is left in it."""
+        drawing = self.plot.to_plotly_json()
+        text = json.dumps(drawing, separators=(",", ":"), allow_nan=False)
+        return Markup(text.replace("<", "\\u003c"))
+
+    @property
+    def csv(self) -> str:
+        return data_uri(self.columns, self.rows)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image of the test set."""
+
+    png_base64: str
+    small: bool
+    index: int
+    label: str
+    predicted: str
+    confidence: str
+
+    @property
+    def right(self) -> bool:
+        return self.label == self.predicted
+
+
+@dataclass(frozen=True)
+class Gallery:
+    title: str
+    caption: str
+    samples: Sequence[Sample]
+    template: ClassVar[str] = "gallery.html"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page with its heading and its entry in the navigation."""
+
+    id: str
+    title: str
+    blocks: Sequence[Any]
+    lead: str = ""
+    template: str = field(default="section.html")
+
+
+def empty(id: str, title: str, why: str) -> Section:
+    """A section without data says why."""
+    return Section(id, title, [Note(why)])

@@ -1,0 +1,63 @@
+"""What all figures share: colours, axes and text. A colour is a CSS variable, so that it follows the reader's theme."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+
+TEXT, MUTED, GRID, SURFACE, ACCENT, PAPER = (
+    f"var(--{name})" for name in ("text", "muted", "grid", "surface", "accent", "paper-recipe")
+)
+STATUS = {status: f"var(--{status})" for status in ("completed", "pruned", "failed")}
+OTHERS = [f"var(--series-{i})" for i in range(6)]  # Okabe & Ito's palette
+
+
+def blank(*, x: str, y: str, **layout: Any) -> go.Figure:
+    """An empty figure with named axes; the title is the page's, in HTML."""
+    axis = {
+        "gridcolor": GRID,
+        "linecolor": GRID,
+        "zeroline": False,
+        "automargin": True,
+        "tickcolor": GRID,
+        "title": {"standoff": 10},
+    }
+    figure = go.Figure(layout={"template": None})
+    figure.update_layout(
+        font={"color": MUTED, "size": 12, "family": "system-ui, sans-serif"},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 8, "r": 12, "t": 26, "b": 8},
+        hoverlabel={"bgcolor": SURFACE, "bordercolor": GRID, "font": {"color": TEXT}, "align": "left"},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": MUTED, "activecolor": ACCENT},
+        showlegend=False,
+        xaxis=axis,
+        yaxis=axis,
+    )
+    figure.update_layout(xaxis_title_text=x, yaxis_title_text=y, **layout)
+    return figure
+
+
+def plain(text: str) -> str:
+    """A name as text: plotly reads a subset of HTML."""
+    return escape(text, quote=False)
+
+
+def brief(name: str, most: int = 20) -> str:
+    """A name that leaves room for the figure."""
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def lines(runs: Iterable[Sequence[Any]]) -> list[Any]:
+    """Several runs as one trace: a gap after each."""
+    joined: list[Any] = []
+    for run in runs:
+        joined.extend(run)
+        joined.append(None)
+    return joined
+
+
+def digits(values: Iterable[float | None], significant: int = 5) -> list[float | None]:
+    """Numbers no longer than a screen can show."""
+    return [None if v is None or v != v else float(f"{v:.{significant}g}") for v in values]

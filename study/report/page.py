@@ -1,0 +1,47 @@
+"""The frame of a page: one template with its styles and scripts inside, and the sections it is handed."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from study.report.blocks import Figure, Section
+
+PLOTLY = "plotly-cartesian.min.js.gz"
+
+
+def page(title: str, sections: Sequence[Section]) -> str:
+    """A self-contained page. The first section is the first screen; the others are in the navigation."""
+    has_figures = any(isinstance(block, Figure) for section in sections for block in section.blocks)
+    return (
+        environment()
+        .get_template("page.html")
+        .render(title=title, sections=sections, plotly_gzip_base64=plotly() if has_figures else "")
+    )
+
+
+@cache
+def environment() -> Environment:
+    result = Environment(
+        loader=PackageLoader("study.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    result.globals["asset"] = asset
+    return result
+
+
+def asset(name: str) -> Markup:
+    """A file of ours, as it is: styles and scripts are not text to escape."""
+    return Markup(files("study.report").joinpath("assets", name).read_text(encoding="utf-8"))
+
+
+@cache
+def plotly() -> str:
+    """plotly.js as the page carries it, compressed: browsers have unpacked gzip by themselves since 2023."""
+    return b64encode(files("study.report").joinpath("assets", PLOTLY).read_bytes()).decode()

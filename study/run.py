@@ -1,0 +1,49 @@
+"""One study: search, replicate, test, report.
+
+    python -m study.run --model coatnet --trials 32
+
+On two cores and scikit-learn's digits this takes some minutes and prints one screen: the winner, its test accuracy
+with an interval, and the paper's recipe beside it. docs/protocol.md says why the order of the steps is what it is.
+"""
+
+import sys
+from collections.abc import Sequence
+from time import perf_counter
+
+from study import cli, cluster, provenance, terminal
+from study.session import Fruitless, Interrupted, Session
+from study.summary import summary
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a study from the command line; returns 0, 2 for a user's mistake, 130 when interrupted."""
+    start = perf_counter()
+    options = cli.parse(arguments)
+    cluster.quieten(verbose=options.verbose)
+    try:
+        scale, why = cli.chosen_scale(options.scale)
+        session = Session.prepare(options, cli.configure(options, scale))
+    except ValueError as mistake:
+        return terminal.fail(str(mistake))
+    session.terminal.say(why)
+    with session.interruptible(), cluster.connected(verbose=options.verbose):
+        try:
+            session.start(provenance.command(arguments), since=start)
+            session.search()
+            session.replicate()
+            session.test()
+            session.finish()
+        except Interrupted:
+            session.stop("interrupted")
+            print(f"interrupted; go on with: {provenance.command(arguments, resume=True)}", file=sys.stderr)
+            return 130
+        except Fruitless as reason:
+            session.stop("failed")
+            print(f"error: {reason}", file=sys.stderr)
+            return 1
+    print(summary(session.record))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,249 @@
+"""A study under way: what its steps share (record, data, terminal, W&B), and what happens between them."""
+
+import argparse
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from time import perf_counter
+from types import FrameType
+from typing import Any, Self
+
+from torch import Tensor
+
+from study import best, cli, cluster, datasets, evaluate, provenance, report, samples, tracking
+from study.config import Study
+from study.datasets.reading import prepare
+from study.datasets.source import Splits, split
+from study.record import Record, Row
+from study.search import search
+from study.terminal import Terminal
+from study.tracking import JobType
+from trainables.trainer import Model, Outcome, Run
+
+
+class Interrupted(Exception):
+    """The user pressed Ctrl-C: what is finished is in the record."""
+
+
+class Fruitless(Exception):
+    """Every run of a step failed, so the next one has nothing to work on."""
+
+
+@dataclass
+class Session:
+    study: Study
+    options: argparse.Namespace
+    terminal: Terminal
+    record: Record
+    splits: Splits
+    weights: dict[str, Tensor] | None
+    interrupted: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def prepare(cls, options: argparse.Namespace, study: Study) -> Self:
+        """Everything that may be a user's mistake, before anything starts or is written. Raises ValueError."""
+        cli.check_folder(study, resume=options.resume)
+        record = Record(study.folder)
+        if record.study:
+            cli.check_same(study, record.study["study"], tested=bool(record.tables["predictions"]))
+        cluster.check_concurrency(options.max_concurrent)
+        splits = split(datasets.load(study.dataset))
+        weights = study.architecture.pretrained(study.pretrained_variant, path=options.weights, offline=options.offline)
+        return cls(study, options, Terminal(quiet=options.quiet), record, splits, weights)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """The first Ctrl-C (or SIGTERM) ends the study in order, the second at once."""
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if self.interrupted.is_set():
+                raise KeyboardInterrupt
+            self.interrupted.set()
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def start(self, command: str, *, since: float) -> None:
+        """Writes the head of the record and gets ready what every run shares."""
+        study, source = self.study, self.splits.source
+        study.folder.mkdir(parents=True, exist_ok=True)
+        self.resources, self.max_concurrent = cluster.share(study.workers_per_trial, self.options.max_concurrent)
+        self.pool = evaluate.Pool(self.resources, self.max_concurrent)
+        variant = study.pretrained_variant
+        model = Model(study.model, study.scale, study.variant, len(source.classes), cluster.put(self.weights))
+        whole = model.build()
+        self.template = Run(
+            run_id="",
+            model=model,
+            hyperparameters=study.hyperparameters({}),
+            recipe=study.recipe,
+            seed=study.seed,
+            fingerprint=self.splits.fingerprint,
+            precision=study.precision,
+        )
+        self.tracker = tracking.start(self.options.wandb, folder=study.folder, group=study.name, say=self.terminal.warn)
+        self.record.note(
+            format=1,
+            status="running",
+            study=study.facts() | {"max_concurrent": self.max_concurrent},
+            data={
+                "name": source.name,
+                "classes": source.classes,
+                "fingerprint": self.splits.fingerprint,
+                "sizes": self.splits.sizes(),
+            },
+            preprocessing=asdict(variant.preprocessing),
+            model={"parameters": whole.parameter_counts()[0], "stage_names": whole.stage_names},
+            space={name: {"low": d.low, "high": d.high, "log": d.log} for name, d in study.space.items()},
+            command=command,
+            versions=provenance.versions(),
+            hardware=provenance.hardware(),
+            started=self.record.study.get("started", datetime.now(UTC).isoformat(timespec="seconds")),
+            seconds=self.record.study.get("seconds", {}),
+        )
+        self.datasets = dict(prepare(self.splits, variant.preprocessing, ("train", "val")))
+        self.check()
+        self._spent("startup", since)
+
+    def search(self) -> None:
+        start = perf_counter()
+        with self.terminal.phase("search", self.study.trials, len(self.record.trials)):
+            search(
+                self.study,
+                self.record,
+                self.template,
+                self.datasets,
+                self.resources,
+                max_concurrent=self.max_concurrent,
+                interrupted=self.interrupted,
+                on_start=lambda name, point: self.tracker.begin(name, "search", self._config(point, self.study.seed)),
+                on_epoch=self.tracker.log,
+                on_end=self._trial_ended,
+            )
+        statuses = [row["status"] for row in self.record.trials]
+        self.record.note(search={status: statuses.count(status) for status in ("completed", "pruned", "failed")})
+        self._spent("search", start)
+        self.check()
+        if not evaluate.candidates(self.record, self.study.top_k):
+            raise RuntimeError(
+                "no trial was completed, so there is nothing to evaluate: see the reasons in trials.parquet"
+            )
+
+    def replicate(self) -> None:
+        start = perf_counter()
+        self._run_all("replicate", evaluate.replicate_runs(self.study, self.record, self.template))
+        ranked = evaluate.ranking(self.study, self.record)
+        if ranked[0]["val_accuracy"] is None:
+            raise Fruitless(f"no replicate was completed: {self._reasons(self.record.runs)}")
+        paper = next((row for row in ranked if row["trial_id"] == evaluate.PAPER), None)
+        self.record.note(replicates=ranked, winner=ranked[0], paper=paper)
+        self._spent("replicate", start)
+
+    def test(self) -> None:
+        start = perf_counter()
+        self.datasets |= prepare(self.splits, self.study.pretrained_variant.preprocessing, ("test",))
+        self._run_all("test", evaluate.test_runs(self.study, self.record.study["winner"], self.template))
+        if not self.record.tables["predictions"]:
+            raise Fruitless(f"no test run was completed: {self._reasons(self.record.runs)}")
+        self.record.note(test=evaluate.verdict(self.record, self.splits.source.classes))
+        self._spent("test", start)
+
+    def finish(self) -> None:
+        self.record.note(status="finished")
+        best.describe(self.record)
+        self.tracker.close(timeout=60)
+        report.write(self.study.folder)
+
+    def stop(self, status: str) -> None:
+        """Before the last step: the record says so, and the page shows what there is."""
+        self.record.note(status=status)
+        self.tracker.close(timeout=10)
+        with suppress(Exception):  # the page is a courtesy here; the record is complete
+            report.write(self.study.folder)
+
+    def _reasons(self, rows: list[Row]) -> str:
+        return "; ".join(sorted({row["reason"] for row in rows if row["status"] == "failed"})) or "see trials.parquet"
+
+    def check(self) -> None:
+        if self.interrupted.is_set():
+            raise Interrupted
+
+    def _trial_ended(self, row: Row, curve: list[Row]) -> None:
+        self.record.add(trials=[row], curves=curve)
+        self.tracker.finish(row["trial_id"], summary_of(row), row["status"])
+        self.terminal.finished(
+            row["trial_id"], described(row), row["val_accuracy"], completed=row["status"] == "completed"
+        )
+
+    def _run_all(self, phase: JobType, planned: dict[str, tuple[Row, Run]]) -> None:
+        """Trains the runs of a phase that the record lacks, and records each as it ends."""
+        done = {row["run_id"] for row in self.record.runs}
+        runs = [run for name, (_, run) in planned.items() if name not in done]
+
+        def on_start(run: Run) -> None:
+            self.tracker.begin(run.run_id, phase, self._config(asdict(run.hyperparameters), run.seed))
+
+        with self.terminal.phase(phase, len(planned), len(planned) - len(runs)):
+            ended = self.pool.outcomes(runs, self.datasets, interrupted=self.interrupted, on_start=on_start)
+            for run, outcome in ended:
+                self._run_ended(phase, planned[run.run_id][0]["trial_id"], run, outcome)
+        self.check()
+
+    def _run_ended(self, phase: str, trial_id: str, run: Run, outcome: Outcome) -> None:
+        seen = outcome.predictions
+        row = {
+            **asdict(run.hyperparameters),
+            **outcome.summary(),
+            "run_id": run.run_id,
+            "phase": phase,
+            "trial_id": trial_id,
+            "seed": run.seed,
+            "status": "failed" if outcome.failure else "completed",
+            "reason": outcome.failure,
+            "test_accuracy": seen.accuracy if seen else None,
+        }
+        curve = [{"run_id": run.run_id, "phase": phase, "seed": run.seed, **asdict(epoch)} for epoch in outcome.epochs]
+        for epoch in curve:
+            self.tracker.log(run.run_id, epoch)
+        if seen:
+            self.record.keep_predictions(run.seed, seen)
+        if seen and outcome.state is not None:
+            best.save(self.record, outcome.state)
+            self.record.replace("samples", samples.choose(self.splits.source, seen, run.seed))
+        self.record.add(runs=[row], curves=curve)
+        test = samples.for_tracking(self.record, seen, self.splits.source.classes) if seen else None
+        self.tracker.finish(run.run_id, summary_of(row), row["status"], test=test)
+        self.terminal.finished(run.run_id, described(row), row["val_accuracy"], completed=not outcome.failure)
+
+    def _config(self, point: dict[str, Any], seed: int) -> dict[str, Any]:
+        return asdict(self.study.hyperparameters(point)) | self.study.facts() | {"seed": seed}
+
+    def _spent(self, step: str, since: float) -> None:
+        seconds = self.record.study["seconds"]
+        self.record.note(seconds=seconds | {step: round(seconds.get(step, 0.0) + perf_counter() - since, 2)})
+
+
+def summary_of(row: Row) -> dict[str, Any]:
+    """What W&B shows of a run as its summary."""
+    return {
+        name: value for name, value in row.items() if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def described(row: Row) -> str:
+    """One run in a line: what it was, how much of the model it trained, what came of it."""
+    result = "" if row["val_accuracy"] is None else f"{row['val_accuracy']:.2%} validation"
+    if row.get("test_accuracy") is not None:
+        result = f"{row['test_accuracy']:.2%} test"
+    ended = {"completed": "", "pruned": f", pruned at epoch {row['epochs']}", "failed": f"failed: {row['reason']}"}[
+        row["status"]
+    ]
+    point = f"lr {row['lr']:.1e}  weight decay {row['weight_decay']:.1e}  freeze depth {row['freeze_depth']}"
+    return f"{point}  trains {row['trained_share'] or 0:.1%}  {result}{ended}"
