@@ -1,1 +1,5 @@
 """What is studied and how it is judged."""
+
+from study import environment
+
+environment.prepare()

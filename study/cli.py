@@ -1,12 +1,13 @@
 """The command line of a study: arguments to a `Study`, every mistake one line and exit code 2."""
 
 import argparse
+import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from study import cluster, datasets
 from study.config import EARLY_STOPPING, RECIPES, Study, fixed
@@ -79,12 +80,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     output.add_argument("--wandb", choices=("online", "offline", "disabled"), help="default: online when logged in")
     output.add_argument("--quiet", action="store_true", help="print the summary only")
     output.add_argument("--verbose", action="store_true", help="show what Ray says")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.max_concurrent is not None and options.max_concurrent < 1:
+        parser.error(f"max-concurrent must be at least 1, got {options.max_concurrent}")
+    return options
 
 
 def configure(options: argparse.Namespace, scale: str) -> Study:
     """The study that the options describe. Raises ValueError for a mistake."""
     family = architecture.get(options.model)
+    if options.precision == "fp16" and not cluster.has_gpu():
+        raise ValueError("precision fp16 needs a GPU, a CPU takes minutes a step: choose bf16, fp32 or auto")
     choose("dataset", options.dataset, datasets.names())
     variant = family.variant(scale, options.pretraining, options.variant)
     recipe = RECIPES[choose("recipe", options.recipe, RECIPES)]
@@ -118,22 +124,41 @@ def chosen_scale(requested: str) -> tuple[str, str]:
 
 
 def check_folder(study: Study, *, resume: bool) -> None:
-    """Raises ValueError unless the study can be written, and is new or may be resumed."""
+    """Raises ValueError if the study's folder exists and is not to be resumed, or cannot be a folder."""
     folder = study.folder
-    if folder.exists() and not resume:
+    if folder.is_dir() and any(folder.iterdir()) and not resume:
         raise ValueError(f"{folder} exists: go on with it by --resume, or choose another --name")
     nearest = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise ValueError(f"{folder} cannot be written ({nearest} is not a writable folder): choose another --results")
 
 
-def check_same(study: Study, recorded: dict[str, object], *, tested: bool) -> None:
+def make_folder(study: Study) -> None:
+    """The last thing that can be a mistake, and the first that is written."""
+    try:
+        study.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{study.folder} cannot be written ({error.strerror}): choose another --results") from error
+
+
+GROWING = ("trials", "seeds", "top_k")
+
+
+def check_same(study: Study, recorded: dict[str, Any], *, tested: bool) -> None:
     """Raises ValueError if the recorded study is another one; more trials are welcome until the test set was seen."""
-    grows = {} if tested else {"trials", "seeds", "top_k"}
-    for name, value in study.facts().items():
-        before = recorded.get(name)
-        if before != value and not (name in grows and int(str(value)) >= int(str(before))):
-            why = ", and its test set has been seen" if tested and name in {"trials", "seeds", "top_k"} else ""
-            raise ValueError(
-                f"{study.folder} has {name} {before}, not {value}{why}: give the same options, or another --name"
-            )
+    for name, before, now in differences(recorded, json.loads(json.dumps(study.facts()))):
+        if name in GROWING and not tested and now >= before:
+            continue
+        why = ", and its test set has been seen" if tested and name in GROWING else ""
+        raise ValueError(
+            f"{study.folder} has {name} {before}, not {now}{why}: give the same options, or another --name"
+        )
+
+
+def differences(before: dict[str, Any], now: dict[str, Any], within: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(name, before, now) of every entry of `now` that was another."""
+    for name, value in now.items():
+        if isinstance(value, dict) and isinstance(before.get(name), dict):
+            yield from differences(before[name], value, f"{within}{name}.")
+        elif before.get(name) != value:
+            yield f"{within}{name}", before.get(name), value

@@ -5,34 +5,42 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
+from functools import cache
 from typing import Any
 
+import ray
+import torch
+
+from study import environment
 from trainables.trainer import Resources
 
-QUIET = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_TRAIN_V2_ENABLED": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-}
-# A stopped trial must be able to unwind: past this, Tune gives up on its process (facts: slow `finally` blocks)
+# A stopped trial must be able to unwind: past this, Tune gives up on its process, and two such hang the search
 WORKERS = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "120", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def quieten() -> None:
+    """No banners, warnings and tracebacks of the libraries: what went wrong is in the record, with its reason."""
+    warnings.filterwarnings("ignore")
+    os.environ["HF_HUB_VERBOSITY"] = "error"
+    for library in ("ray", "optuna", "timm"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
 
 @contextlib.contextmanager
 def connected(*, verbose: bool = False) -> Iterator[None]:
-    """Connects to `RAY_ADDRESS` or to the head on this machine, else starts Ray on loopback and stops it after."""
-    quieten(verbose=verbose)
-    import ray
+    """Connects to the cluster there is, else starts Ray on loopback; leaves, or stops it, after.
 
+    Raises ValueError if `RAY_ADDRESS` names a cluster that does not answer.
+    """
     if ray.is_initialized():
         yield
         return
-    address = existing()
-    here = {} if address else {"_node_ip_address": "127.0.0.1", "include_dashboard": False}
+    os.environ.update(WORKERS)
+    address = environment.address()
+    if address and not environment.answers(address):
+        raise ValueError(f"no Ray cluster answers at RAY_ADDRESS={address}: unset it to start one here")
+    here = {} if address else {"include_dashboard": False}
     ray.init(
         address=address or "local",
         runtime_env={"env_vars": WORKERS},
@@ -46,32 +54,11 @@ def connected(*, verbose: bool = False) -> Iterator[None]:
         ray.shutdown()
 
 
-def quieten(*, verbose: bool) -> None:
-    """Before Ray, Optuna and timm are imported: no banners and no warnings of theirs, unless asked for."""
-    os.environ.update(WORKERS | ({} if verbose else QUIET))
-    if verbose:
-        return
-    warnings.filterwarnings("ignore")
-    for library in ("ray", "optuna", "timm", "huggingface_hub"):
-        logging.getLogger(library).setLevel(logging.ERROR)
-
-
-def existing() -> str | None:
-    """The address of the cluster that this command should use, None where there is none."""
-    if os.environ.get("RAY_ADDRESS"):
-        return os.environ["RAY_ADDRESS"]
-    started_here = Path("/tmp/ray/ray_current_cluster")  # `ray start` writes it, and `ray stop` removes it
-    return started_here.read_text().strip() or None if started_here.exists() else None
-
-
+@cache
 def has_gpu() -> bool:
     """Whether the cluster that `connected` would use has a GPU, or can start nodes that have one."""
-    import torch
-
-    if existing() is None:
+    if environment.address() is None:
         return torch.cuda.is_available()
-    import ray
-
     with connected():
         return gpus(ray.cluster_resources()) > 0
 
@@ -81,19 +68,12 @@ def gpus(resources: dict[str, float]) -> int:
     return int(max(resources.get("GPU", 0), resources.get("autoscaled_gpus", 0)))
 
 
-def check_concurrency(requested: int | None) -> None:
-    if requested is not None and requested < 1:
-        raise ValueError(f"max-concurrent must be at least 1, got {requested}")
-
-
 def share(workers: int, requested: int | None) -> tuple[Resources, int]:
     """What each run may use, and how many run at a time (a run a GPU, or a run a core, unless `requested`).
 
     The logical CPUs of all runs together leave one for Ray Data, which otherwise starves. Runs that share a GPU
     get a fraction of it each.
     """
-    import ray
-
     cluster = ray.cluster_resources()
     cpus, graphics = int(cluster.get("CPU", 1)), gpus(cluster)
     concurrent = requested or max(1, (graphics or cpus) // workers)
@@ -108,6 +88,4 @@ def share(workers: int, requested: int | None) -> tuple[Resources, int]:
 
 def put(value: Any) -> Any:
     """The value in Ray's object store, from where every node takes it once; None stays None."""
-    import ray
-
     return None if value is None else ray.put(value)

@@ -19,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a study from the command line; returns 0, 2 for a user's mistake, 130 when interrupted."""
     start = perf_counter()
     options = cli.parse(arguments)
-    cluster.quieten(verbose=options.verbose)
+    if not options.verbose:
+        cluster.quieten()
     try:
         scale, why = cli.chosen_scale(options.scale)
         session = Session.prepare(options, cli.configure(options, scale))

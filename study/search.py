@@ -83,6 +83,7 @@ def search(
                 name=study.name,
                 storage_path=scratch,
                 verbose=0,
+                failure_config=tune.FailureConfig(max_failures=1),  # a node that dies costs no trial
                 stop=StopOn(interrupted),
                 callbacks=[Bookkeeper(study, interrupted, on_start, on_epoch, on_end)],
             ),
@@ -243,6 +244,7 @@ class Bookkeeper(NotSaved, tune.Callback):
         hyperparameters = vars(self.study.hyperparameters(point))
         seed = self.study.seed
         row = {
+            "epochs": 0,
             **trial.last_result,
             **hyperparameters,
             "trial_id": name,

@@ -49,9 +49,9 @@ class Session:
         record = Record(study.folder)
         if record.study:
             cli.check_same(study, record.study["study"], tested=bool(record.tables["predictions"]))
-        cluster.check_concurrency(options.max_concurrent)
         splits = split(datasets.load(study.dataset))
         weights = study.architecture.pretrained(study.pretrained_variant, path=options.weights, offline=options.offline)
+        cli.make_folder(study)
         return cls(study, options, Terminal(quiet=options.quiet), record, splits, weights)
 
     @contextmanager
@@ -62,6 +62,7 @@ class Session:
             if self.interrupted.is_set():
                 raise KeyboardInterrupt
             self.interrupted.set()
+            self.terminal.warn("stopping: what is finished is kept; Ctrl-C again to leave at once")
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -73,7 +74,6 @@ class Session:
     def start(self, command: str, *, since: float) -> None:
         """Writes the head of the record and gets ready what every run shares."""
         study, source = self.study, self.splits.source
-        study.folder.mkdir(parents=True, exist_ok=True)
         self.resources, self.max_concurrent = cluster.share(study.workers_per_trial, self.options.max_concurrent)
         self.pool = evaluate.Pool(self.resources, self.max_concurrent)
         variant = study.pretrained_variant
@@ -239,11 +239,11 @@ def summary_of(row: Row) -> dict[str, Any]:
 
 def described(row: Row) -> str:
     """One run in a line: what it was, how much of the model it trained, what came of it."""
-    result = "" if row["val_accuracy"] is None else f"{row['val_accuracy']:.2%} validation"
+    result = "" if row.get("val_accuracy") is None else f"{row['val_accuracy']:.2%} validation"
     if row.get("test_accuracy") is not None:
         result = f"{row['test_accuracy']:.2%} test"
-    ended = {"completed": "", "pruned": f", pruned at epoch {row['epochs']}", "failed": f"failed: {row['reason']}"}[
+    ended = {"completed": "", "pruned": f", pruned at epoch {row.get('epochs')}", "failed": f"failed: {row['reason']}"}[
         row["status"]
     ]
     point = f"lr {row['lr']:.1e}  weight decay {row['weight_decay']:.1e}  freeze depth {row['freeze_depth']}"
-    return f"{point}  trains {row['trained_share'] or 0:.1%}  {result}{ended}"
+    return f"{point}  trains {row.get('trained_share') or 0:.1%}  {result}{ended}"

@@ -189,6 +189,7 @@ class Client:
             WANDB_SILENT="true",
             WANDB_ERROR_REPORTING="false",
         )
+        atexit.register(self._close_at_exit)
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
         self._thread.start()
@@ -270,7 +271,7 @@ class Client:
         library = wandb.setup(self._settings() if self._mode is None else self._settings(mode=self._mode))
         # The client replaces both for an exit code that it does not need here, and prints tracebacks twice.
         sys.exit, sys.excepthook = exits
-        # Exit hooks run last in, first out: this one has to come before the client's, which waits without a bound.
+        # Exit hooks run last in, first out: this one has to come before the client's new one, which has no bound.
         atexit.unregister(self._close_at_exit)
         atexit.register(self._close_at_exit)
         if self._mode == "offline":

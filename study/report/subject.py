@@ -63,5 +63,5 @@ def depth(freeze_depth: int | None, record: Record) -> str:
 def nothing_yet(record: Record, what: str) -> str:
     """Why a section is empty."""
     if finished(record):
-        return f"This study finished without {what}."
+        return f"No {what}: the study finished without one."
     return f"No {what} yet: the study is {record.study.get('status', 'not started')}."

@@ -3,6 +3,8 @@
 The small weights of the mini scale lie beside this file (see README.md there).
 """
 
+import os
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,17 +31,30 @@ def packaged(stem: str) -> Weights:
 
 
 def timm_hub(name: str) -> Weights:
-    """timm's weights of that model, from the Hugging Face hub or its local cache."""
+    """timm's weights of that model, from the local cache of the Hugging Face hub, else from the hub."""
 
     def fetch(offline: bool) -> Path:
         from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
         from timm.models import get_pretrained_cfg
 
         config = get_pretrained_cfg(name)
         assert config is not None and config.hf_hub_id, f"timm has no weights for {name}"
-        return Path(hf_hub_download(config.hf_hub_id, "model.safetensors", local_files_only=offline))
+        try:
+            return Path(hf_hub_download(config.hf_hub_id, "model.safetensors", local_files_only=True))
+        except LocalEntryNotFoundError:
+            if offline:
+                raise
+        reach("huggingface.co")
+        return Path(hf_hub_download(config.hf_hub_id, "model.safetensors"))
 
     return Weights(f"model.safetensors of huggingface.co/timm/{name}", fetch)
+
+
+def reach(host: str) -> None:
+    """Raises OSError at once where the hub's client would try again for half a minute: there is no network."""
+    if not {"HTTPS_PROXY", "https_proxy", "HF_ENDPOINT"} & set(os.environ):
+        socket.getaddrinfo(host, 443)
 
 
 def torch_hub(url: str) -> Weights:

@@ -101,10 +101,13 @@ def answer(record: Record) -> Answer:
         )
     elif best:
         number, label = percent(best["val_accuracy"]), "validation accuracy, not a test result"
-        basis = f"of {best['trial_id']}, the {subject.best_name(record)}; the test set has not been looked at"
+        tested = any(run["phase"] == "test" for run in record.runs)
+        state = "the test is not complete" if tested else "the test set has not been looked at"
+        basis = f"of {best['trial_id']}, the {subject.best_name(record)}; {state}"
     else:
-        number, label, basis = "–", "no result yet", "No trial has completed."
-    sides = [side for side in ((subject.best_name(record).capitalize(), best), ("Paper’s recipe", paper)) if side[1]]
+        number, label, basis = "", "No result yet", "No trial has completed."
+    sides = [(subject.best_name(record).capitalize(), best), ("Paper’s recipe", paper)] if best else []
+    sides = [(name, side) for name, side in sides if side]
     return Answer(
         number,
         label,

@@ -117,7 +117,7 @@ def figure(
 
 
 def trace(group: Group, curves: Sequence[Sequence[Row]], value: str) -> go.Scatter:
-    """The group's runs as one line with gaps; a pruned run ends in a cross."""
+    """The group's runs as one line with gaps. Its markers are the last epochs: pruned runs show them, as crosses."""
     ends = figures.lines([0] * (len(curve) - 1) + [7] for curve in curves if curve)
     return go.Scatter(
         x=figures.lines([row["epoch"] for row in curve] for curve in curves if curve),
@@ -126,7 +126,12 @@ def trace(group: Group, curves: Sequence[Sequence[Row]], value: str) -> go.Scatt
         name=group.name,
         mode="lines+markers" if group.mark == "cross" else "lines",
         line={"color": group.color, "width": group.width, "dash": DASHES.get(group.mark, "solid")},
-        marker={"symbol": "x-thin", "size": [e or 0 for e in ends], "line": {"color": group.color, "width": 1.6}},
+        marker={
+            "symbol": "x-thin" if group.mark == "cross" else "circle",
+            "size": [end or 0 for end in ends],
+            "color": group.color,
+            "line": {"color": group.color, "width": 1.6},
+        },
         opacity=group.opacity,
         connectgaps=False,
         hovertemplate=HOVER["val_accuracy" if value == "val_accuracy" else "loss"],

@@ -1,0 +1,57 @@
+# Everything here runs in .venv, which is made at the first call and brought up to date when the dependencies change.
+
+PYTHON ?= python3
+MODEL ?= coatnet
+TRIALS ?= 8
+NAME ?= $(MODEL)-$(TRIALS)-trials
+ARGS ?=
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: study test check format bench install clean help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make study    a first study: $(TRIALS) trials of $(MODEL) (make study MODEL=vit TRIALS=16 ARGS='--seeds 5')"
+	@echo "make test     the whole test suite"
+	@echo "make check    formatter, linter and type checker, as before every review"
+	@echo "make format   formats, and fixes what the linter can fix"
+	@echo "make bench    every benchmark, one after the other"
+	@echo "make install  only the environment, in .venv (PYTHON=python3.12 chooses another Python)"
+	@echo "make clean    removes what tools left behind; keeps .venv and results/"
+
+# --resume: a second call shows the study that is there, and one that was interrupted goes on
+study: $(INSTALLED)
+	$(BIN)/python -m study.run --model $(MODEL) --trials $(TRIALS) --name $(NAME) --resume $(ARGS)
+
+test: $(INSTALLED)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED)
+	@set -e; for file in benchmarks/[!_]*.py; do \
+		module=benchmarks.$$(basename $$file .py); echo "== $$module"; $(BIN)/python -m $$module $(ARGS); \
+	done
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -x $(BIN)/pip || { \
+		$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)' \
+		&& $(PYTHON) -m venv .venv; }
+	@echo "installing into .venv (the first time a minute or more)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+	@touch $@
+
+clean:
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	find benchmarks search_spaces study tests trainables -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,309 @@
+"""The page of a study: what is on it, that it carries its own data, and that any record gives one."""
+
+import csv
+import gzip
+import json
+import re
+from base64 import b64decode
+from dataclasses import replace
+from html.parser import HTMLParser
+from importlib.resources import files
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plotly.offline import get_plotlyjs_version
+
+from study import report
+from study.record import Record
+from study.report import blocks, numbers
+from tests.records import DIGITS, Shape, failed, finished, searched, started
+
+SECTIONS = ["answer", "learning", "search", "confusion", "classes", "images", "trials", "protocol"]
+HOSTILE = replace(Shape(), classes=("<script>alert(1)</script>", "</script><b>", "\"quoted\" & 'more'", *DIGITS[3:]))
+
+
+class Page(HTMLParser):
+    """The elements of a page, and the text of those that hold data."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: dict[str, str] = {}
+        self.words: list[str] = []
+        self.inside: str | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.elements.append((tag, attributes))
+        self.inside = attributes.get("data-figure") or f"{tag} of the page" if tag in ("script", "style") else None
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = None
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.scripts[self.inside] = self.scripts.get(self.inside, "") + data
+        else:
+            self.words.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def said(self) -> str:
+        return re.sub(r"[ \n]+", " ", " ".join(self.words))
+
+    def csv(self, name: str) -> list[dict[str, str]]:
+        link = next(a for a in self.all("a") if a.get("download") == f"{name}.csv")
+        content = b64decode((link["href"] or "").partition(",")[2]).decode()
+        return list(csv.DictReader(StringIO(content)))
+
+    def figure(self, name: str) -> dict[str, Any]:
+        return json.loads(self.scripts[name])
+
+    def figures(self) -> list[str]:
+        return [name for s in self.all("script") if (name := s.get("data-figure"))]
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    return finished(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def page(record: Record) -> Page:
+    return Page(report.write(record.folder).read_text())
+
+
+def near(text: str, value: float | None) -> bool:
+    return text == "" if value is None else float(text) == pytest.approx(value, rel=1e-5)
+
+
+def test_the_page_is_written_as_a_whole_beside_the_record(tmp_path: Path) -> None:
+    record = started(tmp_path)
+    assert report.write(record.folder) == tmp_path / "report.html"
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nowhere"):
+        report.write(tmp_path / "nowhere")
+
+
+def test_all_sections_are_there_and_in_the_navigation(page: Page) -> None:
+    assert [a["id"] for a in page.all("header") + page.all("section")] == SECTIONS
+    linked = [a["href"] for a in page.all("a") if (a["href"] or "").startswith("#")]
+    assert linked == ["#main", *(f"#{name}" for name in SECTIONS)]
+
+
+def test_nothing_is_loaded_from_anywhere(page: Page) -> None:
+    for tag, attributes in page.elements:
+        for name in ("src", "srcset", "href", "data", "action", "poster"):
+            address = attributes.get(name)
+            assert address is None or address.startswith(("data:", "#")), (tag, name, address)
+    assert "url(" not in page.scripts["style of the page"]
+    assert "@import" not in page.scripts["style of the page"]
+    assert not re.search(r"https?://", page.text)
+
+
+def test_plotly_is_there_once_and_only_where_something_is_drawn(page: Page, tmp_path: Path) -> None:
+    assert page.text.count('id="plotly"') == 1
+    assert 'id="plotly"' not in report.of(started(tmp_path))
+
+
+def test_plotly_js_is_the_version_that_plotly_for_python_writes_for() -> None:
+    packed = files("study.report").joinpath("assets", "plotly-cartesian.min.js.gz").read_bytes()
+    assert f"v{get_plotlyjs_version()}\n" in gzip.decompress(packed)[:200].decode()
+
+
+def test_the_page_is_small(page: Page) -> None:
+    assert len(page.text) < 1_100_000
+
+
+def test_hundreds_of_classes_and_trials_stay_below_three_megabytes(tmp_path: Path) -> None:
+    shape = Shape(classes=tuple(f"class {i}" for i in range(257)), trials=64, epochs=30, images_per_class=6)
+    assert len(report.of(finished(tmp_path, shape))) < 3_000_000
+
+
+def test_the_first_screen_says_the_answer_with_its_interval_n_seeds_and_budget(record: Record, page: Page) -> None:
+    test = record.study["test"]
+    low, high = (numbers.percent(bound) for bound in test["interval"])
+    assert f"95 % interval {low} to {high}, mean of 3 seeds on 360 test images" in page.text
+    assert numbers.percent(test["accuracy"]) in page.said
+    assert "32 trials of up to 12 epochs" in page.said
+    assert record.study["winner"]["trial_id"] in page.said
+
+
+def test_the_gain_over_the_papers_recipe_is_that_of_the_means_over_seeds(record: Record, page: Page) -> None:
+    winner, paper = record.study["winner"], record.study["paper"]
+    gain = 100 * (winner["val_accuracy"] - paper["val_accuracy"])
+    assert f"+{gain:.1f} points on validation" in page.said
+
+
+def test_the_tables_hold_the_numbers_of_the_record(record: Record, page: Page) -> None:
+    trials = page.csv("trials-table")
+    assert [row["trial_id"] for row in trials] == [t["trial_id"] for t in record.trials]
+    assert [row["status"] for row in trials] == [t["status"] for t in record.trials]
+    for name in ("lr", "weight_decay", "freeze_depth", "trained_share", "val_accuracy", "train_seconds"):
+        assert all(near(row[name], t[name]) for row, t in zip(trials, record.trials, strict=True)), name
+    classes = zip(page.csv("per-class"), record.study["test"]["per_class"], strict=True)
+    assert all(near(row["f1-score"], truth["f1-score"]) for row, truth in classes)
+    pairs = [[row["true"], row["predicted"], int(row["count"])] for row in page.csv("most-confused")]
+    assert pairs == record.study["test"]["most_confused"]
+
+
+def test_the_confusion_matrix_is_that_of_the_record(record: Record, page: Page) -> None:
+    matrix = record.study["test"]["confusion"]
+    assert [[int(row[name]) for name in DIGITS] for row in page.csv("confusion-matrix")] == matrix
+    assert page.figure("confusion-matrix")["data"][1]["z"] == matrix
+
+
+def test_the_learning_curves_hold_every_epoch_of_the_record(record: Record, page: Page) -> None:
+    truth = [row for row in record.curves if row["phase"] == "search"]
+    downloaded = page.csv("search-val-accuracy")
+    assert [(r["run_id"], int(r["epoch"])) for r in downloaded] == [(r["run_id"], r["epoch"]) for r in truth]
+    assert all(near(d["val_accuracy"], t["val_accuracy"]) for d, t in zip(downloaded, truth, strict=True))
+    drawn = [y for trace in page.figure("search-val-accuracy")["data"] for y in trace["y"] if y is not None]
+    assert sorted(drawn) == pytest.approx(sorted(row["val_accuracy"] for row in truth), abs=1e-4)
+
+
+def test_every_trial_is_a_point_against_each_hyperparameter(record: Record, page: Page) -> None:
+    for name in ("lr", "weight-decay", "freeze-depth"):
+        drawn = {said[0] for trace in page.figure(f"search-{name}")["data"] for said in trace["customdata"]}
+        assert drawn == {t["trial_id"] for t in record.trials}
+
+
+def test_every_figure_has_a_title_axes_words_and_its_numbers(page: Page) -> None:
+    plots = {a["id"]: a for a in page.all("div") if a.get("class") == "plot"}
+    assert len(page.figures()) == 9
+    for name in page.figures():
+        layout = page.figure(name)["layout"]
+        assert layout["xaxis"]["title"]["text"]
+        assert layout["yaxis"]["title"]["text"]
+        assert plots[name]["role"] == "img"
+        assert len(plots[name]["aria-label"] or "") > 50
+        assert page.csv(name)
+        assert any(a.get("aria-labelledby") == f"{name}-title" for a in page.all("figure"))
+
+
+def test_every_colour_of_a_figure_is_defined_for_both_themes(page: Page) -> None:
+    used = set(re.findall(r"var\((--[\w-]+)\)", "".join(page.scripts[name] for name in page.figures())))
+    light, dark = page.scripts["style of the page"].split("prefers-color-scheme: dark")
+    assert used
+    for color in used:
+        assert f"{color}:" in light
+        assert f"{color}:" in dark
+
+
+def test_the_images_are_the_samples_of_the_record(record: Record, page: Page) -> None:
+    shown = {b64decode((a["src"] or "").partition(",")[2]) for a in page.all("img")}
+    wrong = [s for s in record.tables["samples"] if s["label"] != s["predicted"]]
+    assert shown <= {s["png"] for s in record.tables["samples"]}
+    assert {s["png"] for s in wrong} <= shown
+    assert all(a["class"] == "small" and a["alt"] for a in page.all("img"))
+
+
+def test_names_from_the_record_are_text_and_never_markup(tmp_path: Path) -> None:
+    page = Page(report.of(finished(tmp_path, HOSTILE)))
+    assert HOSTILE.classes[0] in page.said
+    assert [a["id"] for a in page.all("header") + page.all("section")] == SECTIONS
+    kinds = {a.get("type") for a in page.all("script")}
+    assert kinds == {"application/json", "text/plain", None}
+    assert len([a for a in page.all("script") if "type" not in a]) == 1
+    assert all("<" not in page.scripts[name] for name in page.figures())
+    assert page.figure("confusion-matrix")["layout"]["xaxis"]["ticktext"][1] == "&lt;/script&gt;&lt;b&gt;"
+
+
+@pytest.mark.parametrize(
+    ("build", "why"),
+    [
+        (started, "No trial yet: the study is running."),
+        (failed, "No trial with a validation accuracy yet: the study is interrupted."),
+        (searched, "No test result yet: the study is interrupted."),
+    ],
+)
+def test_an_unfinished_record_gives_a_page_that_says_what_is_missing(build: Any, why: str, tmp_path: Path) -> None:
+    page = Page(report.write(build(tmp_path).folder).read_text())
+    assert [a["id"] for a in page.all("header") + page.all("section")] == SECTIONS
+    assert why in page.said
+    assert any(a.get("class") == "unfinished" for a in page.all("p"))
+
+
+def test_an_unfinished_search_shows_its_best_trial_and_calls_it_no_test_result(tmp_path: Path) -> None:
+    record = searched(tmp_path)
+    best = max((t for t in record.trials if t["status"] == "completed"), key=lambda t: t["val_accuracy"])
+    page = Page(report.of(record))
+    assert f"of {best['trial_id']}, the best so far; the test set has not been looked at" in page.said
+
+
+def test_a_study_that_stops_during_its_test_does_not_call_the_test_set_unseen(tmp_path: Path) -> None:
+    record = finished(tmp_path)
+    del record.study["test"]
+    record.note(status="interrupted")
+    assert "the winner; the test is not complete" in Page(report.of(record)).said
+
+
+def test_a_search_that_the_papers_recipe_wins_says_so(tmp_path: Path) -> None:
+    record = finished(tmp_path)
+    record.note(winner=record.study["paper"])
+    assert "The paper’s recipe is the best point of this search." in Page(report.of(record)).said
+
+
+def test_runs_of_one_epoch_are_drawn_as_points(tmp_path: Path) -> None:
+    page = Page(report.of(searched(tmp_path, Shape(epochs=1))))
+    assert {trace["mode"] for trace in page.figure("search-val-accuracy")["data"]} == {"markers"}
+
+
+def test_a_folder_without_any_file_gives_a_page(tmp_path: Path) -> None:
+    page = Page(report.write(tmp_path).read_text())
+    assert "No trial yet: the study is not started." in page.said
+
+
+def test_a_hyperparameter_that_was_fixed_is_told_and_not_drawn(tmp_path: Path) -> None:
+    record = finished(tmp_path)
+    record.note(study={**record.study["study"], "fixed": {"freeze_depth": 5}})
+    page = Page(report.of(record))
+    assert "search-freeze-depth" not in page.figures()
+    assert "Freeze depth was not searched: fixed at 5." in page.said
+
+
+def test_a_weight_decay_of_zero_is_drawn_left_of_all_others(tmp_path: Path) -> None:
+    record = finished(tmp_path)
+    record.replace(
+        "trials", [{**t, "weight_decay": 0.0 if i == 4 else t["weight_decay"]} for i, t in enumerate(record.trials)]
+    )
+    data = Page(report.of(record)).figure("search-weight-decay")["data"]
+    place = {said[0]: x for trace in data for said, x in zip(trace["customdata"], trace["x"], strict=True)}
+    assert 0 < place["trial-004"] < min(x for trial, x in place.items() if trial != "trial-004")
+
+
+def test_a_drawing_with_a_number_that_json_cannot_hold_is_refused() -> None:
+    from study.report.figures import blank
+
+    plot = blank(x="x", y="y").add_scatter(y=[float("nan")])
+    with pytest.raises(ValueError, match="JSON"):
+        _ = blocks.Figure("id", "title", plot, "alt", ["y"], []).json
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (numbers.short(3.2e-4), "3.2e-4"),
+        (numbers.short(9.96e-4), "1.0e-3"),
+        (numbers.short(0.05), "0.05"),
+        (numbers.short(0.0), "0"),
+        (numbers.short(None), "–"),
+        (numbers.points(-0.0213), "−2.1"),
+        (numbers.points(0.0001), "±0.0"),
+        (numbers.duration(59.96), "60.0\u202fs"),
+        (numbers.duration(3_700), "1\u202fh 2\u202fmin"),
+        (numbers.size(1_530_000_000), "1.53\u202fGB"),
+        (numbers.plural(1, "seed"), "1 seed"),
+    ],
+)
+def test_numbers_are_written_for_a_reader(text: str, expected: str) -> None:
+    assert text == expected
