@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from study import cluster, datasets
+from study import cluster, datasets, environment
 from study.config import EARLY_STOPPING, RECIPES, Study, fixed
 from study.terminal import fail
 from trainables import architecture
@@ -116,6 +116,7 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
 def chosen_scale(requested: str) -> tuple[str, str]:
     """The scale, and a sentence that says which, why, and how to choose."""
     choose("scale", requested, ["auto", *SCALES])
+    environment.check()
     if requested != "auto":
         return requested, f"scale {requested}, as asked"
     if cluster.has_gpu():

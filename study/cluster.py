@@ -29,17 +29,12 @@ def quieten() -> None:
 
 @contextlib.contextmanager
 def connected(*, verbose: bool = False) -> Iterator[None]:
-    """Connects to the cluster there is, else starts Ray on loopback; leaves, or stops it, after.
-
-    Raises ValueError if `RAY_ADDRESS` names a cluster that does not answer.
-    """
+    """Connects to the cluster there is, else starts Ray on loopback; leaves, or stops it, after."""
     if ray.is_initialized():
         yield
         return
     os.environ.update(WORKERS)
     address = environment.address()
-    if address and not environment.answers(address):
-        raise ValueError(f"no Ray cluster answers at RAY_ADDRESS={address}: unset it to start one here")
     here = {} if address else {"include_dashboard": False}
     ray.init(
         address=address or "local",
@@ -79,7 +74,7 @@ def share(workers: int, requested: int | None) -> tuple[Resources, int]:
     concurrent = requested or max(1, (graphics or cpus) // workers)
     processes = concurrent * workers
     return Resources(
-        workers=workers,
+        workers=0 if workers == 1 else workers,
         cpus=1 if graphics or processes < cpus else max((cpus - 1) / processes, 0.1),
         threads=max(1, cpus // processes),
         gpus=0 if not graphics else (1 if processes <= graphics else graphics / processes),

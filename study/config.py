@@ -13,6 +13,7 @@ import search_spaces
 from trainables import architecture
 from trainables.architecture import Architecture, Variant
 from trainables.choices import choose
+from trainables.precision import DTYPES
 from trainables.recipe import Hyperparameters, Recipe
 
 RECIPES = {
@@ -52,6 +53,7 @@ class Study:
             raise ValueError(f"name must be letters, digits, '.', '_' or '-', got {self.name!r}")
         if self.workers_per_trial > self.recipe.batch_size:
             raise ValueError(f"workers-per-trial must be at most the batch size {self.recipe.batch_size}")
+        choose("precision", self.precision, ["auto", *DTYPES])
         choose("early stopping", self.early_stopping, EARLY_STOPPING)
         self.hyperparameters({})  # the paper's point with what is fixed must be a point
         if not self.space:

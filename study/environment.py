@@ -40,6 +40,13 @@ def address() -> str | None:
     return here if answers(here) else None
 
 
+def check() -> None:
+    """Raises ValueError if the cluster that was asked for does not answer."""
+    here = address()
+    if here and not answers(here):
+        raise ValueError(f"no Ray cluster answers at RAY_ADDRESS={here}: unset it to start one here")
+
+
 def answers(host_and_port: str) -> bool:
     """Whether something listens at HOST:PORT: Ray would wait for minutes, and a killed head leaves its file."""
     host, _, port = host_and_port.removeprefix("ray://").rpartition(":")

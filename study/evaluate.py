@@ -130,9 +130,9 @@ class Pool:
 
     def __init__(self, resources: Resources, size: int) -> None:
         self.resources = resources
-        alone = resources.workers == 1
+        local = resources.workers == 0
         self._remote: Any = ray.remote(Worker).options(
-            num_cpus=resources.cpus if alone else 0, num_gpus=resources.gpus if alone else 0
+            num_cpus=resources.cpus if local else 0, num_gpus=resources.gpus if local else 0
         )
         self._size = size
         self._idle: list[Any] = []

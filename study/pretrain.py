@@ -12,7 +12,6 @@ weights says. It takes about an hour on two cores.
 import argparse
 import json
 from pathlib import Path
-from time import perf_counter
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -65,7 +64,6 @@ def pretrain(family: Architecture, images: int, out: Path, seed: int) -> None:
     torch.manual_seed(seed)
     model = family.assemble(variant, len(source.classes)).to(memory_format=torch.channels_last)
     device = world.device()
-    start = perf_counter()
     fit(
         model.to(device),
         train.to(device),
@@ -89,7 +87,6 @@ def pretrain(family: Architecture, images: int, out: Path, seed: int) -> None:
         "parameters": model.parameter_counts()[0],
         "bytes": path.stat().st_size,
         "test_accuracy": round(seen.accuracy, 4),
-        "minutes": round((perf_counter() - start) / 60, 1),
         "command": f"python -m study.pretrain --model {family.name} --images {images} --seed {seed}",
     }
     path.with_suffix(".json").write_text(json.dumps(row, indent=1) + "\n")
@@ -112,11 +109,11 @@ def table(out: Path) -> None:
         "Pretrained on Fashion-MNIST (Xiao et al. 2017, MIT licence) and scored once on its 10,000 test images, as",
         "the file is: parameters in half precision. `python -m study.pretrain` makes them again.",
         "",
-        "| file | images | parameters | kB | test accuracy | minutes | command |",
-        "|---|---|---|---|---|---|---|",
+        "| file | images | parameters | kB | test accuracy | command |",
+        "|---|---|---|---|---|---|",
         *(
             f"| `{r['file']}` | {r['images']:,} | {r['parameters']:,} | {r['bytes'] / 1000:.0f} "
-            f"| {r['test_accuracy']:.4f} | {r['minutes']} | `{r['command']}` |"
+            f"| {r['test_accuracy']:.4f} | `{r['command']}` |"
             for r in rows
         ),
     ]

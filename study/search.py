@@ -60,13 +60,13 @@ def search(
 
     def trial(config: dict[str, Any], datasets: Mapping[str, Dataset]) -> None:
         run = replace(template, run_id=config["trial_id"], hyperparameters=study.hyperparameters(config["point"]))
-        callbacks = [TuneReportCallback()] if resources.workers > 1 else []
+        callbacks = [TuneReportCallback()] if resources.workers else []
         outcome = train(run, datasets, resources, tune.report, callbacks)
         if outcome.failure:
             tune.report({**outcome.summary(), METRIC: 0.0, "failure": outcome.failure})
 
-    alone = resources.workers == 1
-    needs = {"CPU": resources.cpus, "GPU": resources.gpus} if alone else {"CPU": 0.001}
+    local = resources.workers == 0
+    needs = {"CPU": resources.cpus, "GPU": resources.gpus} if local else {"CPU": 0.001}
     with tempfile.TemporaryDirectory(prefix="study-tune-", ignore_cleanup_errors=True) as scratch:
         tune.Tuner(
             tune.with_resources(tune.with_parameters(trial, datasets=dict(datasets)), needs),
@@ -77,7 +77,7 @@ def search(
                 scheduler=scheduler,
                 num_samples=missing,
                 max_concurrent_trials=max_concurrent,
-                reuse_actors=alone,
+                reuse_actors=local,
             ),
             run_config=tune.RunConfig(
                 name=study.name,

@@ -73,9 +73,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one run may use: its workers, and for each of them logical CPUs, threads and GPUs (fractions share one)."""
+    """What one run may use: its workers, and for each of them logical CPUs, threads and GPUs (fractions share one).
 
-    workers: int = 1
+    As for Ray Train, no workers means local mode: the run is trained in the process that asks for it.
+    """
+
+    workers: int = 0
     cpus: float = 1
     threads: int = 1
     gpus: float = 0
@@ -125,19 +128,19 @@ def train(
 
     Args:
         datasets: Ray Datasets of `index, image (H, W, 3) uint8, label`, one for each of the run's splits.
-        report: called after every epoch in this process when the run has one worker; several workers report to
-            Ray Train instead, where `callbacks` may pick it up.
+        report: called after every epoch in local mode; a worker group reports to Ray Train instead, where
+            `callbacks` may pick it up.
     """
-    alone = resources.workers == 1
+    local = resources.workers == 0
     worker = {"CPU": resources.cpus} | ({"GPU": resources.gpus} if resources.gpus else {})
     threads = resources.threads
-    loop: Any = lambda: work(run, threads, report if alone else ray.train.report)  # noqa: E731 -- Ray types it as -> None
+    loop: Any = lambda: work(run, threads, report if local else ray.train.report)  # noqa: E731 -- Ray types it as -> None
     trainer = TorchTrainer(
         loop,
         scaling_config=ScalingConfig(
-            num_workers=0 if alone else resources.workers,
+            num_workers=resources.workers,
             use_gpu=resources.gpus > 0,
-            resources_per_worker=None if alone else worker,
+            resources_per_worker=None if local else worker,
         ),
         torch_config=TorchConfig(backend="nccl" if resources.gpus >= 1 else "gloo"),
         datasets={name: datasets[name] for name in sorted(run.splits)},

@@ -1,0 +1,118 @@
+"""What a trial costs besides its training: ours beside the pattern of Ray's documentation.
+
+    python -m benchmarks.orchestration
+
+Both run the same one-epoch trials of the mini ResNet on digits, one at a time, through Ray Tune, in turns. The cost
+of a trial is the slope of the wall clock between a short and a longer search, less the training and evaluation that
+the trials themselves measured: so Ray's start and the first process's imports, paid once, are in neither figure.
+
+- documented: a Tune function that starts a TorchTrainer with a worker group of one, and reports through
+  TuneReportCallback (Ray's user guide, "Hyperparameter Tuning with Ray Tune")
+- ours: study.search, local mode in a warm process
+"""
+
+import argparse
+import tempfile
+import threading
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from ray import tune
+from ray.tune.integration.ray_train import TuneReportCallback
+
+from study import cluster, datasets
+from study.config import RECIPES, Study
+from study.datasets.reading import prepare
+from study.datasets.source import split
+from study.record import Record
+from study.search import search
+from trainables.recipe import Hyperparameters
+from trainables.trainer import Model, Resources, Run, train
+
+ROUNDS = 3
+OURS = (4, 24)
+DOCUMENTED = (1, 3)
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    cluster.quieten()
+    with cluster.connected():
+        splits = split(datasets.load("digits"))
+        study = described(trials=1)
+        data = dict(prepare(splits, study.pretrained_variant.preprocessing, ("train", "val")))
+        model = Model(study.model, study.scale, study.variant, len(splits.source.classes))
+        run = Run("", model, study.hyperparameters({}), study.recipe, seed=0, fingerprint=splits.fingerprint)
+        pairs = []
+        for turn in range(ROUNDS):
+            ours = slope(OURS, lambda trials: our_search(trials, run, data))
+            theirs = slope(DOCUMENTED, lambda trials: documented_search(trials, run, data))
+            pairs.append((ours, theirs))
+            spent = f"ours {ours:.3f} s a trial, documented {theirs:.2f} s a trial"
+            print(f"round {turn + 1}: {spent}, {theirs / ours:.0f} x", flush=True)
+    ours, theirs = (median(side) for side in zip(*pairs, strict=True))
+    ratio = median(documented / own for own, documented in pairs)
+    print(f"median of {ROUNDS}: ours {ours:.3f} s, documented {theirs:.2f} s, {ratio:.0f} x less")
+
+
+def slope(sizes: tuple[int, int], run: Any) -> float:
+    """Seconds a trial besides its own training, from a short and a longer search."""
+    (few, few_seconds), (many, many_seconds) = ((trials, run(trials)) for trials in sizes)
+    return (many_seconds - few_seconds) / (many - few)
+
+
+def described(trials: int, folder: Path = Path("results")) -> Study:
+    recipe = replace(RECIPES["fair"], epochs=1)
+    return Study(
+        "resnet", "mini", "resnet_mini", "digits", "bench", folder, recipe, trials=trials, early_stopping="none"
+    )
+
+
+def our_search(trials: int, run: Run, data: dict[str, Any]) -> float:
+    """Wall clock of our search less what its trials spent in training and evaluation."""
+    with tempfile.TemporaryDirectory() as folder:
+        study = described(trials, Path(folder))
+        study.folder.mkdir()
+        record = Record(study.folder)
+        start = perf_counter()
+        search(
+            study,
+            record,
+            run,
+            data,
+            Resources(cpus=0.5),
+            max_concurrent=1,
+            interrupted=threading.Event(),
+            on_start=lambda name, point: None,
+            on_epoch=lambda name, row: None,
+            on_end=lambda row, curve: record.add(trials=[row], curves=curve),
+        )
+        assert len(record.trials) == trials
+        return perf_counter() - start - sum(row["seconds"] for row in record.curves)
+
+
+def documented_search(trials: int, run: Run, data: dict[str, Any]) -> float:
+    """The same trials as Ray's documentation would run them, less what they spent in training and evaluation."""
+
+    def trial(config: dict[str, Any]) -> None:
+        point = Hyperparameters(config["lr"], config["weight_decay"], int(config["freeze_depth"]))
+        group = Resources(workers=1, cpus=0.5)
+        train(replace(run, hyperparameters=point), data, group, lambda row: None, [TuneReportCallback()])
+
+    with tempfile.TemporaryDirectory() as folder:
+        start = perf_counter()
+        results = tune.Tuner(
+            tune.with_resources(trial, {"CPU": 0.1}),
+            param_space={"lr": tune.loguniform(1e-4, 1e-2), "weight_decay": 1e-2, "freeze_depth": tune.randint(0, 6)},
+            tune_config=tune.TuneConfig(metric="val_accuracy", mode="max", num_samples=trials, max_concurrent_trials=1),
+            run_config=tune.RunConfig(storage_path=folder, verbose=0),
+        ).fit()
+        assert results.num_errors == 0
+        return perf_counter() - start - sum(results.get_dataframe()["curve/seconds"])
+
+
+if __name__ == "__main__":
+    main()

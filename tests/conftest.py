@@ -1,0 +1,27 @@
+"""Ray is started once for the whole session, on loopback, as a study starts it."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes what the user has: tokens, caches, logins, a cluster that happens to run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        for name in ("RAY_ADDRESS", "WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def ray_session(home: None) -> Iterator[None]:
+    """Ray with two CPUs' worth of room, whatever this machine has."""
+    from study import cluster
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
+    with cluster.connected():
+        yield

@@ -1,0 +1,254 @@
+"""Every dataset: what it declares, its splits, and its images on their way through Ray Data to an architecture."""
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from ray.data import Dataset
+from sklearn.datasets import load_digits
+
+from study import datasets
+from study.datasets import fashion_mnist
+from study.datasets.reading import from_arrays, prepare, resized
+from study.datasets.source import Source, Splits, split
+from trainables.architecture import HALF, MINI_INPUT, Preprocessing
+
+SPLITS = ("train", "val", "test")
+CROPPED = Preprocessing(24, *HALF, crop=0.75, interpolation="bicubic")
+
+
+def is_here(name: str) -> bool:
+    """Whether loading it downloads nothing."""
+    if name != "fashion_mnist":
+        return True
+    folders = (fashion_mnist.DEBIAN, fashion_mnist.TORCHVISION / "FashionMNIST" / "raw")
+    return any((folder / "train-images-idx3-ubyte.gz").exists() for folder in folders)
+
+
+@pytest.fixture(scope="module", params=datasets.names())
+def source(request: pytest.FixtureRequest) -> Source:
+    if not is_here(request.param):
+        pytest.skip(f"{request.param} is not on this machine")
+    return datasets.load(request.param)
+
+
+@pytest.fixture(scope="module")
+def splits(source: Source) -> Splits:
+    return split(source, seed=0)
+
+
+def rows_by_index(dataset: Dataset) -> dict[int, dict[str, np.ndarray]]:
+    return {int(row["index"]): row for row in dataset.take_all()}
+
+
+def few(splits: Splits, n: int = 40) -> Splits:
+    """The same splits with at most n images each, spread over the dataset."""
+    train, val, test = (splits.rows(name)[:: -(-len(splits.rows(name)) // n)] for name in SPLITS)
+    return Splits(splits.source, train, val, test)
+
+
+# What a dataset declares
+
+
+def test_there_is_a_dataset_that_needs_no_download() -> None:
+    assert "digits" in datasets.names()
+
+
+def test_an_unknown_dataset_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(ValueError, match=r"'digit'.*did you mean digits\?"):
+        datasets.load("digit")
+
+
+def test_a_dataset_has_a_label_for_every_image_and_an_image_for_every_class(source: Source) -> None:
+    assert source.labels.dtype == np.int64
+    assert source.labels.ndim == 1
+    assert sorted(set(source.labels.tolist())) == list(range(len(source.classes)))
+    assert len(set(source.classes)) == len(source.classes)
+    assert all(name.strip() for name in source.classes)
+
+
+def test_a_dataset_is_named_like_its_file(source: Source, request: pytest.FixtureRequest) -> None:
+    assert source.name == request.node.callspec.params["source"]
+
+
+def test_a_dataset_that_is_loaded_again_has_the_same_content(source: Source) -> None:
+    again = datasets.load(source.name)
+    assert again.content == source.content
+    assert np.array_equal(again.labels, source.labels)
+
+
+# Splits
+
+
+def test_no_image_is_in_two_splits_and_every_image_is_in_one(source: Source, splits: Splits) -> None:
+    together = np.concatenate([splits.train, splits.val, splits.test])
+    assert np.array_equal(np.sort(together), np.arange(len(source.labels)))
+
+
+def test_splits_are_sorted_and_not_empty(splits: Splits) -> None:
+    for name, size in splits.sizes().items():
+        rows = splits.rows(name)
+        assert len(rows) == size > 0
+        assert (np.diff(rows) > 0).all()
+
+
+def test_every_split_has_the_classes_in_the_proportions_of_the_dataset(source: Source, splits: Splits) -> None:
+    official = source.test_rows is not None
+    pool = np.concatenate([splits.train, splits.val]) if official else np.arange(len(source.labels))
+    shares = np.bincount(source.labels[pool], minlength=len(source.classes)) / len(pool)
+    for name in ("train", "val") if official else SPLITS:
+        rows = splits.rows(name)
+        counts = np.bincount(source.labels[rows], minlength=len(source.classes))
+        assert np.abs(counts - shares * len(rows)).max() < 2, name
+
+
+def test_the_shares_are_those_that_were_asked_for(source: Source) -> None:
+    made = split(source, val_share=0.3, test_share=0.1)
+    n = len(source.labels)
+    if source.test_rows is None:
+        assert made.sizes()["test"] == pytest.approx(0.1 * n, abs=1)
+        assert made.sizes()["val"] == pytest.approx(0.3 * n, abs=1)
+    else:
+        assert made.sizes()["val"] == pytest.approx(0.3 * (n - len(source.test_rows)), abs=1)
+
+
+def test_the_official_test_set_is_kept_whatever_the_seed(source: Source) -> None:
+    official = np.random.default_rng(0).permutation(len(source.labels))[: len(source.labels) // 5]
+    given = replace(source, test_rows=official) if source.test_rows is None else source
+    assert given.test_rows is not None
+    for seed in (0, 1):
+        assert np.array_equal(split(given, seed=seed).test, np.sort(given.test_rows))
+
+
+def test_a_seed_makes_the_same_splits_again_and_another_seed_makes_others(source: Source, splits: Splits) -> None:
+    again, other = split(source, seed=0), split(source, seed=1)
+    assert all(np.array_equal(again.rows(name), splits.rows(name)) for name in SPLITS)
+    assert again.fingerprint == splits.fingerprint
+    assert other.sizes() == splits.sizes()
+    assert not np.array_equal(other.val, splits.val)
+    assert other.fingerprint != splits.fingerprint
+
+
+def test_the_fingerprint_tells_other_content_and_moved_images_apart(source: Source, splits: Splits) -> None:
+    other_content = replace(splits, source=replace(source, content="0"))
+    moved = replace(splits, train=splits.train[:-1], val=np.append(splits.train[-1:], splits.val))
+    fingerprints = {splits.fingerprint, other_content.fingerprint, moved.fingerprint}
+    assert len(fingerprints) == 3
+    assert replace(splits).fingerprint == splits.fingerprint
+
+
+def test_an_unknown_split_is_an_error(splits: Splits) -> None:
+    with pytest.raises(KeyError):
+        splits.rows("trainval")
+
+
+# Images
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_ray_data_brings_each_row_that_was_asked_for_once_with_its_label(source: Source) -> None:
+    wanted = np.random.default_rng(0).permutation(len(source.labels))[:1100]  # several blocks
+    rows = source.read(wanted).take_all()
+    assert sorted(int(row["index"]) for row in rows) == sorted(wanted.tolist())
+    for row in rows:
+        assert row["label"] == source.labels[row["index"]]
+        assert row["image"].dtype == np.uint8
+        assert row["image"].ndim == 2 or row["image"].shape[2] == 3
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_an_image_is_the_same_whichever_rows_are_read_with_it(source: Source) -> None:
+    some = np.array([5, 3, 11])
+    alone, among = rows_by_index(source.read(some[:1])), rows_by_index(source.read(some))
+    assert np.array_equal(alone[5]["image"], among[5]["image"])
+    assert not np.array_equal(among[3]["image"], among[5]["image"])
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_digits_are_those_of_scikit_learn() -> None:
+    published = load_digits()
+    rows = rows_by_index(datasets.load("digits").read(np.arange(0, 1797, 50)))
+    assert len(rows) == 36
+    for index, row in rows.items():
+        assert np.abs(row["image"] / 255 * 16 - published.images[index]).max() < 0.05
+        assert row["label"] == published.target[index]
+
+
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.skipif(not is_here("fashion_mnist"), reason="fashion_mnist is not on this machine")
+def test_fashion_mnist_is_what_its_files_hold_train_before_test() -> None:
+    folder = fashion_mnist.find()
+    source = datasets.load("fashion_mnist")
+    assert source.test_rows is not None
+    assert (len(source.labels), source.test_rows.tolist()) == (70_000, list(range(60_000, 70_000)))
+    rows = rows_by_index(source.read(np.array([0, 59_999, 60_000, 69_999])))
+    for part, number, index in [("train", 0, 0), ("train", -1, 59_999), ("t10k", 0, 60_000), ("t10k", -1, 69_999)]:
+        pixels = gzip.decompress((folder / f"{part}-images-idx3-ubyte.gz").read_bytes())[16:]
+        labels = gzip.decompress((folder / f"{part}-labels-idx1-ubyte.gz").read_bytes())[8:]
+        image = np.frombuffer(pixels, np.uint8).reshape(-1, 28, 28)[number]
+        assert np.array_equal(rows[index]["image"], image)
+        assert rows[index]["label"] == labels[number]
+
+
+def test_a_file_that_is_no_idx_of_bytes_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "floats-idx1.gz"
+    path.write_bytes(gzip.compress(b"\0\0\x0d\x01\0\0\0\x01\0\0\0\0"))
+    with pytest.raises(ValueError, match=r"floats-idx1\.gz"):
+        fashion_mnist.read_idx(path)
+
+
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize("given", [MINI_INPUT, CROPPED], ids=["mini", "cropped"])
+def test_prepared_images_are_rgb_of_the_size_of_the_architecture_with_the_label_of_their_index(
+    splits: Splits, given: Preprocessing
+) -> None:
+    small = few(splits)
+    prepared = prepare(small, given, ("train", "test"))
+    assert set(prepared) == {"train", "test"}
+    for name, dataset in prepared.items():
+        rows = rows_by_index(dataset)
+        assert sorted(rows) == small.rows(name).tolist()
+        originals = rows_by_index(small.source.read(small.rows(name)))
+        for index, row in rows.items():
+            assert row["image"].shape == (given.size, given.size, 3)
+            assert row["image"].dtype == np.uint8
+            assert row["label"] == small.source.labels[index]
+            assert np.array_equal(row["image"], resized(originals[index]["image"].copy(), given))
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_images_in_memory_are_read_in_blocks_that_can_be_worked_on_side_by_side() -> None:
+    images, labels = np.arange(1200, dtype=np.uint8).reshape(-1, 1, 1), np.arange(1200)
+    dataset = from_arrays(images, labels, np.arange(1200)).materialize()
+    assert dataset.num_blocks() > 1
+    assert dataset.count() == 1200
+
+
+def test_an_image_that_may_not_be_written_to_as_ray_hands_them_out_is_resized_without_a_warning() -> None:
+    image = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    wanted = resized(image.copy(), MINI_INPUT)
+    image.flags.writeable = False
+    torch.set_warn_always(True)
+    try:
+        assert np.array_equal(resized(image, MINI_INPUT), wanted)
+    finally:
+        torch.set_warn_always(False)
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (20, 30), (40, 25, 3)])
+@pytest.mark.parametrize("given", [MINI_INPUT, CROPPED], ids=["mini", "cropped"])
+def test_an_image_is_resized_as_pillow_does_it(shape: tuple[int, ...], given: Preprocessing) -> None:
+    image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    pil = Image.fromarray(image).convert("RGB")
+    side = round(given.size / given.crop)
+    scale = side / min(pil.size)
+    width, height = (max(side, int(length * scale)) for length in pil.size)
+    method = Image.Resampling(Image.Resampling[given.interpolation.upper()])
+    left, top = (round((length - given.size) / 2) for length in (width, height))
+    wanted = pil.resize((width, height), method).crop((left, top, left + given.size, top + given.size))
+    difference = np.abs(resized(image, given).astype(int) - np.asarray(wanted).astype(int))
+    assert difference.max() <= 2

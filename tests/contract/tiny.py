@@ -1,0 +1,78 @@
+"""Runs of a second: a few real digits, the mini models, and the loop without Ray around it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+
+from trainables import architecture
+from trainables.batches import Split
+from trainables.loop import Epoch, fit
+from trainables.precision import Precision
+from trainables.recipe import Hyperparameters, Recipe
+from trainables.stages import StagedModel
+from trainables.world import World
+
+CPU = torch.device("cpu")
+FP32 = Precision("fp32", CPU)
+POINT = Hyperparameters(lr=1e-3, weight_decay=1e-2, freeze_depth=0)
+RECIPE = Recipe("tiny", epochs=2, batch_size=16, warmup=0.2)
+CLASSES = 10
+
+
+def digits(n: int, *, start: int = 0) -> Split:
+    """n handwritten digits at 32 px, each pixel four times as wide and high."""
+    given = load_digits()
+    rows = np.arange(start, start + n)
+    pixels = torch.from_numpy(given.images[rows]).mul(255 / 16).to(torch.uint8)
+    wide = pixels.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)
+    return Split(wide[:, None].expand(-1, 3, -1, -1).contiguous(), torch.from_numpy(given.target[rows]).long(), rows)
+
+
+def untrained(name: str, seed: int = 0) -> StagedModel:
+    """The mini model of an architecture with random weights."""
+    family = architecture.get(name)
+    torch.manual_seed(seed)
+    return family.assemble(family.variant("mini", "none"), CLASSES)
+
+
+def run(
+    model: StagedModel,
+    train: Split,
+    val: Split | None = None,
+    *,
+    point: Hyperparameters = POINT,
+    recipe: Recipe = RECIPE,
+    precision: Precision = FP32,
+    seed: int = 0,
+    world: World | None = None,
+    last_epoch: int | None = None,
+    also: Callable[[Epoch], None] = lambda epoch: None,
+) -> list[Epoch]:
+    """Fits the model in place and returns its curve."""
+    curve: list[Epoch] = []
+
+    def report(epoch: Epoch) -> None:
+        curve.append(epoch)
+        also(epoch)
+
+    fit(
+        model,
+        train,
+        val,
+        hyperparameters=point,
+        recipe=recipe,
+        precision=precision,
+        seed=seed,
+        report=report,
+        world=world,
+        last_epoch=last_epoch,
+    )
+    return curve
+
+
+def numbers(curve: list[Epoch]) -> list[Epoch]:
+    """The curve without its clock."""
+    return [replace(epoch, train_seconds=0.0, seconds=0.0) for epoch in curve]

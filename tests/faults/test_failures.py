@@ -1,0 +1,146 @@
+"""What goes wrong in a run is a result with its reason, and costs no other run."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import ray
+
+from study import datasets
+from study.config import RECIPES, Study
+from study.datasets.reading import prepare
+from study.datasets.source import Splits, split
+from study.evaluate import Pool
+from study.record import Record, Row
+from study.run import main
+from study.search import search
+from trainables.trainer import Model, Resources, Run
+
+DATA = tuple[Splits, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def data(ray_session: None) -> DATA:
+    splits = split(datasets.load("digits"))
+    study = described(Path("unused"), trials=1)
+    return splits, dict(prepare(splits, study.pretrained_variant.preprocessing, ("train", "val")))
+
+
+def described(results: Path, *, trials: int, epochs: int = 1) -> Study:
+    recipe = replace(RECIPES["fair"], epochs=epochs)
+    return Study(
+        "resnet", "mini", "resnet_mini", "digits", "faulty", results, recipe, trials=trials, early_stopping="none"
+    )
+
+
+def template(study: Study, splits: Splits) -> Run:
+    model = Model(study.model, study.scale, study.variant, 10)
+    return Run("", model, study.hyperparameters({}), study.recipe, seed=0, fingerprint=splits.fingerprint)
+
+
+def searched(study: Study, data: DATA, on_epoch: Callable[[str, Row], None] = lambda name, row: None) -> Record:
+    study.folder.mkdir(parents=True)
+    record = Record(study.folder)
+    search(
+        study,
+        record,
+        template(study, data[0]),
+        data[1],
+        Resources(cpus=0.5),
+        max_concurrent=1,
+        interrupted=threading.Event(),
+        on_start=lambda name, point: None,
+        on_epoch=on_epoch,
+        on_end=lambda row, curve: record.add(trials=[row], curves=curve),
+    )
+    return record
+
+
+def end_trial_processes() -> int:
+    """SIGKILLs every process of this session that trains for Tune; how many there were."""
+    mine = psutil.Process().children(recursive=True)
+    training = [process for process in mine if "ImplicitFunc" in " ".join(process.cmdline())]
+    for process in training:
+        process.kill()
+    return len(training)
+
+
+def test_a_trial_whose_process_dies_is_run_again(data: DATA, tmp_path: Path) -> None:
+    killed: list[int] = []
+
+    def kill_once(name: str, row: Row) -> None:
+        if name == "trial-001" and row["epoch"] == 1 and not killed:
+            killed.append(end_trial_processes())
+
+    record = searched(described(tmp_path, trials=3, epochs=3), data, kill_once)
+    assert killed == [1]
+    assert [(row["trial_id"], row["status"], row["epochs"]) for row in record.trials] == [
+        (f"trial-{n:03d}", "completed", 3) for n in range(3)
+    ]
+    assert [row["epoch"] for row in record.curve("trial-001")] == [1, 2, 3]
+
+
+def test_a_trial_whose_loss_is_not_finite_fails_with_the_reason_and_the_others_go_on(
+    data: DATA, tmp_path: Path
+) -> None:
+    study = described(tmp_path, trials=3)
+    object.__setattr__(study, "paper", {"lr": 1e30, "weight_decay": 1e-2, "freeze_depth": 0})
+    study.folder.mkdir(parents=True)
+    record = Record(study.folder)
+    diverging = replace(template(study, data[0]), recipe=replace(study.recipe, clip_norm=0.0))
+    pool = Pool(Resources(cpus=0.5), 1)
+    bad = replace(diverging, run_id="bad", hyperparameters=study.hyperparameters({}))
+    good = replace(diverging, run_id="good", hyperparameters=study.hyperparameters({"lr": 1e-3}))
+    ended = dict(pool_outcomes(pool, [bad, good], data))
+    pool.close()
+    assert "the training loss is" in ended["bad"].failure
+    assert ended["good"].failure is None
+    assert record.trials == []
+
+
+def pool_outcomes(pool: Pool, runs: list[Run], data: DATA) -> list[tuple[str, Any]]:
+    ended = pool.outcomes(runs, data[1], interrupted=threading.Event(), on_start=lambda run: None)
+    return [(run.run_id, outcome) for run, outcome in ended]
+
+
+def test_a_replicate_whose_process_dies_is_a_failed_run_and_the_next_ones_go_on(data: DATA, tmp_path: Path) -> None:
+    study = described(tmp_path, trials=1, epochs=2)
+    runs = [replace(template(study, data[0]), run_id=f"r{n}", seed=n) for n in range(3)]
+    pool = Pool(Resources(cpus=0.5), 1)
+
+    def kill_first(run: Run) -> None:
+        if run.run_id == "r1":
+            for worker in pool._idle + [worker for _, worker in pool._busy.values()]:
+                ray.kill(worker)
+            pool._idle.clear()
+            for actor in [busy[1] for busy in pool._busy.values()]:
+                ray.kill(actor)
+
+    ended = pool.outcomes(runs, data[1], interrupted=threading.Event(), on_start=kill_first)
+    outcomes = {run.run_id: outcome for run, outcome in ended}
+    pool.close()
+    assert set(outcomes) == {"r0", "r1", "r2"}
+    assert outcomes["r2"].failure is None
+
+
+def test_a_study_of_which_every_trial_diverges_says_so_in_one_line(
+    ray_session: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main(
+        [
+            *["--model", "alexnet", "--pretraining", "none", "--fix", "lr=1e30", "--fix", "freeze_depth=0"],
+            *["--trials", "2", "--epochs", "1", "--results", str(tmp_path), "--name", "nan", "--quiet"],
+        ]
+    )
+    captured = capsys.readouterr()
+    assert status == 1
+    assert captured.err.startswith("error: no trial was completed")
+    assert captured.err.count("\n") == 1
+    record = Record(tmp_path / "nan")
+    assert [row["status"] for row in record.trials] == ["failed", "failed"]
+    assert all("the training loss is" in row["reason"] for row in record.trials)
+    assert (tmp_path / "nan" / "report.html").exists()
