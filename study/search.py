@@ -139,7 +139,8 @@ class Searcher(NotSaved, OptunaSearch):
         return {"trial_id": trial_id(number), "point": point}
 
     def on_trial_result(self, trial_id_of_tune: str, result: dict[str, Any]) -> None:
-        if "failure" not in result:
+        # Tune may hand on a result of a trial that it has stopped already
+        if "failure" not in result and trial_id_of_tune not in self._completed_trials:
             self._ot_trials[trial_id_of_tune].report(result[METRIC], result["epochs"])
 
     def on_trial_complete(
@@ -215,6 +216,7 @@ class Bookkeeper(NotSaved, tune.Callback):
         self.interrupted = interrupted
         self.on_start, self.on_epoch, self.on_end = on_start, on_epoch, on_end
         self.curves: dict[str, list[Row]] = {}
+        self.ended: set[str] = set()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         name = trial.config["trial_id"]
@@ -241,6 +243,9 @@ class Bookkeeper(NotSaved, tune.Callback):
 
     def _end(self, trial: Any, status: str, reason: str | None) -> None:
         name, point = trial.config["trial_id"], trial.config["point"]
+        if name in self.ended:
+            return
+        self.ended.add(name)
         hyperparameters = vars(self.study.hyperparameters(point))
         seed = self.study.seed
         row = {

@@ -76,3 +76,7 @@ def run(
 def numbers(curve: list[Epoch]) -> list[Epoch]:
     """The curve without its clock."""
     return [replace(epoch, train_seconds=0.0, seconds=0.0) for epoch in curve]
+
+
+def losses(curve: list[Epoch]) -> list[float]:
+    return [epoch.train_loss for epoch in curve]

@@ -1,0 +1,58 @@
+"""The arrows of the design: who may import whom."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MAY_NOT_IMPORT = {
+    "trainables": {"study", "search_spaces", "wandb", "optuna"},
+    "search_spaces": {"study", "trainables", "optuna", "torch"},
+}
+ONLY_IN = {
+    "wandb": {"study/tracking.py"},
+    "ray.tune": {"study/search.py", "study/config.py"},
+    "ray.data": {"study/datasets/reading.py", "study/datasets/source.py"},
+}
+# what each of the others takes from Ray Data is its type of a dataset
+TYPES_ONLY = {"study/search.py", "study/evaluate.py", "study/session.py"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def files(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", MAY_NOT_IMPORT)
+def test_a_lower_layer_imports_none_above_it(package: str) -> None:
+    for path in files(package):
+        for name in imports(path):
+            assert name.split(".")[0] not in MAY_NOT_IMPORT[package], f"{path} imports {name}"
+
+
+def test_the_loop_knows_no_ray() -> None:
+    for name in ("loop", "stages", "batches", "recipe", "precision", "world"):
+        assert not any(used.split(".")[0] == "ray" for used in imports(ROOT / "trainables" / f"{name}.py"))
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_library_is_known_where_it_belongs(library: str) -> None:
+    for path in files("study"):
+        here = path.relative_to(ROOT).as_posix()
+        if here in ONLY_IN[library] or (library == "ray.data" and here in TYPES_ONLY):
+            continue
+        assert not any(used == library or used.startswith(f"{library}.") for used in imports(path)), here
+
+
+def test_no_file_is_called_utils() -> None:
+    assert not [path for package in ("study", "trainables") for path in files(package) if "util" in path.stem]

@@ -1,0 +1,102 @@
+"""Two workers with DistributedDataParallel over gloo run the same lines as one, and train the same model."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import multiprocessing
+
+from tests.contract.tiny import POINT, RECIPE, digits, losses, run, untrained
+from trainables.loop import NotFinite
+from trainables.recipe import HeadFirst, Hyperparameters, Recipe
+from trainables.world import World, joined
+
+WORKERS = 2
+CASES: dict[str, tuple[str, Hyperparameters, Recipe]] = {
+    "the whole model": ("vit", POINT, RECIPE),
+    "a frozen prefix": ("vit", replace(POINT, freeze_depth=5), RECIPE),
+    "batches of an odd size": ("vit", POINT, replace(RECIPE, batch_size=15)),
+    "the head first": ("vit", replace(POINT, freeze_depth=4), replace(RECIPE, head_first=HeadFirst(0.5, 0.5))),
+    "batch norm": ("resnet", POINT, RECIPE),
+}
+# A batch of an odd size loses one image, and BatchNorm sees half a batch: there the losses are others
+SAME_AS_ALONE = ["the whole model", "a frozen prefix", "the head first"]
+
+
+def trained(case: str, world: World) -> dict[str, Any]:
+    name, point, recipe = CASES[case]
+    model = untrained(name)
+    curve = run(model, digits(48), digits(16, start=48), point=point, recipe=recipe, world=world)
+    return {
+        "losses": losses(curve),
+        "val_losses": [epoch.val_loss for epoch in curve],
+        "parameters": {name: p.detach().clone() for name, p in model.named_parameters()},
+    }
+
+
+def worker(rank: int, folder: str) -> None:
+    """One process: joins the others, runs every case, and writes down what it saw."""
+    torch.set_num_threads(1)
+    meeting = Path(folder, "meeting").as_uri()
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=WORKERS)
+    world = joined()
+    seen: dict[str, Any] = {"world": (world.rank, world.size)}
+    seen |= {case: trained(case, world) for case in CASES}
+    try:
+        run(untrained("vit"), digits(48), point=replace(POINT, lr=1e30), world=world)
+    except NotFinite as reason:
+        seen["absurd lr"] = str(reason)
+    torch.save(seen, Path(folder, f"{rank}.pt"))
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("workers")
+    multiprocessing.spawn(worker, args=(str(folder),), nprocs=WORKERS)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(WORKERS)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_each_worker_knows_its_rank_and_how_many_there_are(workers: list[dict[str, Any]]) -> None:
+    assert [seen["world"] for seen in workers] == [(0, 2), (1, 2)]
+
+
+@pytest.mark.parametrize("case", SAME_AS_ALONE)
+def test_two_workers_have_the_losses_of_one(case: str, workers: list[dict[str, Any]]) -> None:
+    alone = trained(case, World())
+    for seen in workers:
+        assert seen[case]["losses"] == pytest.approx(alone["losses"], rel=1e-4)
+        assert seen[case]["val_losses"] == pytest.approx(alone["val_losses"], rel=1e-3)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_workers_agree_on_the_loss_and_hold_the_same_parameters(case: str, workers: list[dict[str, Any]]) -> None:
+    first, second = (seen[case] for seen in workers)
+    assert first["losses"] == second["losses"]
+    assert len(first["losses"]) == CASES[case][2].epochs
+    for name, parameter in first["parameters"].items():
+        assert torch.equal(parameter, second["parameters"][name]), name
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_workers_really_train(case: str, workers: list[dict[str, Any]]) -> None:
+    begun = dict(untrained(CASES[case][0]).named_parameters())
+    moved = {name for name, p in workers[0][case]["parameters"].items() if not torch.equal(p, begun[name])}
+    model = untrained(CASES[case][0]).freeze(CASES[case][1].freeze_depth)
+    assert moved == {name for name, p in model.named_parameters() if p.requires_grad}
+
+
+def test_a_run_that_breaks_ends_in_every_worker(workers: list[dict[str, Any]]) -> None:
+    assert [seen["absurd lr"] for seen in workers] == ["the training loss is nan in epoch 1"] * WORKERS

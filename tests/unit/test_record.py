@@ -1,0 +1,209 @@
+"""The record on disk: whole at any moment, as docs/record.md says, and read back when a study goes on."""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from study.record import TABLES, Record, prediction_rows, write_json
+from trainables.loop import Predictions
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "record.md"
+CONTRACT = {
+    "trials": "trial_id status reason lr weight_decay freeze_depth val_accuracy epochs train_seconds total_seconds "
+    "peak_memory_bytes",
+    "curves": "run_id phase seed epoch train_loss val_loss val_accuracy lr seconds",
+    "predictions": "seed index label predicted confidence",
+}
+
+
+def trial(number: int, **others: Any) -> dict[str, Any]:
+    return {"trial_id": f"trial-{number:03}", "status": "completed", "lr": 1e-3, "freeze_depth": 2, **others}
+
+
+def curve_row(run_id: str, epoch: int) -> dict[str, Any]:
+    return {"run_id": run_id, "phase": "search", "seed": 0, "epoch": epoch, "train_loss": 1 / epoch}
+
+
+def seen(n: int, predicted: int = 1) -> Predictions:
+    numbers = np.arange(n)
+    return Predictions(numbers + 100, numbers % 3, np.full(n, predicted), np.linspace(0.1, 0.9, n), loss=0.5)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Record:
+    return Record(tmp_path)
+
+
+# Writing and reading again
+
+
+def test_an_empty_folder_is_an_empty_record_and_gets_no_file_by_being_read(tmp_path: Path) -> None:
+    record = Record(tmp_path)
+    assert record.tables == {name: [] for name in TABLES}
+    assert record.study == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_are_on_disk_as_soon_as_they_are_added(record: Record) -> None:
+    for number in range(3):
+        record.add(trials=[trial(number)], curves=[curve_row(f"trial-{number:03}", epoch) for epoch in (1, 2)])
+        assert pq.read_table(record.folder / "trials.parquet").num_rows == number + 1
+        assert pq.read_table(record.folder / "curves.parquet").num_rows == 2 * (number + 1)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_has_its_columns_and_types_on_disk_whatever_its_rows_hold(name: str, record: Record) -> None:
+    record.add(**{name: [{}]})
+    assert pq.read_schema(record.folder / f"{name}.parquet").equals(TABLES[name])
+    record.replace(name, [])
+    assert pq.read_schema(record.folder / f"{name}.parquet").equals(TABLES[name])
+
+
+def test_a_study_that_goes_on_finds_every_row_and_every_fact(record: Record) -> None:
+    record.add(trials=[trial(0, val_accuracy=0.5), trial(1, status="failed", reason="the loss is nan")])
+    record.add(curves=[curve_row("trial-000", 1), curve_row("trial-001", 1), curve_row("trial-000", 2)])
+    record.note(status="running", data={"classes": ["ant", "bée"]})
+    again = Record(record.folder)
+    assert [row["trial_id"] for row in again.trials] == ["trial-000", "trial-001"]
+    assert again.trials[0]["val_accuracy"] == 0.5
+    assert again.trials[1]["reason"] == "the loss is nan"
+    assert again.trials[1]["val_accuracy"] is None
+    assert [row["epoch"] for row in again.curve("trial-000")] == [1, 2]
+    assert again.study == {"status": "running", "data": {"classes": ["ant", "bée"]}}
+    again.add(trials=[trial(2)])
+    assert [row["trial_id"] for row in Record(record.folder).trials] == ["trial-000", "trial-001", "trial-002"]
+
+
+def test_facts_are_replaced_by_name_and_the_others_stay(record: Record) -> None:
+    record.note(status="running", seed=0)
+    record.note(status="finished")
+    assert json.loads((record.folder / "study.json").read_text()) == {"status": "finished", "seed": 0}
+
+
+def test_columns_that_a_table_does_not_have_are_not_written(record: Record) -> None:
+    record.add(trials=[trial(0, unheard_of=3)])
+    assert pq.read_schema(record.folder / "trials.parquet").equals(TABLES["trials"])
+
+
+def test_predictions_of_a_seed_take_the_place_of_what_an_interrupted_session_left(record: Record) -> None:
+    record.keep_predictions(1, seen(6, predicted=0))
+    record.keep_predictions(2, seen(6, predicted=1))
+    record.keep_predictions(1, seen(5, predicted=2))
+    rows = Record(record.folder).tables["predictions"]
+    assert [(row["seed"], row["predicted"]) for row in rows] == [(2, 1)] * 6 + [(1, 2)] * 5
+
+
+def test_a_prediction_is_a_row_of_plain_numbers() -> None:
+    rows = prediction_rows(7, seen(2))
+    assert rows == [
+        {"seed": 7, "index": 100, "label": 0, "predicted": 1, "confidence": pytest.approx(0.1)},
+        {"seed": 7, "index": 101, "label": 1, "predicted": 1, "confidence": pytest.approx(0.9)},
+    ]
+    assert all(type(value) in (int, float) for row in rows for value in row.values())
+
+
+# Whole at any moment
+
+
+def test_nothing_but_the_files_of_the_record_is_left_behind(record: Record) -> None:
+    record.add(**{name: [{}] for name in TABLES})
+    record.note(status="running")
+    assert {path.name for path in record.folder.iterdir()} == {f"{name}.parquet" for name in TABLES} | {"study.json"}
+
+
+def test_who_has_a_file_open_keeps_reading_what_was_there(record: Record) -> None:
+    record.add(trials=[trial(0)])
+    record.note(status="running")
+    with (record.folder / "trials.parquet").open("rb") as table, (record.folder / "study.json").open() as facts:
+        record.add(trials=[trial(1)])
+        record.note(status="finished")
+        assert pq.read_table(table).num_rows == 1
+        assert json.load(facts) == {"status": "running"}
+
+
+def test_a_reader_sees_a_whole_record_while_it_is_being_written(record: Record) -> None:
+    record.add(trials=[trial(0)])
+    record.note(rows=1)
+    done = Event()
+
+    def read() -> set[int]:
+        sizes = set()
+        while not done.is_set():
+            sizes.add(pq.read_table(record.folder / "trials.parquet").num_rows)
+            sizes.add(json.loads((record.folder / "study.json").read_text())["rows"])
+        return sizes
+
+    with ThreadPoolExecutor() as threads:
+        reader = threads.submit(read)
+        try:
+            for number in range(1, 60):
+                record.add(trials=[trial(number)])
+                record.note(rows=number + 1)
+        finally:
+            done.set()
+        assert reader.result() <= set(range(1, 61))
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(record: Record) -> None:
+    record.add(trials=[trial(0)])
+    record.note(status="running")
+    with pytest.raises(pa.ArrowException):
+        record.add(trials=[trial(1, lr="fast")])
+    circle: list[Any] = []
+    circle.append(circle)
+    with pytest.raises(ValueError, match="Circular"):
+        record.note(status=circle)
+    again = Record(record.folder)
+    assert [row["trial_id"] for row in again.trials] == ["trial-000"]
+    assert again.study == {"status": "running"}
+
+
+def test_json_takes_what_json_has_no_word_for_as_text(tmp_path: Path) -> None:
+    write_json(tmp_path / "facts.json", {"results": Path("results")})
+    assert json.loads((tmp_path / "facts.json").read_text()) == {"results": "results"}
+
+
+# As it is documented
+
+
+def documented(name: str) -> list[str]:
+    """Column names in the table of docs/record.md: what is in backquotes, but not in brackets."""
+    row = re.search(rf"^\| `{name}\.parquet` \|.*?\| (.*) \|$", DOCUMENT.read_text(), re.MULTILINE)
+    assert row is not None, f"docs/record.md has no row for {name}.parquet"
+    return re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", row[1]))
+
+
+@pytest.mark.parametrize("name", ["trials", "curves", "predictions"])
+def test_the_columns_of_a_table_are_those_of_its_documentation(name: str) -> None:
+    assert documented(name) == TABLES[name].names
+
+
+def test_the_columns_of_runs_are_documented_by_those_of_a_trial() -> None:
+    trials = documented("trials")
+    cost = [column for column in trials[trials.index("epochs") :] if column != "seed"]
+    hyperparameters = ["lr", "weight_decay", "freeze_depth"]
+    named = documented("runs")
+    before = named.index("val_accuracy")
+    assert TABLES["runs"].names == [*named[:before], *hyperparameters, *named[before:], *cost]
+
+
+def test_the_columns_of_samples_are_those_of_predictions_and_a_picture() -> None:
+    assert documented("samples") == ["png"]
+    assert TABLES["samples"].names == [*TABLES["predictions"].names, "png"]
+
+
+def test_every_table_is_documented_and_every_documented_table_exists() -> None:
+    assert re.findall(r"^\| `(\w+)\.parquet`", DOCUMENT.read_text(), re.MULTILINE) == list(TABLES)
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_the_columns_that_others_rely_on_are_there(name: str) -> None:
+    assert set(CONTRACT[name].split()) <= set(TABLES[name].names)
