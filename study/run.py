@@ -27,21 +27,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as mistake:
         return terminal.fail(str(mistake))
     session.terminal.say(why)
-    with session.interruptible(), cluster.connected(verbose=options.verbose):
-        try:
-            session.start(provenance.command(arguments), since=start)
-            session.search()
-            session.replicate()
-            session.test()
-            session.finish()
-        except Interrupted:
-            session.stop("interrupted")
-            print(f"interrupted; go on with: {provenance.command(arguments, resume=True)}", file=sys.stderr)
-            return 130
-        except Fruitless as reason:
-            session.stop("failed")
-            print(f"error: {reason}", file=sys.stderr)
-            return 1
+    try:
+        if not session.finished:
+            with cluster.connected(verbose=options.verbose), session.under_way():
+                session.start(provenance.command(arguments), since=start)
+                session.search()
+                session.replicate()
+                session.test()
+                session.finish()
+    except (Interrupted, KeyboardInterrupt):
+        print(f"interrupted; go on with: {provenance.command(arguments, resume=True)}", file=sys.stderr)
+        return 130
+    except Fruitless as reason:
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
     print(summary(session.record))
     return 0
 

@@ -54,9 +54,14 @@ class Session:
         cli.make_folder(study)
         return cls(study, options, Terminal(quiet=options.quiet), record, splits, weights)
 
+    @property
+    def finished(self) -> bool:
+        """Whether the record holds all that this study asks for."""
+        return self.record.study.get("status") == "finished"
+
     @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """The first Ctrl-C (or SIGTERM) ends the study in order, the second at once."""
+    def under_way(self) -> Iterator[None]:
+        """The first Ctrl-C (or SIGTERM) ends the study in order, the second at once; the record says how it ended."""
 
         def stop(number: int, frame: FrameType | None) -> None:
             if self.interrupted.is_set():
@@ -64,18 +69,27 @@ class Session:
             self.interrupted.set()
             self.terminal.warn("stopping: what is finished is kept; Ctrl-C again to leave at once")
 
+        study = self.study
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.resources, self.max_concurrent = cluster.share(study.workers_per_trial, self.options.max_concurrent)
+        self.pool = evaluate.Pool(self.resources, self.max_concurrent)
+        self.tracker = tracking.start(self.options.wandb, folder=study.folder, group=study.name, say=self.terminal.warn)
         try:
             yield
+        except (Interrupted, Fruitless) as end:
+            self.record.note(status="interrupted" if isinstance(end, Interrupted) else "failed")
+            self.tracker.close(timeout=10)
+            with suppress(Exception):  # the page is a courtesy here; the record is complete
+                report.write(study.folder)
+            raise
         finally:
+            self.pool.close()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     def start(self, command: str, *, since: float) -> None:
         """Writes the head of the record and gets ready what every run shares."""
         study, source = self.study, self.splits.source
-        self.resources, self.max_concurrent = cluster.share(study.workers_per_trial, self.options.max_concurrent)
-        self.pool = evaluate.Pool(self.resources, self.max_concurrent)
         variant = study.pretrained_variant
         model = Model(study.model, study.scale, study.variant, len(source.classes), cluster.put(self.weights))
         whole = model.build()
@@ -88,7 +102,6 @@ class Session:
             fingerprint=self.splits.fingerprint,
             precision=study.precision,
         )
-        self.tracker = tracking.start(self.options.wandb, folder=study.folder, group=study.name, say=self.terminal.warn)
         self.record.note(
             format=1,
             status="running",
@@ -131,10 +144,8 @@ class Session:
         self.record.note(search={status: statuses.count(status) for status in ("completed", "pruned", "failed")})
         self._spent("search", start)
         self.check()
-        if not evaluate.candidates(self.record, self.study.top_k):
-            raise RuntimeError(
-                "no trial was completed, so there is nothing to evaluate: see the reasons in trials.parquet"
-            )
+        if "completed" not in statuses:
+            raise Fruitless(f"no trial was completed, so none can be evaluated: {self._reasons(self.record.trials)}")
 
     def replicate(self) -> None:
         start = perf_counter()
@@ -156,17 +167,10 @@ class Session:
         self._spent("test", start)
 
     def finish(self) -> None:
-        self.record.note(status="finished")
         best.describe(self.record)
+        self.record.note(status="finished")
         self.tracker.close(timeout=60)
         report.write(self.study.folder)
-
-    def stop(self, status: str) -> None:
-        """Before the last step: the record says so, and the page shows what there is."""
-        self.record.note(status=status)
-        self.tracker.close(timeout=10)
-        with suppress(Exception):  # the page is a courtesy here; the record is complete
-            report.write(self.study.folder)
 
     def _reasons(self, rows: list[Row]) -> str:
         return "; ".join(sorted({row["reason"] for row in rows if row["status"] == "failed"})) or "see trials.parquet"

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 import timm
 import torch
-from timm.data import resolve_data_config
+from timm.data.config import resolve_data_config
 from torchvision.models import AlexNet_Weights
 
 from tests.contract.variants import CLASSES, EVERY, MINI, PAPER, Pair, library_model, title

@@ -1,7 +1,9 @@
 """Every search space: one an architecture, over what it can train, with the paper's point inside."""
 
+from typing import Any
+
 import pytest
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 from ray.tune.search.optuna import OptunaSearch
 
 import search_spaces
@@ -12,7 +14,7 @@ from trainables.recipe import Hyperparameters
 every_variant = pytest.mark.parametrize("pair", EVERY, ids=title)
 
 
-def distributions(model: str, backbone_stages: int) -> dict[str, BaseDistribution]:
+def distributions(model: str, backbone_stages: int) -> dict[str, Any]:
     """The space as the search is given it."""
     return OptunaSearch.convert_search_space(search_spaces.get(model, backbone_stages))
 

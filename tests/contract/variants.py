@@ -46,7 +46,7 @@ def scrambled(model: StagedModel, seed: int = 0) -> StagedModel:
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim < 2 or not parameter.any():
-                parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+                parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
         for name, buffer in model.named_buffers():
             if name.endswith("running_mean"):
                 buffer += 0.1 * torch.randn(buffer.shape, generator=generator)

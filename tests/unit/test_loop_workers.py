@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from torch import multiprocessing
+from torch.multiprocessing.spawn import spawn
 
 from tests.contract.tiny import POINT, RECIPE, digits, losses, run, untrained
 from trainables.loop import NotFinite
@@ -57,7 +57,7 @@ def worker(rank: int, folder: str) -> None:
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("workers")
-    multiprocessing.spawn(worker, args=(str(folder),), nprocs=WORKERS)
+    spawn(worker, args=(str(folder),), nprocs=WORKERS)
     return [torch.load(folder / f"{rank}.pt") for rank in range(WORKERS)]
 
 

@@ -58,7 +58,7 @@ def rates_of(make: Any, steps: int) -> list[float]:
         ("freeze_depth", -1, "freeze_depth must be 0 or more, got -1"),
     ],
 )
-def test_a_hyperparameter_out_of_range_is_refused_with_its_value(field: str, value: float, message: str) -> None:
+def test_a_hyperparameter_out_of_range_is_refused_with_its_value(field: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         replace(Hyperparameters(lr=1e-3, weight_decay=0.0, freeze_depth=0), **{field: value})
 
