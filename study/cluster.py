@@ -81,6 +81,17 @@ def share(workers: int, requested: int | None) -> tuple[Resources, int]:
     ), concurrent
 
 
+@ray.remote(num_cpus=0)
+def _imported() -> None:
+    import study.search  # noqa: F401 -- brings all that a trial and a reader of images need
+
+
+def warm(processes: int) -> None:
+    """Has Ray's worker processes import what they will need, while the driver goes on."""
+    for _ in range(processes):
+        _imported.remote()
+
+
 def put(value: Any) -> Any:
     """The value in Ray's object store, from where every node takes it once; None stays None."""
     return None if value is None else ray.put(value)

@@ -90,6 +90,7 @@ class Session:
     def start(self, command: str, *, since: float) -> None:
         """Writes the head of the record and gets ready what every run shares."""
         study, source = self.study, self.splits.source
+        cluster.warm(self.max_concurrent)
         variant = study.pretrained_variant
         model = Model(study.model, study.scale, study.variant, len(source.classes), cluster.put(self.weights))
         whole = model.build()
