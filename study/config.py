@@ -52,7 +52,8 @@ class Study:
         if not re.fullmatch(r"[\w.-]+", self.name) or set(self.name) == {"."}:
             raise ValueError(f"name must be letters, digits, '.', '_' or '-', got {self.name!r}")
         if self.workers_per_trial > self.recipe.batch_size:
-            raise ValueError(f"workers-per-trial must be at most the batch size {self.recipe.batch_size}")
+            size = self.recipe.batch_size
+            raise ValueError(f"workers-per-trial must be at most the batch size {size}, got {self.workers_per_trial}")
         choose("precision", self.precision, ["auto", *DTYPES])
         choose("early stopping", self.early_stopping, EARLY_STOPPING)
         self.hyperparameters({})  # the paper's point with what is fixed must be a point

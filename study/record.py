@@ -102,7 +102,10 @@ class Record:
 
     def _read(self, name: str) -> list[Row]:
         path = self.folder / f"{name}.parquet"
-        return pq.read_table(path).to_pylist() if path.exists() else []
+        if not path.exists():
+            return []
+        # in one go: the file may be replaced between two looks at it
+        return pq.read_table(pa.BufferReader(path.read_bytes())).to_pylist()
 
     @property
     def trials(self) -> list[Row]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest, t
-from sklearn.metrics import classification_report, confusion_matrix
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 
 def accuracy_interval(correct: np.ndarray, *, level: float = 0.95) -> tuple[float, float]:
@@ -35,10 +35,12 @@ def scores(label: np.ndarray, predicted: np.ndarray, classes: tuple[str, ...]) -
 
     A class without test images has no recall: it counts in no mean.
     """
-    report = classification_report(
-        label, predicted, labels=range(len(classes)), target_names=classes, output_dict=True, zero_division=0
-    )
-    rows = [{"class": name, **report[name]} for name in classes]
+    columns = precision_recall_fscore_support(label, predicted, labels=range(len(classes)), zero_division=0)
+    names = ("precision", "recall", "f1-score", "support")
+    rows: list[dict[str, Any]] = [
+        {"class": name, **{column: values[i].item() for column, values in zip(names, columns, strict=True)}}
+        for i, name in enumerate(classes)
+    ]
     present = [row for row in rows if row["support"] > 0]
     return {
         "accuracy": float((label == predicted).mean()),

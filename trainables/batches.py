@@ -32,8 +32,9 @@ class Split:
             np.concatenate([self.index, other.index]),
         )
 
-    def steps(self, batch_size: int) -> int:
-        return ceil(len(self) / batch_size)
+    def steps(self, batch_size: int, workers: int = 1) -> int:
+        """Batches of an epoch, each with an image for every worker."""
+        return max(1, min(ceil(len(self) / batch_size), len(self) // workers))
 
     def shuffled(self, batch_size: int, generator: torch.Generator, world: World) -> Iterator[tuple[Tensor, Tensor]]:
         """This worker's part of one epoch's batches, in a random order.
@@ -42,7 +43,7 @@ class Split:
         BatchNorm cannot take. Every worker draws the same order and takes its share of every batch.
         """
         order = torch.randperm(len(self), generator=generator)
-        for rows in order.tensor_split(self.steps(batch_size)):
+        for rows in order.tensor_split(self.steps(batch_size, world.size)):
             mine = rows[: len(rows) // world.size * world.size][world.rank :: world.size].to(self.labels.device)
             yield self.images[mine], self.labels[mine]
 

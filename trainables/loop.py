@@ -89,7 +89,7 @@ def fit(
     for phase in recipe.phases(hyperparameters, head_only=model.backbone_stages):
         model.freeze(phase.freeze_depth)
         step = Step(model, recipe, precision, world, lr=phase.lr, weight_decay=hyperparameters.weight_decay)
-        step.plan(lr=phase.lr, steps=phase.epochs * train.steps(recipe.batch_size))
+        step.plan(lr=phase.lr, steps=phase.epochs * train.steps(recipe.batch_size, world.size))
         for _ in range(phase.epochs):
             epoch += 1
             if last_epoch is not None and epoch > last_epoch:
@@ -153,7 +153,7 @@ class Step:
 
 @torch.inference_mode()
 def predict(model: StagedModel, split: Split, precision: Precision) -> Predictions:
-    """The model's predictions on a split, in the split's order."""
+    """The model's predictions on a split, in the split's order. Raises NotFinite if it has none to give."""
     model.eval()
     predicted, confidence, loss = [], [], torch.zeros((), device=split.labels.device)
     for images, labels in split.in_order(EVALUATION_BATCH):
@@ -163,6 +163,8 @@ def predict(model: StagedModel, split: Split, precision: Precision) -> Predictio
         loss += cross_entropy(logits.float(), labels, reduction="sum")
         predicted.append(best)
         confidence.append(probability)
+    if not isfinite(loss):
+        raise NotFinite(f"the model's loss is {float(loss)} after training")
     return Predictions(
         index=split.index,
         label=split.labels.cpu().numpy(),

@@ -113,7 +113,9 @@ def optimizer(model: nn.Module, *, lr: float, weight_decay: float) -> torch.opti
 def schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, *, lr: float, steps: int) -> LRScheduler:
     """The recipe's learning rate over `steps` optimiser steps, with `lr` as its peak."""
     if recipe.schedule == "onecycle":
-        return OneCycleLR(optimizer, max_lr=lr, total_steps=max(steps, 2), cycle_momentum=False)
+        total = max(steps, 3)
+        peak = max(2, round(0.3 * total))  # steps up to the peak, a whole number so that it is reached
+        return OneCycleLR(optimizer, max_lr=lr, total_steps=total, pct_start=peak / total, cycle_momentum=False)
     warmup_steps = min(ceil(recipe.warmup * steps), steps - 1)
     rest = steps - warmup_steps
     if recipe.schedule == "cosine":

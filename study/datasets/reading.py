@@ -39,7 +39,7 @@ def from_arrays(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Dat
 def resized(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """One image (H, W) or (H, W, 3) uint8 -> (size, size, 3) uint8: shorter side to size / crop, then the centre."""
     grey_or_rgb = image[..., None] if image.ndim == 2 else image
-    chw = torch.from_numpy(np.ascontiguousarray(grey_or_rgb)).permute(2, 0, 1)
+    chw = torch.tensor(grey_or_rgb).permute(2, 0, 1)  # a copy: Ray's arrays may not be written to
     mode = InterpolationMode(preprocessing.interpolation)
     side = round(preprocessing.size / preprocessing.crop)
     sized = center_crop(resize(chw, [side], mode, antialias=True), [preprocessing.size, preprocessing.size])

@@ -108,7 +108,10 @@ def fit_to(whole: nn.Module, wanted: dict[str, Tensor], state: dict[str, Tensor]
     """
     adapt = getattr(sys.modules[type(whole).__module__], "checkpoint_filter_fn", None)
     if adapt is not None:
-        state = adapt(state, whole)
+        try:
+            state = adapt(state, whole)
+        except Exception as error:  # it walks the model by the names in the file
+            raise ValueError(f"it is of another model ({error})") from error
     missing = [name for name in wanted if name not in state]
     if missing:
         raise ValueError(f"{len(missing)} of {len(wanted)} tensors are missing, the first is {missing[0]}")
