@@ -84,6 +84,7 @@ def fit(
     Raises NotFinite when an epoch's loss is not a finite number.
     """
     world = world or World()
+    torch.manual_seed(seed)
     order = torch.Generator().manual_seed(seed)
     epoch = 0
     for phase in recipe.phases(hyperparameters, head_only=model.backbone_stages):

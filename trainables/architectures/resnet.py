@@ -52,6 +52,7 @@ def cut(model: Any) -> list[Stage]:
 
 
 TORCHVISION_INPUT = Preprocessing(224, *IMAGENET, crop=0.875)
+TV2_INPUT = Preprocessing(224, *IMAGENET, crop=0.965)
 A1_INPUT = Preprocessing(224, *IMAGENET, crop=0.95, interpolation="bicubic")
 BIT_INPUT = Preprocessing(224, *HALF, crop=0.875)
 
@@ -63,7 +64,7 @@ ARCHITECTURE = Architecture(
         Variant("resnet_mini", "mini", "none", mini, MINI_INPUT),
         *[
             Variant(f"resnet50.{tag}_in1k", "paper", "in1k", named("resnet50"), given, timm_hub(f"resnet50.{tag}_in1k"))
-            for tag, given in (("tv", TORCHVISION_INPUT), ("tv2", TORCHVISION_INPUT), ("a1", A1_INPUT))
+            for tag, given in (("tv", TORCHVISION_INPUT), ("tv2", TV2_INPUT), ("a1", A1_INPUT))
         ],
         Variant(
             "resnetv2_50x1_bit.goog_in21k",
