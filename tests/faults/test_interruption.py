@@ -82,6 +82,8 @@ def test_a_study_that_ends_half_way_goes_on_where_it_stopped(
     process = start(tmp_path)
     wait_for_trials(tmp_path, 2, process)
     family = processes_of(psutil.Process(process.pid))
+    if how == signal.SIGKILL:  # Ray's two agents of a node may outlive their killed raylet for a while
+        family = [member for member in family if not member.name().endswith("Agent")]
     # a terminal sends Ctrl-C to the whole group; nothing but the driver is killed by a SIGKILL
     os.killpg(process.pid, how) if how == signal.SIGINT else process.kill()
     out, err = process.communicate(timeout=120)
