@@ -25,3 +25,12 @@ def ray_session(home: None) -> Iterator[None]:
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
     with cluster.connected():
         yield
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Small models on one thread: faster, and the same numbers on every machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,6 +1,5 @@
 """Each hyperparameter and each field of a recipe really moves what is trained, in every architecture."""
 
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
 
@@ -11,6 +10,8 @@ from tests.contract.tiny import POINT, RECIPE, digits, losses, numbers, run, unt
 from trainables import architecture
 from trainables.batches import Split
 from trainables.recipe import SCHEDULES, HeadFirst, Hyperparameters, Recipe
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 STEPS = replace(RECIPE, schedule="step", warmup=0.0)
 POINTS: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.3, "freeze_depth": 1}
@@ -26,14 +27,6 @@ RECIPES: dict[str, tuple[Recipe, Recipe]] = {
 }
 
 every_architecture = pytest.mark.parametrize("name", architecture.names())
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The cut into stages computes what the library's own model computes: bit for bit, forwards and backwards."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -22,6 +21,8 @@ from tests.contract.variants import (
 )
 from trainables.recipe import optimizer
 from trainables.stages import StagedModel
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 LABELS = torch.tensor([3, 5])
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
@@ -49,14 +50,6 @@ class Twins:
 
     def library_forward(self) -> Tensor:
         return self.library(normalised(self.pair[1], self.images))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def twins_of(pair: Pair) -> Twins:

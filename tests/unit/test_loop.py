@@ -1,6 +1,5 @@
 """The training loop on real digits, against a loop written by hand."""
 
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from math import cos, nan, pi
@@ -18,13 +17,7 @@ from trainables.precision import Precision
 from trainables.recipe import HeadFirst, Recipe
 from trainables.stages import StagedModel
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

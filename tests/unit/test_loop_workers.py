@@ -1,6 +1,5 @@
 """Two workers with DistributedDataParallel over gloo run the same lines as one, and train the same model."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from tests.contract.tiny import POINT, RECIPE, digits, losses, run, untrained
 from trainables.loop import NotFinite
 from trainables.recipe import HeadFirst, Hyperparameters, Recipe
 from trainables.world import World, joined
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 WORKERS = 2
 CASES: dict[str, tuple[str, Hyperparameters, Recipe]] = {
@@ -59,14 +60,6 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("workers")
     spawn(worker, args=(str(folder),), nprocs=WORKERS)
     return [torch.load(folder / f"{rank}.pt") for rank in range(WORKERS)]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_each_worker_knows_its_rank_and_how_many_there_are(workers: list[dict[str, Any]]) -> None:
