@@ -34,8 +34,8 @@ def precision(requested: str, device: torch.device, *, tiny: bool = False) -> Pr
     Args:
         requested: auto, fp32, bf16 or fp16.
         device: where the model runs.
-        tiny: the model is of the mini scale, where on a CPU converting costs more than bf16 saves (training,
-            one core, images/s in fp32 and bf16: coatnet 893 and 591, vit 305 and 188), so auto is fp32 there.
+        tiny: the model is of the mini scale, where on a CPU converting costs more than bf16 saves for half of the
+            models (`python -m benchmarks.precision`), so auto is fp32 there.
 
     Raises ValueError for an unknown name, and for fp16 on a CPU, which has no arithmetic for it.
     """
