@@ -45,7 +45,14 @@ def main() -> None:
         study = described(trials=1)
         data = dict(prepare(splits, study.pretrained_variant.preprocessing, ("train", "val")))
         model = Model(study.model, study.scale, study.variant, len(splits.source.classes))
-        run = Run("", model, study.hyperparameters({}), study.recipe, seed=0, fingerprint=splits.fingerprint)
+        run = Run(
+            "",
+            model,
+            study.hyperparameters({}),
+            study.recipe,
+            seed=0,
+            parts=splits.parts(),
+        )
         pairs = []
         for turn in range(ROUNDS):
             ours = slope(OURS, lambda trials: our_search(trials, run, data))

@@ -14,7 +14,9 @@ from study.config import EARLY_STOPPING, RECIPES, Study, fixed
 from study.terminal import fail
 from trainables import architecture
 from trainables.architecture import SCALES
+from trainables.boundaries import Store
 from trainables.choices import choose
+from trainables.planner import MODES
 from trainables.precision import DTYPES
 
 EXAMPLES = """examples:
@@ -72,6 +74,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--max-concurrent", type=int, metavar="N", help="runs at a time; 1 makes a study repeat exactly"
     )
     machine.add_argument("--workers-per-trial", type=int, default=1, metavar="N", help="more than 1 trains with DDP")
+    machine.add_argument(
+        "--boundaries",
+        default="on",
+        help="on (a planner decides what frozen stages are read from the store), off (computed in every run), always "
+        "(read)",
+    )
     machine.add_argument("--precision", default="auto", help=f"auto, {', '.join(DTYPES)} (default %(default)s)")
     output = parser.add_argument_group("the record")
     output.add_argument("--name", help="default: MODEL-PRETRAINING-DATASET")
@@ -92,6 +100,8 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
     if options.precision == "fp16" and not cluster.has_gpu():
         raise ValueError("precision fp16 needs a GPU, a CPU takes minutes a step: choose bf16, fp32 or auto")
     choose("dataset", options.dataset, datasets.names())
+    choose("boundaries", options.boundaries, MODES)
+    Store.here()  # its environment may be a mistake
     variant = family.variant(scale, options.pretraining, options.variant)
     recipe = RECIPES[choose("recipe", options.recipe, RECIPES)]
     return Study(

@@ -1,21 +1,16 @@
 """After the search: replicate the best trials on validation, then test the winner, once a seed. No other order."""
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from statistics import fmean, median_low
 from typing import Any
 
 import numpy as np
-import ray
-from ray.data import Dataset
-from ray.exceptions import RayError
 
 from study.config import Study
 from study.record import Record, Row
 from study.statistics import accuracy_interval, confusion, most_confused, scores
 from trainables.recipe import Hyperparameters
-from trainables.trainer import Outcome, Resources, Run, train
+from trainables.trainer import Run
 
 PAPER = "trial-000"
 
@@ -116,56 +111,3 @@ def verdict(record: Record, classes: tuple[str, ...]) -> dict[str, Any]:
         "confusion": matrix.tolist(),
         "most_confused": [[classes[i], classes[j], n] for i, j, n in most_confused(matrix, 5)],
     }
-
-
-class Worker:
-    """A warm process that trains one run after another."""
-
-    def train(self, run: Run, datasets: Mapping[str, Dataset], resources: Resources) -> Outcome:
-        return train(run, datasets, resources, report=lambda row: None)
-
-
-class Pool:
-    """Warm processes that train runs side by side; `close` ends them."""
-
-    def __init__(self, resources: Resources, size: int) -> None:
-        self.resources = resources
-        local = resources.workers == 0
-        self._remote: Any = ray.remote(Worker).options(
-            num_cpus=resources.cpus if local else 0, num_gpus=resources.gpus if local else 0
-        )
-        self._size = size
-        self._idle: list[Any] = []
-        self._busy: dict[ray.ObjectRef, tuple[Run, Any]] = {}
-
-    def outcomes(
-        self,
-        runs: list[Run],
-        datasets: Mapping[str, Dataset],
-        *,
-        interrupted: threading.Event,
-        on_start: Callable[[Run], None],
-    ) -> Iterator[tuple[Run, Outcome]]:
-        """Trains the runs and yields each as it ends; one whose process died is a failed outcome.
-
-        Ends early, without the runs that were under way, when `interrupted` is set.
-        """
-        waiting = list(reversed(runs))
-        while (waiting or self._busy) and not interrupted.is_set():
-            while waiting and len(self._busy) < self._size:
-                run = waiting.pop()
-                worker = self._idle.pop() if self._idle else self._remote.remote()
-                on_start(run)
-                self._busy[worker.train.remote(run, datasets, self.resources)] = run, worker
-            for ref in ray.wait(list(self._busy), timeout=0.2)[0]:
-                run, worker = self._busy.pop(ref)
-                try:
-                    outcome = ray.get(ref)
-                    self._idle.append(worker)
-                except RayError as error:
-                    outcome = Outcome(run.run_id, failure=str(error).strip().splitlines()[-1])
-                yield run, outcome
-
-    def close(self) -> None:
-        for worker in self._idle + [worker for _, worker in self._busy.values()]:
-            ray.kill(worker)

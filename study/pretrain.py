@@ -26,8 +26,8 @@ from trainables import architecture, weights, world
 from trainables.architecture import Architecture, Variant
 from trainables.loop import Epoch, fit, predict
 from trainables.precision import Precision
+from trainables.reader import gathered
 from trainables.recipe import Hyperparameters, Recipe
-from trainables.trainer import gathered
 
 EPOCHS_OF_60K = 8
 HYPERPARAMETERS = Hyperparameters(lr=1e-3, weight_decay=5e-2, freeze_depth=0)

@@ -25,6 +25,7 @@ COST = [
     ("trained_parameters", pa.int64()),
     ("trained_share", pa.float64()),
     ("precision", pa.string()),
+    ("boundary", pa.string()),
 ]
 POINT = [("lr", pa.float64()), ("weight_decay", pa.float64()), ("freeze_depth", pa.int64())]
 TABLES = {

@@ -10,7 +10,12 @@ import sys
 from collections.abc import Sequence
 from time import perf_counter
 
-from study import cli, cluster, provenance, terminal
+from study import cluster
+
+if __name__ == "__main__":
+    cluster.start_while_importing("study.session", verbose="--verbose" in sys.argv)
+
+from study import cli, provenance, terminal
 from study.session import Fruitless, Interrupted, Session
 from study.summary import summary
 

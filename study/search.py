@@ -8,7 +8,7 @@ import itertools
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +28,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from study.config import Study
 from study.record import Record, Row
+from trainables.recipe import Hyperparameters
 from trainables.trainer import Resources, Run, train
 
 METRIC = "val_accuracy"
@@ -59,7 +60,8 @@ def search(
     scheduler = asha(study, record) if study.early_stopping == "asha" else FIFOScheduler()
 
     def trial(config: dict[str, Any], datasets: Mapping[str, Dataset]) -> None:
-        run = replace(template, run_id=config["trial_id"], hyperparameters=study.hyperparameters(config["point"]))
+        point = Hyperparameters(**config["hyperparameters"])
+        run = replace(template, run_id=config["trial_id"], hyperparameters=point)
         callbacks = [TuneReportCallback()] if resources.workers else []
         outcome = train(run, datasets, resources, tune.report, callbacks)
         if outcome.failure:
@@ -110,7 +112,7 @@ class Searcher(NotSaved, OptunaSearch):
 
     def __init__(self, study: Study, record: Record) -> None:
         done = {row["trial_id"] for row in record.trials}
-        self._seed_of_study = study.seed
+        self._study = study
         self._epochs = study.recipe.epochs
         self._numbers = [n for n in range(study.trials + len(done)) if trial_id(n) not in done]
         start = {name: study.paper[name] for name in study.space}
@@ -132,11 +134,13 @@ class Searcher(NotSaved, OptunaSearch):
 
     def suggest(self, trial_id_of_tune: str) -> dict[str, Any]:
         number = self._numbers.pop(0)
-        seed = int(np.random.SeedSequence([self._seed_of_study, number]).generate_state(1)[0])
+        seed = int(np.random.SeedSequence([self._study.seed, number]).generate_state(1)[0])
         self._optuna.sampler = TPESampler(multivariate=True, constant_liar=True, seed=seed)
         point = super().suggest(trial_id_of_tune)
+        assert point is not None
         self._ot_trials[trial_id_of_tune].set_user_attr("trial_id", trial_id(number))
-        return {"trial_id": trial_id(number), "point": point}
+        hyperparameters = asdict(self._study.hyperparameters(point))
+        return {"trial_id": trial_id(number), "point": point, "hyperparameters": hyperparameters}
 
     def on_trial_result(self, trial_id_of_tune: str, result: dict[str, Any]) -> None:
         # Tune may hand on a result of a trial that it has stopped already

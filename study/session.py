@@ -3,7 +3,7 @@
 import argparse
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -13,14 +13,17 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from study import best, cli, cluster, datasets, evaluate, provenance, report, samples, tracking
+from study import best, cli, cluster, datasets, environment, evaluate, provenance, report, samples, tracking
 from study.config import Study
 from study.datasets.reading import prepare
 from study.datasets.source import Splits, split
+from study.pool import Pool
 from study.record import Record, Row
 from study.search import search
 from study.terminal import Terminal
 from study.tracking import JobType
+from trainables.boundaries import Store
+from trainables.reader import bring, brought
 from trainables.trainer import Model, Outcome, Run
 
 
@@ -41,6 +44,7 @@ class Session:
     splits: Splits
     weights: dict[str, Tensor] | None
     interrupted: threading.Event = field(default_factory=threading.Event)
+    _said: set[str] = field(default_factory=set)
 
     @classmethod
     def prepare(cls, options: argparse.Namespace, study: Study) -> Self:
@@ -72,7 +76,7 @@ class Session:
         study = self.study
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         self.resources, self.max_concurrent = cluster.share(study.workers_per_trial, self.options.max_concurrent)
-        self.pool = evaluate.Pool(self.resources, self.max_concurrent)
+        self.pool = Pool(self.resources, self.max_concurrent)
         self.tracker = tracking.start(self.options.wandb, folder=study.folder, group=study.name, say=self.terminal.warn)
         try:
             yield
@@ -90,7 +94,6 @@ class Session:
     def start(self, command: str, *, since: float) -> None:
         """Writes the head of the record and gets ready what every run shares."""
         study, source = self.study, self.splits.source
-        cluster.warm(self.max_concurrent)
         variant = study.pretrained_variant
         model = Model(study.model, study.scale, study.variant, len(source.classes), cluster.put(self.weights))
         whole = model.build()
@@ -100,8 +103,10 @@ class Session:
             hyperparameters=study.hyperparameters({}),
             recipe=study.recipe,
             seed=study.seed,
-            fingerprint=self.splits.fingerprint,
+            parts=self.splits.parts(),
             precision=study.precision,
+            boundaries=self.options.boundaries,
+            readers=study.trials if "freeze_depth" in study.fixed else study.trials / (study.backbone_stages + 1),
         )
         self.record.note(
             format=1,
@@ -122,9 +127,23 @@ class Session:
             started=self.record.study.get("started", datetime.now(UTC).isoformat(timespec="seconds")),
             seconds=self.record.study.get("seconds", {}),
         )
-        self.datasets = dict(prepare(self.splits, variant.preprocessing, ("train", "val")))
+        self.datasets = dict(prepare(self.splits, variant.preprocessing, ("train", "val", "test")))
+        if environment.address() is None and self.template.boundaries != "off":
+            threading.Thread(target=self._bring, daemon=True).start()
         self.check()
         self._spent("startup", since)
+
+    def _bring(self) -> None:
+        """Has Ray Data bring every split into the store, while the first trial's process starts.
+
+        What fails here fails again, and is said, where a run needs it.
+        """
+        with suppress(Exception):
+            store, preprocessing = Store.here(), self.study.pretrained_variant.preprocessing
+            for name, dataset in self.datasets.items():
+                entry = bring(store, self.template.parts[name], preprocessing, brought(dataset))
+                if entry:
+                    entry.close()
 
     def search(self) -> None:
         start = perf_counter()
@@ -160,7 +179,6 @@ class Session:
 
     def test(self) -> None:
         start = perf_counter()
-        self.datasets |= prepare(self.splits, self.study.pretrained_variant.preprocessing, ("test",))
         self._run_all("test", evaluate.test_runs(self.study, self.record.study["winner"], self.template))
         if not self.record.tables["predictions"]:
             raise Fruitless(f"no test run was completed: {self._reasons(self.record.runs)}")
@@ -180,7 +198,15 @@ class Session:
         if self.interrupted.is_set():
             raise Interrupted
 
+    def _noted(self, notes: Iterable[str]) -> None:
+        """What a run had to say besides its result, once each."""
+        for note in notes:
+            if note not in self._said:
+                self._said.add(note)
+                self.terminal.warn(f"note: {note}")
+
     def _trial_ended(self, row: Row, curve: list[Row]) -> None:
+        self._noted(row.get("notes", ()))
         self.record.add(trials=[row], curves=curve)
         self.tracker.finish(row["trial_id"], summary_of(row), row["status"])
         self.terminal.finished(
@@ -203,6 +229,7 @@ class Session:
 
     def _run_ended(self, phase: str, trial_id: str, run: Run, outcome: Outcome) -> None:
         seen = outcome.predictions
+        self._noted(outcome.notes)
         row = {
             **asdict(run.hyperparameters),
             **outcome.summary(),

@@ -1,11 +1,12 @@
-"""Intervals and scores: pure functions on arrays."""
+"""Intervals and scores: pure functions on arrays.
+
+The libraries are imported where they are used: a study is half way through its search before they are needed.
+"""
 
 from math import sqrt
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest, t
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 
 def accuracy_interval(correct: np.ndarray, *, level: float = 0.95) -> tuple[float, float]:
@@ -18,6 +19,8 @@ def accuracy_interval(correct: np.ndarray, *, level: float = 0.95) -> tuple[floa
     and the seeds (Student's t), joined by MOVER (Zou & Donner 2008): the distances to each bound add in squares.
     With one seed only the images count, and the interval says nothing about seeds.
     """
+    from scipy.stats import binomtest, t
+
     seeds, images = correct.shape
     accuracies = correct.mean(axis=1)
     mean = float(accuracies.mean())
@@ -35,6 +38,8 @@ def scores(label: np.ndarray, predicted: np.ndarray, classes: tuple[str, ...]) -
 
     A class without test images has no recall: it counts in no mean.
     """
+    from sklearn.metrics import precision_recall_fscore_support
+
     columns = precision_recall_fscore_support(label, predicted, labels=range(len(classes)), zero_division=0)
     names = ("precision", "recall", "f1-score", "support")
     rows: list[dict[str, Any]] = [
@@ -52,6 +57,8 @@ def scores(label: np.ndarray, predicted: np.ndarray, classes: tuple[str, ...]) -
 
 def confusion(label: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """(classes, classes) counts: true class by row, predicted class by column."""
+    from sklearn.metrics import confusion_matrix
+
     return confusion_matrix(label, predicted, labels=range(classes))
 
 

@@ -6,13 +6,18 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+OF_THE_USER = (
+    *("RAY_ADDRESS", "WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"),
+    *("XDG_CACHE_HOME", "STUDY_CACHE", "STUDY_CACHE_GIB"),
+)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads or writes what the user has: tokens, caches, logins, a cluster that happens to run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-        for name in ("RAY_ADDRESS", "WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
+        for name in OF_THE_USER:
             patch.delenv(name, raising=False)
         yield
 

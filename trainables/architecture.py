@@ -82,7 +82,8 @@ class Architecture:
         whole = variant.build(classes)
         first, *others = self.cut(whole)
         normalize = Normalize(variant.preprocessing.mean, variant.preprocessing.std)
-        return StagedModel([Stage(first.name, nn.Sequential(normalize, first.module)), *others], whole)
+        stages = [Stage(first.name, nn.Sequential(normalize, first.module)), *others]
+        return StagedModel(stages, whole, frozen_rows=32 if variant.preprocessing.size <= 64 else 8)
 
     def backbone_stages(self, variant: Variant) -> int:
         """The largest freeze depth, counted without allocating a weight."""

@@ -1,8 +1,9 @@
-"""One split in memory, and the batches of an epoch over it."""
+"""What a run reads: the rows of a split at some boundary, and the batches of an epoch over them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,26 +12,29 @@ from torch import Tensor
 from trainables.world import World
 
 
-@dataclass(frozen=True)
-class Split:
-    """Boundary 0 of a split: images (N, 3, H, W) uint8, labels (N,) int64, and each image's index in its dataset."""
+class Source(Protocol):
+    """A split that can be had at the boundary which suits a freeze depth: that one itself, or an earlier one."""
 
-    images: Tensor
+    def at(self, freeze_depth: int) -> "Rows": ...
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Labels (N,) int64 and dataset indices of the rows that an epoch goes over, and the boundary they are read at.
+
+    Batches go to the device of the labels, wherever the images lie.
+    """
+
     labels: Tensor
     index: np.ndarray
+    boundary: int
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def to(self, device: torch.device) -> "Split":
-        return Split(self.images.to(device), self.labels.to(device), self.index)
-
-    def __add__(self, other: "Split") -> "Split":
-        return Split(
-            torch.cat([self.images, other.images]),
-            torch.cat([self.labels, other.labels]),
-            np.concatenate([self.index, other.index]),
-        )
+    def images_at(self, rows: Tensor) -> Tensor:
+        """A copy of what is stored at some rows."""
+        raise NotImplementedError
 
     def steps(self, batch_size: int, workers: int = 1) -> int:
         """Batches of an epoch, each with an image for every worker."""
@@ -44,8 +48,76 @@ class Split:
         """
         order = torch.randperm(len(self), generator=generator)
         for rows in order.tensor_split(self.steps(batch_size, world.size)):
-            mine = rows[: len(rows) // world.size * world.size][world.rank :: world.size].to(self.labels.device)
-            yield self.images[mine], self.labels[mine]
+            yield self.batch(rows[: len(rows) // world.size * world.size][world.rank :: world.size])
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        yield from zip(self.images.split(batch_size), self.labels.split(batch_size), strict=True)
+        for rows in torch.arange(len(self)).split(batch_size):
+            yield self.batch(rows)
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        device = self.labels.device
+        return self.images_at(rows).to(device, non_blocking=True), self.labels[rows.to(device)]
+
+
+@dataclass(frozen=True, init=False)
+class Split(Rows):
+    """One array of images: boundary 0 is (N, 3, H, W) uint8."""
+
+    images: Tensor
+
+    def __init__(self, images: Tensor, labels: Tensor, index: np.ndarray, boundary: int = 0) -> None:
+        super().__init__(labels, index, boundary)
+        object.__setattr__(self, "images", images)
+
+    def at(self, freeze_depth: int) -> "Split":
+        assert self.boundary <= freeze_depth
+        return self
+
+    def to(self, device: torch.device) -> "Split":
+        """With its batches on `device`: the images too where they fit there, so that an epoch moves nothing."""
+        images = self.images.to(device) if fits(self.images, device) else self.images
+        return Split(images, self.labels.to(device), self.index, self.boundary)
+
+    def images_at(self, rows: Tensor) -> Tensor:
+        return take(self.images, rows)
+
+
+@dataclass(frozen=True, init=False)
+class Together(Rows):
+    """Several splits, one after the other, without a copy of them all."""
+
+    splits: tuple[Split, ...]
+
+    def __init__(self, *splits: Split) -> None:
+        labels = torch.cat([split.labels for split in splits])
+        super().__init__(labels, np.concatenate([split.index for split in splits]), splits[0].boundary)
+        assert all(split.boundary == self.boundary for split in splits)
+        object.__setattr__(self, "splits", splits)
+
+    def images_at(self, rows: Tensor) -> Tensor:
+        places, images, before = [], [], 0
+        for split in self.splits:
+            here = ((rows >= before) & (rows < before + len(split))).nonzero().flatten()
+            places.append(here)
+            images.append(split.images_at(rows[here] - before))
+            before += len(split)
+        return take(torch.cat(images), torch.cat(places).argsort())
+
+
+def take(array: Tensor, rows: Tensor) -> Tensor:
+    """A copy of some rows in the memory layout of the whole, so that no kernel sees a difference.
+
+    Always a copy: an activation that works in place must never reach what is stored.
+    """
+    rows = rows.to(array.device)
+    if array.dim() == 4 and array.is_contiguous(memory_format=torch.channels_last):
+        return array.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
+    return array.index_select(0, rows)
+
+
+def fits(array: Tensor, device: torch.device) -> bool:
+    """Whether an array may lie on the device for a whole run, and leave most of it to training."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return array.numel() * array.element_size() <= free // 4

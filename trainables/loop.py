@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from trainables.batches import Split
+from trainables.batches import Source
 from trainables.precision import Precision
 from trainables.recipe import Hyperparameters, Recipe, optimizer, schedule
 from trainables.stages import StagedModel
@@ -62,8 +62,8 @@ class Predictions:
 
 def fit(
     model: StagedModel,
-    train: Split,
-    val: Split | None,
+    train: Source,
+    val: Source | None,
     *,
     hyperparameters: Hyperparameters,
     recipe: Recipe,
@@ -77,7 +77,7 @@ def fit(
 
     Args:
         model: on its device, with the weights to start from.
-        train, val: on the same device; without `val` the reports carry None.
+        train, val: with batches on the same device; without `val` the reports carry None.
         seed: decides the order of the images and the dropout masks.
         last_epoch: stop after this epoch of the recipe's schedule, all of them by default.
 
@@ -89,8 +89,9 @@ def fit(
     epoch = 0
     for phase in recipe.phases(hyperparameters, head_only=model.backbone_stages):
         model.freeze(phase.freeze_depth)
+        images = train.at(phase.freeze_depth)
         step = Step(model, recipe, precision, world, lr=phase.lr, weight_decay=hyperparameters.weight_decay)
-        step.plan(lr=phase.lr, steps=phase.epochs * train.steps(recipe.batch_size, world.size))
+        step.plan(lr=phase.lr, steps=phase.epochs * images.steps(recipe.batch_size, world.size))
         for _ in range(phase.epochs):
             epoch += 1
             if last_epoch is not None and epoch > last_epoch:
@@ -98,7 +99,7 @@ def fit(
             start = perf_counter()
             lr = step.lr
             model.train()
-            losses = [step(*batch) for batch in train.shuffled(recipe.batch_size, order, world)]
+            losses = [step(*batch, images.boundary) for batch in images.shuffled(recipe.batch_size, order, world)]
             train_loss = float(world.total(torch.stack(losses).mean())) / world.size
             trained = perf_counter()
             if not isfinite(train_loss):
@@ -137,10 +138,10 @@ class Step:
     def lr(self) -> float:
         return float(self.schedule.get_last_lr()[0])
 
-    def __call__(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Returns the batch's loss, still on the device."""
+    def __call__(self, images: torch.Tensor, labels: torch.Tensor, boundary: int = 0) -> torch.Tensor:
+        """Returns the loss of a batch that was read at `boundary`, still on the device."""
         with self.precision.autocast():
-            loss = cross_entropy(self.model(images), labels, label_smoothing=self.recipe.label_smoothing)
+            loss = cross_entropy(self.model(images, boundary), labels, label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
@@ -153,13 +154,14 @@ class Step:
 
 
 @torch.inference_mode()
-def predict(model: StagedModel, split: Split, precision: Precision) -> Predictions:
+def predict(model: StagedModel, source: Source, precision: Precision) -> Predictions:
     """The model's predictions on a split, in the split's order. Raises NotFinite if it has none to give."""
     model.eval()
+    split = source.at(model.freeze_depth)
     predicted, confidence, loss = [], [], torch.zeros((), device=split.labels.device)
     for images, labels in split.in_order(EVALUATION_BATCH):
         with precision.autocast():
-            logits = model(images)
+            logits = model(images, split.boundary)
         probability, best = logits.float().softmax(dim=1).max(dim=1)
         loss += cross_entropy(logits.float(), labels, reduction="sum")
         predicted.append(best)

@@ -7,6 +7,7 @@ stay as they were pretrained and dropout is off. Nothing outside the architectur
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Self
 
 import torch
@@ -40,10 +41,12 @@ class StagedModel(nn.Module):
 
     `whole` is the model that the stages were cut from; it is used once, to remember under which name its own
     library knows each tensor, so that `library_state_dict` gives a checkpoint that timm or torchvision loads.
+    `frozen_rows` is the size of the batches in which frozen stages compute.
     """
 
-    def __init__(self, stages: Sequence[Stage], whole: nn.Module) -> None:
+    def __init__(self, stages: Sequence[Stage], whole: nn.Module, frozen_rows: int = 32) -> None:
         super().__init__()
+        self.frozen_rows = frozen_rows
         self.stages = nn.ModuleDict({stage.name.replace(".", "_"): stage.module for stage in stages})
         self.stage_names = tuple(stage.name for stage in stages)
         self.freeze_depth = 0
@@ -79,17 +82,45 @@ class StagedModel(nn.Module):
             boundary = stage(boundary)
         return boundary
 
+    @torch.no_grad()
+    def frozen(self, start: int, stop: int, boundary: Tensor) -> Tensor:
+        """Carries boundary `start` to boundary `stop`, both frozen, without a graph.
+
+        Kernels round a row differently in batches of different sizes. So this always computes batches of
+        `frozen_rows`, the last one filled up: then a boundary is the same, bit for bit, whoever computes it.
+        """
+        if not 0 <= start <= stop <= self.freeze_depth:
+            raise ValueError(f"boundaries {start} to {stop} are not frozen at freeze_depth {self.freeze_depth}")
+        if start == stop:
+            return boundary
+        batches = []
+        size = max(64, self.frozen_rows) if boundary.is_cuda else self.frozen_rows
+        for rows in boundary.split(size):
+            missing = size - len(rows)
+            full = torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) if missing else rows
+            batches.append(self.between(start, stop, full)[: len(rows)])
+        return torch.cat(batches)
+
     def prefix(self, images_NCHW: Tensor) -> Tensor:
         """Images to boundary `freeze_depth`, without a graph."""
-        with torch.no_grad():
-            return self.between(0, self.freeze_depth, images_NCHW)
+        return self.frozen(0, self.freeze_depth, images_NCHW)
 
     def suffix(self, boundary: Tensor) -> Tensor:
         """Boundary `freeze_depth` to logits (N, classes)."""
         return self.between(self.freeze_depth, len(self.stages), boundary)
 
-    def forward(self, images_NCHW: Tensor) -> Tensor:
-        return self.suffix(self.prefix(images_NCHW))
+    def forward(self, boundary: Tensor, start: int = 0) -> Tensor:
+        """Boundary `start`, by default the images (N, 3, H, W) uint8, to logits (N, classes)."""
+        return self.suffix(self.frozen(start, self.freeze_depth, boundary))
+
+    def digest(self, stage: int) -> str:
+        """A hash of all that a stage computes with: its structure, parameters and buffers."""
+        module = list(self.stages.values())[stage]
+        content = sha256(repr(module).encode())
+        for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+            content.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            content.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+        return content.hexdigest()
 
     @property
     def head(self) -> nn.Module:

@@ -1,7 +1,7 @@
 """Ray Train around the loop: local mode in a warm process when a run has one worker, a DDP worker group when more.
 
-A process keeps what runs share: images that Ray Data brought, pretrained weights, the pretrained model. So the
-second run in a process starts with its first step.
+A process keeps what runs share: pretrained weights, and the pretrained model. What they read is in the store of
+boundaries. So the second run in a process starts with its first step.
 """
 
 import gc
@@ -9,11 +9,11 @@ import os
 import resource
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import ray
 import torch
 from ray.data import Dataset
@@ -22,9 +22,11 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from torch import Tensor
 
 from trainables import architecture, world
-from trainables.batches import Split
+from trainables.architecture import Variant
+from trainables.boundaries import Store
 from trainables.loop import Epoch, NotFinite, Predictions, fit, predict
 from trainables.precision import precision
+from trainables.reader import Part, Reader
 from trainables.recipe import Hyperparameters, Recipe
 from trainables.stages import StagedModel
 
@@ -41,16 +43,20 @@ class Model:
     classes: int
     weights: ray.ObjectRef | None = None
 
+    @property
+    def described(self) -> Variant:
+        return architecture.get(self.architecture).variant(self.scale, name=self.variant)
+
     def build(self) -> StagedModel:
-        family = architecture.get(self.architecture)
-        return family.assemble(family.variant(self.scale, name=self.variant), self.classes)
+        return architecture.get(self.architecture).assemble(self.described, self.classes)
 
 
 @dataclass(frozen=True)
 class Run:
     """One training run: fit on some splits, validate on another at every epoch, predict one at the end.
 
-    `fingerprint` names the content of the splits, so that a process knows which images it already holds.
+    `parts` says what is in each split; `boundaries` is a mode of the planner; `readers` is how many runs are likely
+    to read the boundaries that this one does.
     """
 
     run_id: str
@@ -58,8 +64,10 @@ class Run:
     hyperparameters: Hyperparameters
     recipe: Recipe
     seed: int
-    fingerprint: str
+    parts: Mapping[str, Part]
     precision: str = "auto"
+    boundaries: str = "on"
+    readers: float = 1
     fit_on: tuple[str, ...] = ("train",)
     validate_on: str | None = "val"
     predict_on: str | None = None
@@ -96,6 +104,8 @@ class Outcome:
     trained_parameters: int = 0
     peak_memory_bytes: int = 0
     precision: str = ""
+    plan: str = ""
+    notes: tuple[str, ...] = ()
     total_seconds: float = 0.0
     predictions: Predictions | None = None
     state: dict[str, Tensor] | None = None
@@ -118,6 +128,8 @@ class Outcome:
             "trained_parameters": self.trained_parameters,
             "trained_share": self.trained_parameters / max(self.parameters, 1),
             "precision": self.precision,
+            "boundary": self.plan,
+            "notes": self.notes,
         }
 
 
@@ -127,7 +139,7 @@ def train(
     """Trains one run through Ray Train and returns what became of it.
 
     Args:
-        datasets: Ray Datasets of `index, image (H, W, 3) uint8, label`, one for each of the run's splits.
+        datasets: Ray Datasets of `position, index, image (H, W, 3) uint8, label`, one for each of the run's splits.
         report: called after every epoch in local mode; a worker group reports to Ray Train instead, where
             `callbacks` may pick it up.
     """
@@ -154,7 +166,7 @@ def train(
 def work(run: Run, threads: int, report: Report) -> Outcome:
     """The run itself, in every worker."""
     start = perf_counter()
-    gc.collect()  # a run that was stopped half way leaves its tensors behind
+    collect_garbage()
     reset_peak_memory()
     torch.set_num_threads(threads)
     workers = world.joined()
@@ -165,7 +177,24 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
     everything, trained = model.parameter_counts()
     outcome = Outcome(run.run_id, parameters=everything, trained_parameters=trained, precision=choice.name)
 
+    reader = Reader(
+        parts=dict(run.parts),
+        shard=ray.train.get_dataset_shard,
+        model=model,
+        model_key=(run.model, None if run.model.weights else run.seed),
+        variant=run.model.variant,
+        preprocessing=run.model.described.preprocessing,
+        precision=choice,
+        device=device,
+        store=None if run.boundaries == "off" else Store.here(),
+        mode=run.boundaries,
+        epochs=run.last_epoch or run.recipe.epochs,
+        readers=run.readers,
+    )
+
     def on_epoch(epoch: Epoch) -> None:
+        reader.check()
+        outcome.plan, outcome.notes = reader.line, reader.notes
         outcome.epochs.append(epoch)
         if epoch.beats(outcome.best):
             outcome.best = epoch
@@ -173,13 +202,11 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
         outcome.total_seconds = perf_counter() - start
         report({**outcome.summary(), "curve": asdict(epoch)})
 
-    splits = {name: images(name, run.fingerprint).to(device) for name in sorted(run.splits)}
-    first, *others = (splits[name] for name in run.fit_on)
     try:
         fit(
             model,
-            sum(others, first),
-            splits[run.validate_on] if run.validate_on else None,
+            reader.source(*run.fit_on),
+            reader.source(run.validate_on) if run.validate_on else None,
             hyperparameters=run.hyperparameters,
             recipe=run.recipe,
             precision=choice,
@@ -189,18 +216,20 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
             last_epoch=run.last_epoch,
         )
         if run.predict_on:
-            outcome.predictions = predict(model, splits[run.predict_on], choice)
+            outcome.predictions = predict(model, reader.source(run.predict_on, epochs=1), choice)
+            reader.check()
         if run.keep_state and workers.rank == 0:
             outcome.state = {name: t.cpu().clone() for name, t in model.library_state_dict().items()}
     except NotFinite as reason:
         outcome.failure = str(reason)
+    finally:
+        reader.close()
     outcome.total_seconds = perf_counter() - start
     return outcome
 
 
 _models: dict[Model, StagedModel] = {}
 _weights: dict[ray.ObjectRef, dict[str, Tensor]] = {}
-_images: dict[tuple[str, str], Split] = {}
 
 
 def prepared_model(model: Model, seed: int) -> StagedModel:
@@ -222,26 +251,15 @@ def prepared_model(model: Model, seed: int) -> StagedModel:
     return prepared
 
 
-def images(name: str, fingerprint: str) -> Split:
-    """The split `name`; held for the next run in this process."""
-    key = (fingerprint, name)
-    if key not in _images:
-        for stale in [held for held in _images if held[0] != fingerprint]:
-            del _images[stale]
-        _images[key] = gathered(ray.train.get_dataset_shard(name))
-    return _images[key]
+@cache
+def freeze_what_is_imported() -> None:
+    gc.freeze()
 
 
-def gathered(dataset: Dataset) -> Split:
-    """A Ray Dataset of `index, image, label` in memory, in the order of its indices: Ray Data promises none."""
-    blocks = list(dataset.iter_batches(batch_size=None, batch_format="numpy"))
-    index = np.concatenate([block["index"] for block in blocks])
-    order = np.argsort(index)
-    return Split(
-        images=torch.from_numpy(np.concatenate([block["image"] for block in blocks])[order]).permute(0, 3, 1, 2),
-        labels=torch.from_numpy(np.concatenate([block["label"] for block in blocks])[order]),
-        index=index[order],
-    )
+def collect_garbage() -> None:
+    """A run that was stopped half way leaves its tensors behind. What every run shares is not looked through again."""
+    gc.collect()
+    freeze_what_is_imported()
 
 
 def reset_peak_memory() -> None:

@@ -26,14 +26,15 @@ def quiet() -> None:
 
 def from_arrays(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Dataset:
     """The given rows of images (N, H, W[, 3]) that are in memory, as a Ray Dataset in several blocks."""
-    everything = ray.put((images, labels))
+    everything = ray.put((images, labels, rows))
 
     def gather(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        images, labels = ray.get(everything)
-        return {"index": batch["data"], "image": images[batch["data"]], "label": labels[batch["data"]]}
+        images, labels, rows = ray.get(everything)
+        index = rows[batch["id"]]
+        return {"index": index, "image": images[index], "label": labels[index]}
 
-    parts = np.array_split(rows, max(1, len(rows) // ROWS_A_BLOCK))
-    return ray.data.from_numpy(parts).map_batches(gather, batch_size=None)
+    blocks = max(1, len(rows) // ROWS_A_BLOCK)
+    return ray.data.range(len(rows), override_num_blocks=blocks).map_batches(gather, batch_size=None)
 
 
 def resized(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
@@ -47,13 +48,21 @@ def resized(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
 
 
 def prepare(splits: Splits, preprocessing: Preprocessing, names: tuple[str, ...]) -> Mapping[str, Dataset]:
-    """Each named split as a materialised Ray Dataset of `index, image (size, size, 3) uint8, label`."""
+    """Each named split as a Ray Dataset of `position, index, image (size, size, 3) uint8, label`.
+
+    Nothing is read before a dataset is iterated over. `position` is a row's place in its split: Ray Data promises no
+    order.
+    """
     quiet()
 
-    def to_boundary_0(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {**batch, "image": np.stack([resized(image, preprocessing) for image in batch["image"]])}
+    def one(name: str) -> Dataset:
+        rows = ray.put(splits.rows(name))
 
-    return {
-        name: splits.source.read(splits.rows(name)).map_batches(to_boundary_0, batch_size=ROWS_A_BLOCK).materialize()
-        for name in names
-    }
+        def to_boundary_0(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            position = np.searchsorted(ray.get(rows), batch["index"])
+            images = np.stack([resized(image, preprocessing) for image in batch["image"]])
+            return {**batch, "position": position, "image": images}
+
+        return splits.source.read(splits.rows(name)).map_batches(to_boundary_0, batch_size=ROWS_A_BLOCK)
+
+    return {name: one(name) for name in names}

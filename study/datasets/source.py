@@ -7,7 +7,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.model_selection import train_test_split
+
+from trainables.reader import Part
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -50,6 +51,15 @@ class Splits:
             digest.update(rows.astype(np.int64).tobytes() + b"|")
         return digest.hexdigest()[:16]
 
+    def parts(self) -> dict[str, Part]:
+        """What is in each split, whatever is in the others."""
+
+        def one(rows: np.ndarray) -> Part:
+            content = self.source.content.encode() + rows.astype(np.int64).tobytes()
+            return Part(sha256(content).hexdigest()[:16], len(rows))
+
+        return {name: one(self.rows(name)) for name in self.sizes()}
+
     def rows(self, name: str) -> np.ndarray:
         return {"train": self.train, "val": self.val, "test": self.test}[name]
 
@@ -74,5 +84,7 @@ def split(source: Source, *, seed: int = 0, val_share: float = 0.2, test_share: 
 
 
 def stratified(source: Source, rows: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.model_selection import train_test_split  # a second of import that a reader of images need not pay
+
     large, small = train_test_split(rows, test_size=share, stratify=source.labels[rows], random_state=seed)
     return np.sort(large), np.sort(small)

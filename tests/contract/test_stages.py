@@ -58,7 +58,9 @@ def twins_of(pair: Pair) -> Twins:
     staged = scrambled(family.assemble(variant, CLASSES))
     library = library_model(variant)
     library.load_state_dict(staged.library_state_dict(), strict=True)
-    return Twins(pair, staged, library, images(variant))
+    batch = images(variant)
+    staged.frozen_rows = len(batch)  # as the library computes it: in one batch
+    return Twins(pair, staged, library, batch)
 
 
 @pytest.fixture(scope="module", params=[*MINI, *MODELS_OF_THE_PAPER], ids=title)

@@ -14,7 +14,7 @@ from study import datasets
 from study.config import RECIPES, Study
 from study.datasets.reading import prepare
 from study.datasets.source import Splits, split
-from study.evaluate import Pool
+from study.pool import Pool
 from study.record import Record, Row
 from study.run import main
 from study.search import search
@@ -39,7 +39,14 @@ def described(results: Path, *, trials: int, epochs: int = 1) -> Study:
 
 def template(study: Study, splits: Splits) -> Run:
     model = Model(study.model, study.scale, study.variant, 10)
-    return Run("", model, study.hyperparameters({}), study.recipe, seed=0, fingerprint=splits.fingerprint)
+    return Run(
+        "",
+        model,
+        study.hyperparameters({}),
+        study.recipe,
+        seed=0,
+        parts=splits.parts(),
+    )
 
 
 def searched(study: Study, data: DATA, on_epoch: Callable[[str, Row], None] = lambda name, row: None) -> Record:

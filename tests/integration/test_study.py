@@ -21,7 +21,7 @@ from study.run import main
 from trainables import architecture
 from trainables.loop import predict
 from trainables.precision import precision
-from trainables.trainer import gathered
+from trainables.reader import gathered
 
 BUDGET = ["--trials", "5", "--epochs", "3", "--top-k", "1", "--seeds", "2", "--max-concurrent", "1"]
 STUDY = ["--model", "resnet", "--pretraining", "none", "--name", "small", *BUDGET]

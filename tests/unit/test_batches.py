@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.batches import Split
+from trainables.batches import Split, Together
 from trainables.world import World, joined
 
 
@@ -88,10 +88,11 @@ def test_evaluation_goes_through_every_image_in_order() -> None:
 
 def test_two_splits_together_hold_the_images_of_both_with_their_labels_and_indices() -> None:
     first, second = numbered(3), numbered(5)
-    both = first + second
+    both = Together(first, second)
     assert len(both) == 8
     assert both.labels.tolist() == [0, 1, 2, 0, 1, 2, 3, 4]
-    assert both.images[:, 0, 0, 0].tolist() == both.labels.tolist()
+    images, labels = both.batch(torch.tensor([7, 0, 3, 2]))
+    assert images[:, 0, 0, 0].tolist() == labels.tolist() == [4, 0, 0, 2]
     assert both.index.tolist() == [1000, 1001, 1002, 1000, 1001, 1002, 1003, 1004]
 
 

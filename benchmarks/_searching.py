@@ -1,0 +1,99 @@
+"""A search as a benchmark runs it: in a store and a record of its own, timed from the call to the last trial's row."""
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from study import cluster, datasets
+from study.config import Study
+from study.datasets.reading import prepare
+from study.datasets.source import Splits, split, stratified
+from study.record import Record
+from study.search import search
+from trainables.trainer import Model, Resources, Run
+
+
+@contextmanager
+def ray_with_a_store() -> Iterator[Path]:
+    """Ray, started; its processes keep boundaries in the folder that this gives."""
+    with tempfile.TemporaryDirectory(prefix="bench-store-") as folder:
+        os.environ["STUDY_CACHE"] = folder
+        cluster.quieten()
+        with cluster.connected():
+            yield Path(folder)
+
+
+def some_digits(images: int) -> Splits:
+    """That many of scikit-learn's digits: four in five to train on, one to validate on."""
+    source = datasets.load("digits")
+    _, chosen = stratified(source, np.arange(len(source.labels)), images / len(source.labels), seed=0)
+    train, val = stratified(source, chosen, 0.2, seed=0)
+    return Splits(source, train, val, val[:0])
+
+
+def all_digits() -> Splits:
+    return split(datasets.load("digits"))
+
+
+@dataclass
+class Searched:
+    seconds: float
+    record: Record
+
+    @property
+    def trial_seconds(self) -> float:
+        """What the trials themselves took, all together."""
+        return sum(row["total_seconds"] for row in self.record.trials)
+
+
+def searched(study: Study, splits: Splits, *, boundaries: str, trials: int, threads: int) -> Searched:
+    """One search with one trial at a time."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        study = replace(study, results=Path(folder), trials=trials)
+        study.folder.mkdir()
+        record = Record(study.folder)
+        variant = study.pretrained_variant
+        data = dict(prepare(splits, variant.preprocessing, ("train", "val")))
+        if boundaries == "off":
+            data = {name: dataset.materialize() for name, dataset in data.items()}
+        weights = cluster.put(study.architecture.pretrained(variant))
+        template = Run(
+            run_id="",
+            model=Model(study.model, study.scale, study.variant, len(splits.source.classes), weights),
+            hyperparameters=study.hyperparameters({}),
+            recipe=study.recipe,
+            seed=study.seed,
+            parts=splits.parts(),
+            precision=study.precision,
+            boundaries=boundaries,
+            readers=trials,
+        )
+        start = perf_counter()
+        search(
+            study,
+            record,
+            template,
+            data,
+            Resources(cpus=0.5, threads=threads),
+            max_concurrent=1,
+            interrupted=threading.Event(),
+            on_start=lambda name, point: None,
+            on_epoch=lambda name, row: None,
+            on_end=lambda row, curve: record.add(trials=[row], curves=curve),
+        )
+        seconds = perf_counter() - start
+        assert [row["status"] for row in record.trials] == ["completed"] * trials
+        return Searched(seconds, record)
+
+
+def emptied(store: Path) -> None:
+    shutil.rmtree(store, ignore_errors=True)
+    store.mkdir()

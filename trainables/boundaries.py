@@ -1,0 +1,346 @@
+"""The store of boundaries: what flows into a stage, computed once on a node and read without a copy by its processes.
+
+An entry is a folder, named by a hash of all that determines its content. `boundary.npy` holds a row an image,
+`rows.npz` its index in the data set and its label, and `entry.json`, which is written last, what the entry is and
+its checksum. Whoever needs an entry first fills it, under a lock that the kernel releases if the process dies, in a
+folder that is renamed when it is whole. Nothing here may end a run: where the disk fails, the answer is None, and
+the run computes for itself.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from torch import Tensor
+
+from trainables.batches import Split
+
+Facts = Mapping[str, Any]
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray, Tensor]  # positions in the entry, indices, labels, (rows, ...) of data
+
+FILES = ("boundary.npy", "rows.npz", "entry.json")
+CHECKED_AT_A_TIME = 1 << 24
+GIB = 1 << 30
+
+
+class Unusable(Exception):
+    """The store cannot hold an entry, for a reason that is not the study's: no space, no permission."""
+
+
+@dataclass
+class Entry:
+    """A boundary that is open: mapped, and kept from eviction until it is closed."""
+
+    path: Path
+    split: Split
+    file: int
+    identity: tuple[int, int, int]
+
+    @property
+    def intact(self) -> bool:
+        """Whether the file is still as it was when it was opened."""
+        now = os.fstat(self.file)
+        return identity(now) == self.identity
+
+    def close(self) -> None:
+        if self.file >= 0:
+            os.close(self.file)
+            self.file = -1
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of entries on this node's disk.
+
+    Attributes:
+        limit: the bytes that all entries together may take; the least recently used that nobody reads make room.
+        notes: what went wrong, for the record: a store says it and goes on.
+    """
+
+    folder: Path
+    limit: int
+    notes: list[str] = field(default_factory=list, compare=False)
+
+    @classmethod
+    def here(cls) -> Self:
+        """This node's store: $STUDY_CACHE, of at most $STUDY_CACHE_GIB (default: half of what the disk has free).
+
+        Raises ValueError if the limit is not a number above 0.
+        """
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = Path(os.environ.get("STUDY_CACHE") or base / "attention-or-convolution")
+        given = os.environ.get("STUDY_CACHE_GIB")
+        if given:
+            try:
+                limit = float(given)
+            except ValueError:
+                limit = 0.0
+            if not 0 < limit < float("inf"):
+                raise ValueError(f"STUDY_CACHE_GIB must be a number of GiB above 0, got {given!r}")
+            return cls(folder, int(limit * GIB))
+        store = cls(folder, 0)
+        nearest = next(parent for parent in [folder, *folder.absolute().parents] if parent.is_dir())
+        held = sum(size for _, size in store.sizes())
+        return cls(folder, (shutil.disk_usage(nearest).free + held) // 2)
+
+    def path(self, facts: Facts) -> Path:
+        return self.folder / name_of(facts)
+
+    def entries(self) -> Iterator[Path]:
+        with suppress(OSError):
+            yield from sorted(path for path in self.folder.iterdir() if (path / "entry.json").is_file())
+
+    def sizes(self) -> list[tuple[Path, int]]:
+        """(entry, bytes), the least recently used first."""
+        found = []
+        for path in self.entries():
+            with suppress(OSError):
+                used = (path / "entry.json").stat().st_mtime_ns
+                found.append((used, path, sum((path / name).stat().st_size for name in FILES)))
+        return [(path, size) for _, path, size in sorted(found)]
+
+    def has(self, facts: Facts) -> bool:
+        """Whether there seems to be such an entry: opening it may still find it damaged."""
+        return (self.path(facts) / "entry.json").is_file()
+
+    def open(self, facts: Facts) -> Entry | None:
+        """The entry, verified, or None. One that is damaged is removed and said so."""
+        path = self.path(facts)
+        try:
+            entry = opened(path)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError) as damage:
+            self.notes.append(f"a stored boundary was damaged ({damage}) and is computed again")
+            discard(path)
+            return None
+        with suppress(OSError):
+            os.utime(path / "entry.json")
+        return entry
+
+    def open_or_fill(self, facts: Facts, length: int, row_bytes: int, rows: Iterable[Rows]) -> Entry | None:
+        """The entry, from disk or else from `rows`, which are only asked for if nobody has filled it meanwhile.
+
+        Args:
+            length: rows of the entry; `rows` must bring each position once.
+            row_bytes: the size of a row, to make room for it all.
+
+        None where the disk does not allow it; then `rows` may have been asked for in part.
+        """
+        entry = self.open(facts)
+        if entry:
+            return entry
+        try:
+            with self.locked(facts):
+                entry = self.open(facts)
+                if entry:
+                    return entry
+                self.make_room(length * row_bytes)
+                self._fill(self.path(facts), facts, length, rows)
+            return self.open(facts)
+        except Unusable as reason:
+            self.notes.append(f"the boundary store cannot be used ({reason}): {self.folder}")
+            return None
+
+    @contextmanager
+    def locked(self, facts: Facts) -> Iterator[None]:
+        """One process at a time; the lock dies with the process that holds it."""
+        lock = self.path(facts).with_suffix(".lock")
+        with writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.touch()
+        with held(lock, fcntl.LOCK_EX):
+            yield
+
+    def make_room(self, needed: int) -> None:
+        """Removes the least recently used entries that nobody reads until `needed` bytes fit. Raises Unusable."""
+        self.sweep()
+        if needed > self.limit:
+            raise Unusable(f"{needed / GIB:.2g} GiB are more than its limit of {self.limit / GIB:.2g} GiB")
+        sizes = self.sizes()
+        held = sum(size for _, size in sizes)
+        for path, size in sizes:
+            if held + needed <= self.limit:
+                return
+            if unused(path):
+                discard(path)
+                held -= size
+        if held + needed > self.limit:
+            raise Unusable(f"its {self.limit / GIB:.2g} GiB are in use")
+
+    def sweep(self) -> None:
+        """Removes what processes left that died while they filled an entry."""
+        for part in self.folder.glob(".*.part-*"):
+            with suppress(OSError), held(part, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                shutil.rmtree(part, ignore_errors=True)
+
+    def _fill(self, path: Path, facts: Facts, length: int, rows: Iterable[Rows]) -> None:
+        with writing():
+            part = Path(mkdtemp(prefix=f".{path.name}.part-", dir=self.folder))
+        try:
+            with writing(), held(part, fcntl.LOCK_EX):
+                self._write(part, facts, length, rows)
+                discard(path)
+                os.replace(part, path)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    def _write(self, part: Path, facts: Facts, length: int, rows: Iterable[Rows]) -> None:
+        index, label = np.full(length, -1, np.int64), np.full(length, -1, np.int64)
+        stored: np.memmap | None = None
+        dtype, last = "", False
+        for positions, indices, labels, data in rows:
+            if stored is None:
+                dtype, last = str(data.dtype).removeprefix("torch."), is_channels_last(data)
+                stored = allocated(part / "boundary.npy", length, like=plain(data, last))
+            stored[positions] = plain(data, last)
+            index[positions], label[positions] = indices, labels
+        if stored is None or (index < 0).any():
+            raise RuntimeError(f"{(index < 0).sum()} of {length} rows of a boundary did not come")
+        stored.flush()
+        np.savez(part / "rows.npz", index=index, label=label)
+        entry = {
+            "facts": dict(facts),
+            "shape": stored.shape,
+            "dtype": dtype,
+            "channels_last": last,
+            "checksums": {name: checksum(part / name) for name in FILES[:2]},
+        }
+        text = json.dumps({**entry, "checksum": checksum_of(entry)}, indent=1)
+        (part / "entry.json").write_text(text + "\n")
+
+
+@contextmanager
+def held(path: Path, mode: int) -> Iterator[None]:
+    """A lock on a file or folder; the kernel takes it back from a process that dies."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(file, mode)
+        yield
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """What the disk refuses, as `Unusable`."""
+    try:
+        yield
+    except OSError as error:
+        raise Unusable(error.strerror or str(error)) from error
+
+
+def allocated(path: Path, length: int, like: np.ndarray) -> np.memmap:
+    """An .npy on disk for `length` rows, all its space taken: a mapped hole of a full disk would kill the process."""
+    array = open_memmap(path, mode="w+", dtype=like.dtype, shape=(length, *like.shape[1:]))
+    size = path.stat().st_size
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    elif shutil.disk_usage(path.parent).free < size:
+        raise OSError(28, "no space left on device")
+    return array
+
+
+def is_channels_last(data: Tensor) -> bool:
+    return data.dim() == 4 and data.is_contiguous(memory_format=torch.channels_last)
+
+
+def plain(data: Tensor, last_axis: bool) -> np.ndarray:
+    """As NumPy holds it on disk: channels last where they are last in memory, and bfloat16 as its bits."""
+    data = data.detach().cpu()
+    data = (data.permute(0, 2, 3, 1) if last_axis else data).contiguous()
+    return data.view(torch.int16).numpy() if data.dtype == torch.bfloat16 else data.numpy()
+
+
+def checksum(path: Path) -> int:
+    value = 0
+    with path.open("rb") as file:
+        while part := file.read(CHECKED_AT_A_TIME):
+            value = zlib.crc32(part, value)
+    return value
+
+
+def checksum_of(entry: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(entry, sort_keys=True).encode())
+
+
+def name_of(facts: Facts) -> str:
+    return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with the files of an entry, None if they are as they were written."""
+    try:
+        entry = json.loads((path / "entry.json").read_text())
+        wrong = [name for name, value in entry["checksums"].items() if checksum(path / name) != value]
+        if entry.pop("checksum") != checksum_of(entry) or name_of(entry["facts"]) != path.name:
+            wrong.append("entry.json")
+    except (OSError, ValueError, KeyError) as error:
+        return f"{type(error).__name__}: {error}"
+    return f"{path.name}/{wrong[0]} is not what was written" if wrong else None
+
+
+_verified: dict[Path, tuple[int, int, int]] = {}
+
+
+def identity(file: os.stat_result) -> tuple[int, int, int]:
+    return file.st_ino, file.st_size, file.st_mtime_ns
+
+
+def opened(path: Path) -> Entry:
+    """Raises FileNotFoundError if there is none, another OSError, ValueError or KeyError if it is damaged."""
+    description = json.loads((path / "entry.json").read_text())
+    file = os.open(path / "boundary.npy", os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH)  # from here on it is in use
+        now = os.fstat(file)
+        if (path / "boundary.npy").stat().st_ino != now.st_ino:
+            raise FileNotFoundError(path)
+        if _verified.get(path) != identity(now):
+            if reason := damage(path):
+                raise ValueError(reason)
+            _verified[path] = identity(now)
+        # mapped privately: not even a mistake of ours reaches the file
+        data = torch.from_numpy(np.load(path / "boundary.npy", mmap_mode="c"))
+        if description["dtype"] == "bfloat16":
+            data = data.view(torch.bfloat16)
+        if description["channels_last"]:
+            data = data.permute(0, 3, 1, 2)
+        with np.load(path / "rows.npz") as rows:
+            split = Split(data, torch.from_numpy(rows["label"]), rows["index"], description["facts"]["boundary"])
+        return Entry(path, split, file, identity(now))
+    except BaseException:
+        os.close(file)
+        raise
+
+
+def unused(path: Path) -> bool:
+    """Whether no process reads the entry."""
+    try:
+        with held(path / "boundary.npy", fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # it is gone, or no entry
+
+
+def discard(path: Path) -> None:
+    """Removes an entry; a process that has it mapped keeps what it has."""
+    gone = path.with_name(f".{path.name}.gone-{os.getpid()}")
+    with suppress(OSError):
+        os.replace(path, gone)
+        shutil.rmtree(gone, ignore_errors=True)

@@ -1,0 +1,131 @@
+"""Which boundary a run reads: the one that costs it least, by what computing and reading were measured to cost here."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.precision import Precision
+from trainables.stages import StagedModel
+
+MODES = ("on", "off", "always")
+MEASURED_ROWS = 8
+MEASURED_BYTES = 1 << 24
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What an image costs on this device: the seconds of each backbone stage, and the bytes of each boundary.
+
+    bytes_per_second: reading rows in a random order, as training does.
+    """
+
+    stage_seconds: tuple[float, ...]
+    boundary_bytes: tuple[int, ...]
+    bytes_per_second: float
+
+    def compute(self, start: int, stop: int) -> float:
+        return sum(self.stage_seconds[start:stop])
+
+    def read(self, boundary: int) -> float:
+        return self.boundary_bytes[boundary] / self.bytes_per_second
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to read for a freeze depth, and why."""
+
+    freeze_depth: int
+    boundary: int
+    why: str
+
+    def __str__(self) -> str:
+        computes = f", computes {self.freeze_depth - self.boundary} of" if self.boundary < self.freeze_depth else " of"
+        return f"reads boundary {self.boundary}{computes} {self.freeze_depth} frozen stages: {self.why}"
+
+
+def plan(
+    freeze_depth: int,
+    costs: Costs,
+    *,
+    images: int,
+    epochs: int,
+    readers: float,
+    existing: Collection[int],
+    limit: int,
+    mode: str = "on",
+) -> Plan:
+    """The boundary, from 0 to `freeze_depth`, with the least seconds for the run.
+
+    Args:
+        images: of an epoch.
+        epochs: how often the run reads each of them.
+        readers: how many runs of the study are likely to read what this one fills; they share that cost.
+        existing: the boundaries that are stored already. 0 always is.
+        limit: bytes that a stored boundary may take.
+        mode: on, off (read boundary 0 only) or always (read at the freeze depth whatever it costs).
+    """
+    if mode == "off" or freeze_depth == 0:
+        return Plan(freeze_depth, 0, "as asked" if freeze_depth else "nothing is frozen")
+    if mode == "always":
+        return Plan(freeze_depth, freeze_depth, "as asked")
+    have = {0, *existing}
+
+    def seconds(boundary: int) -> float:
+        epoch = costs.read(boundary) + costs.compute(boundary, freeze_depth)
+        nearest = max(k for k in have if k <= boundary)
+        fill = costs.compute(nearest, boundary) + costs.read(boundary)
+        return images * (epochs * epoch + (0 if boundary in have else fill / max(readers, 1)))
+
+    fitting = [k for k in range(freeze_depth + 1) if k in have or images * costs.boundary_bytes[k] <= limit]
+    best = min(fitting, key=lambda k: (seconds(k), -k))
+    why = f"{seconds(best):.2g} s against {seconds(0):.2g} s from the images" if best else "nothing stored is faster"
+    return Plan(freeze_depth, best, why)
+
+
+@torch.no_grad()
+def measure(model: StagedModel, images: Tensor, precision: Precision, device: torch.device) -> Costs:
+    """Times every backbone stage on some images, and reading of rows in a random order.
+
+    Args:
+        model: on `device`; it is left with its whole backbone frozen.
+        images: boundary 0 (N, 3, H, W) as it is stored.
+    """
+    model.freeze(model.backbone_stages)
+    rows = torch.arange(MEASURED_ROWS) % len(images)
+    x = images[rows].to(device)
+    seconds, sizes = [], [bytes_of(x)]
+    with precision.autocast():
+        model.between(0, model.backbone_stages, x)  # the first pass allocates and chooses kernels
+        for stage in range(model.backbone_stages):
+            synchronize(device)
+            start = perf_counter()
+            x = model.between(stage, stage + 1, x)
+            synchronize(device)
+            seconds.append((perf_counter() - start) / MEASURED_ROWS)
+            sizes.append(bytes_of(x))
+    return Costs(tuple(seconds), tuple(sizes), reading(images))
+
+
+def bytes_of(x: Tensor) -> int:
+    """Of one row."""
+    return x[0].numel() * x.element_size()
+
+
+def reading(images: Tensor) -> float:
+    """Bytes a second of gathering rows in a random order."""
+    row = bytes_of(images)
+    wanted = min(len(images), max(1, MEASURED_BYTES // row))
+    rows = torch.from_numpy(np.random.default_rng(0).permutation(len(images))[:wanted])
+    plain = images.permute(0, 2, 3, 1) if images.dim() == 4 else images
+    start = perf_counter()
+    plain.index_select(0, rows)
+    return wanted * row / (perf_counter() - start)
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,260 @@
+"""What a run reads: its splits, each at the boundary that costs it least, from the store of the node it runs on."""
+
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
+from functools import cache, partial
+from hashlib import sha256
+from importlib.metadata import version
+
+import numpy as np
+import torch
+from ray.data import Dataset
+from torch import Tensor
+
+from trainables import batches, planner
+from trainables.architecture import Preprocessing
+from trainables.batches import Split, Together, take
+from trainables.boundaries import Entry, Facts, Rows, Store
+from trainables.planner import Costs, Plan, plan
+from trainables.precision import Precision
+from trainables.stages import StagedModel
+
+FILLED_ROWS = 64  # computed before they are written
+FORMAT = 1  # of what an entry holds: raise it when our own code comes to compute something else
+
+
+class Damaged(RuntimeError):
+    """What a run has read cannot be trusted: it must run again."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The images of a split: a hash of them, their labels and their order, and how many they are."""
+
+    content: str
+    length: int
+
+
+@dataclass
+class Reader:
+    """Opens boundaries for one run, and holds them until it is closed.
+
+    Args:
+        parts, shard: for each split its content and, where a node does not have its images yet, the Ray Dataset of
+            `position, index, image (H, W, 3) uint8, label` that brings them.
+        model, model_key: with its frozen stages as they were before training, and what tells it from other models
+            of this process.
+        preprocessing: how the images were resized.
+        epochs, readers: how often the run reads a split that it trains on, and how many runs are likely to read the
+            same: see `planner.plan`.
+        store: None computes everything in every run.
+    """
+
+    parts: dict[str, Part]
+    shard: Callable[[str], Dataset]
+    model: StagedModel
+    model_key: Hashable
+    variant: str
+    preprocessing: Preprocessing
+    precision: Precision
+    device: torch.device
+    store: Store | None
+    mode: str = "on"
+    epochs: int = 1
+    readers: float = 1
+    entries: list[Entry] = field(default_factory=list)
+    plans: list[Plan] = field(default_factory=list)
+
+    def source(self, *names: str, epochs: int | None = None) -> "Parts":
+        """The named splits, one after the other, as the loop takes them."""
+        return Parts(self, names, self.epochs if epochs is None else epochs)
+
+    def read(self, name: str, freeze_depth: int, epochs: int) -> Split:
+        """A split at the boundary that is best for the freeze depth."""
+        images = self.images(name)
+        chosen = self.plan(name, images, freeze_depth, epochs)
+        split = self.boundary(name, chosen.boundary) if chosen.boundary else images
+        if split.boundary < chosen.boundary:
+            chosen = Plan(freeze_depth, 0, "the store cannot be used")
+        self.plans.append(chosen)
+        return split.to(self.device)
+
+    def plan(self, name: str, images: Split, freeze_depth: int, epochs: int) -> Plan:
+        limit = self.store.limit if self.store else 0
+        existing = [k for k in range(1, freeze_depth + 1) if self.store and self.store.has(self.facts(name, k))]
+        mode = self.mode if self.store else "off"
+        costs = self.costs(images) if mode == "on" and freeze_depth else Costs((), (), 1.0)
+        return plan(
+            freeze_depth,
+            costs,
+            images=len(images),
+            epochs=epochs,
+            readers=self.readers,
+            existing=existing,
+            limit=limit,
+            mode=mode,
+        )
+
+    def costs(self, images: Split) -> Costs:
+        """Measured once a process."""
+        key = (self.variant, self.precision.name, str(self.device), torch.get_num_threads())
+        if key not in _costs:
+            depth = self.model.freeze_depth
+            assert isinstance(images.images, Tensor)
+            _costs[key] = planner.measure(self.model, images.images, self.precision, self.device)
+            self.model.freeze(depth)
+        return _costs[key]
+
+    def images(self, name: str) -> Split:
+        """Boundary 0 of a split: from the store, or else from Ray Data, through the store or into memory."""
+        part = self.parts[name]
+        if self.store and part.content not in _in_memory:
+            entry = bring(self.store, part, self.preprocessing, brought(partial(self.shard, name)))
+            if entry:
+                return self.hold(entry)
+        if part.content not in _in_memory:
+            for stale in _in_memory.keys() - {part.content for part in self.parts.values()}:
+                del _in_memory[stale]
+            _in_memory[part.content] = gathered(self.shard(name))
+        return _in_memory[part.content]
+
+    def boundary(self, name: str, k: int) -> Split:
+        """Boundary k of a split, stored; filled from the nearest that exists; the images where it cannot be stored."""
+        assert self.store
+        images = self.images(name)
+        entry = self.store.open_or_fill(
+            self.facts(name, k), len(images), self.costs(images).boundary_bytes[k], self.computed(name, k)
+        )
+        return self.hold(entry) if entry else images
+
+    def hold(self, entry: Entry) -> Split:
+        self.entries.append(entry)
+        return entry.split
+
+    def computed(self, name: str, k: int) -> Iterator[Rows]:
+        """Boundary k, computed from the nearest that exists, in order."""
+        before = self.nearest(name, k)
+        for rows in torch.arange(len(before)).split(FILLED_ROWS):
+            batch, labels = before.batch(rows)
+            with torch.inference_mode(), self.precision.autocast():
+                out = self.model.frozen(before.boundary, k, batch.to(self.device))
+            yield rows.numpy(), before.index[rows], labels.cpu().numpy(), out
+
+    def nearest(self, name: str, k: int) -> Split:
+        """The last stored boundary before k."""
+        assert self.store
+        for earlier in range(k - 1, 0, -1):
+            entry = self.store.open(self.facts(name, earlier))
+            if entry:
+                return self.hold(entry)
+        return self.images(name)
+
+    def facts(self, name: str, k: int) -> Facts:
+        """Everything that determines boundary k of a split."""
+        images = facts_of_images(self.parts[name], self.preprocessing)
+        if not k:
+            return images
+        return {
+            **images,
+            "boundary": k,
+            "variant": self.variant,
+            "stage": self.model.stage_names[k - 1],
+            "weights": self.weights(k),
+            "precision": self.precision.name,
+            "device": name_of(self.device),
+        }
+
+    def weights(self, k: int) -> str:
+        """A hash of the first k stages, which are frozen and so as they were before training."""
+        digests = _digests.setdefault(self.model_key, {})
+        for stage in range(k):
+            if stage not in digests:
+                assert stage < self.model.freeze_depth
+                digests[stage] = self.model.digest(stage)
+        return sha256(" ".join(digests[stage] for stage in range(k)).encode()).hexdigest()
+
+    @property
+    def line(self) -> str:
+        """What was planned for the images that the run trains on."""
+        return str(self.plans[0]) if self.plans else ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.store.notes)) if self.store else ()
+
+    def check(self) -> None:
+        """Raises Damaged if a file that the run reads is no longer what was verified when it was opened."""
+        for entry in self.entries:
+            if not entry.intact:
+                raise Damaged(f"{entry.path} was changed while it was read")
+
+    def close(self) -> None:
+        for entry in self.entries:
+            entry.close()
+        self.entries.clear()
+
+
+@dataclass
+class Parts:
+    """Some splits of a run, one after the other, at the boundary that suits a freeze depth."""
+
+    reader: Reader
+    names: tuple[str, ...]
+    epochs: int
+    opened: dict[int, batches.Rows] = field(default_factory=dict)
+
+    def at(self, freeze_depth: int) -> batches.Rows:
+        if freeze_depth not in self.opened:
+            splits = [self.reader.read(name, freeze_depth, self.epochs) for name in self.names]
+            if len({split.boundary for split in splits}) > 1:
+                splits = [self.reader.images(name).to(self.reader.device) for name in self.names]
+            self.opened[freeze_depth] = splits[0] if len(splits) == 1 else Together(*splits)
+        return self.opened[freeze_depth]
+
+
+_in_memory: dict[str, Split] = {}
+_costs: dict[Hashable, Costs] = {}
+_digests: dict[Hashable, dict[int, str]] = {}
+
+
+def facts_of_images(part: Part, preprocessing: Preprocessing) -> Facts:
+    """Everything that determines boundary 0."""
+    return {
+        "format": FORMAT,
+        "boundary": 0,
+        "images": part.content,
+        "transform": [preprocessing.size, preprocessing.crop, preprocessing.interpolation],
+        "versions": {library: version(library) for library in ("torch", "torchvision", "timm")},
+    }
+
+
+def bring(store: Store, part: Part, preprocessing: Preprocessing, rows: Iterator[Rows]) -> Entry | None:
+    """Boundary 0, from the store or else from `rows`, which are then kept there; None where it cannot be kept."""
+    return store.open_or_fill(facts_of_images(part, preprocessing), part.length, preprocessing.size**2 * 3, rows)
+
+
+def brought(images: Dataset | Callable[[], Dataset]) -> Iterator[Rows]:
+    """Boundary 0 of a split, in any order: Ray Data promises none. Nothing is read before a row is asked for."""
+    dataset = images() if callable(images) else images
+    for block in dataset.iter_batches(batch_size=None, batch_format="numpy"):
+        pixels = torch.from_numpy(block["image"]).permute(0, 3, 1, 2)
+        yield block["position"], block["index"], block["label"], pixels
+
+
+def gathered(dataset: Dataset) -> Split:
+    """A Ray Dataset of `position, index, image, label` in memory, in the order of its positions."""
+    positions, index, labels, images = zip(*brought(dataset), strict=True)
+    order = np.argsort(np.concatenate(positions))
+    return Split(
+        images=take(torch.cat(images), torch.from_numpy(order)),
+        labels=torch.from_numpy(np.concatenate(labels)[order]),
+        index=np.concatenate(index)[order],
+    )
+
+
+@cache
+def name_of(device: torch.device) -> str:
+    """What computes: models of it round differently."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return " ".join(sorted(name for name, able in torch.cpu.get_capabilities().items() if able is True))
