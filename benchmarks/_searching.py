@@ -16,7 +16,7 @@ from study import cluster, datasets
 from study.config import Study
 from study.datasets.reading import prepare
 from study.datasets.source import Splits, split, stratified
-from study.record import Record
+from study.record import Record, Row
 from study.search import search
 from trainables.trainer import Model, Resources, Run
 
@@ -47,6 +47,12 @@ def all_digits() -> Splits:
 class Searched:
     seconds: float
     record: Record
+    ended: list[float]
+
+    @property
+    def pace(self) -> float:
+        """Seconds between the ends of trials, from the first to the last."""
+        return (self.ended[-1] - self.ended[0]) / (len(self.ended) - 1)
 
     @property
     def trial_seconds(self) -> float:
@@ -76,6 +82,12 @@ def searched(study: Study, splits: Splits, *, boundaries: str, trials: int, thre
             boundaries=boundaries,
             readers=trials,
         )
+        ended = []
+
+        def on_end(row: Row, curve: list[Row]) -> None:
+            record.add(trials=[row], curves=curve)
+            ended.append(perf_counter())
+
         start = perf_counter()
         search(
             study,
@@ -87,11 +99,11 @@ def searched(study: Study, splits: Splits, *, boundaries: str, trials: int, thre
             interrupted=threading.Event(),
             on_start=lambda name, point: None,
             on_epoch=lambda name, row: None,
-            on_end=lambda row, curve: record.add(trials=[row], curves=curve),
+            on_end=on_end,
         )
         seconds = perf_counter() - start
         assert [row["status"] for row in record.trials] == ["completed"] * trials
-        return Searched(seconds, record)
+        return Searched(seconds, record, ended)
 
 
 def emptied(store: Path) -> None:

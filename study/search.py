@@ -5,9 +5,11 @@ trials, ASHA's rungs). Tune's own restore is not used: when it fails it starts o
 """
 
 import itertools
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,10 +28,11 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 from ray.tune.search.optuna import OptunaSearch
 
+from study import environment
 from study.config import Study
 from study.record import Record, Row
 from trainables.recipe import Hyperparameters
-from trainables.trainer import Resources, Run, train
+from trainables.trainer import Resources, Run, fill, train
 
 METRIC = "val_accuracy"
 STATES = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -67,6 +70,8 @@ def search(
         if outcome.failure:
             tune.report({**outcome.summary(), METRIC: 0.0, "failure": outcome.failure})
 
+    if environment.address() is None and template.boundaries != "off" and not resources.gpus:
+        threading.Thread(target=fill_ahead, args=(study, template, datasets), daemon=True).start()
     local = resources.workers == 0
     needs = {"CPU": resources.cpus, "GPU": resources.gpus} if local else {"CPU": 0.001}
     with tempfile.TemporaryDirectory(prefix="study-tune-", ignore_cleanup_errors=True) as scratch:
@@ -90,6 +95,18 @@ def search(
                 callbacks=[Bookkeeper(study, interrupted, on_start, on_epoch, on_end)],
             ),
         ).fit()
+
+
+def fill_ahead(study: Study, template: Run, datasets: Mapping[str, Dataset]) -> None:
+    """Fills the store with what every trial will read, while the process of the first one starts: that takes seconds.
+
+    The images; and where all trials have one freeze depth its boundary, on all cores. What fails here fails again,
+    and is said, in the trial that needs it.
+    """
+    depth = int(study.fixed.get("freeze_depth", 0))
+    point = replace(study.hyperparameters({}), freeze_depth=depth)
+    with suppress(Exception):
+        fill(replace(template, hyperparameters=point), datasets, threads=os.cpu_count() or 1)
 
 
 class NotSaved:

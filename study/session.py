@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from study import best, cli, cluster, datasets, environment, evaluate, provenance, report, samples, tracking
+from study import best, cli, cluster, datasets, evaluate, provenance, report, samples, tracking
 from study.config import Study
 from study.datasets.reading import prepare
 from study.datasets.source import Splits, split
@@ -22,8 +22,6 @@ from study.record import Record, Row
 from study.search import search
 from study.terminal import Terminal
 from study.tracking import JobType
-from trainables.boundaries import Store
-from trainables.reader import bring, brought
 from trainables.trainer import Model, Outcome, Run
 
 
@@ -128,22 +126,8 @@ class Session:
             seconds=self.record.study.get("seconds", {}),
         )
         self.datasets = dict(prepare(self.splits, variant.preprocessing, ("train", "val", "test")))
-        if environment.address() is None and self.template.boundaries != "off":
-            threading.Thread(target=self._bring, daemon=True).start()
         self.check()
         self._spent("startup", since)
-
-    def _bring(self) -> None:
-        """Has Ray Data bring every split into the store, while the first trial's process starts.
-
-        What fails here fails again, and is said, where a run needs it.
-        """
-        with suppress(Exception):
-            store, preprocessing = Store.here(), self.study.pretrained_variant.preprocessing
-            for name, dataset in self.datasets.items():
-                entry = bring(store, self.template.parts[name], preprocessing, brought(dataset))
-                if entry:
-                    entry.close()
 
     def search(self) -> None:
         start = perf_counter()

@@ -83,7 +83,7 @@ class Architecture:
         first, *others = self.cut(whole)
         normalize = Normalize(variant.preprocessing.mean, variant.preprocessing.std)
         stages = [Stage(first.name, nn.Sequential(normalize, first.module)), *others]
-        return StagedModel(stages, whole, frozen_rows=32 if variant.preprocessing.size <= 64 else 8)
+        return StagedModel(stages, whole, frozen_rows=32 if variant.preprocessing.size <= 64 else 16)
 
     def backbone_stages(self, variant: Variant) -> int:
         """The largest freeze depth, counted without allocating a weight."""

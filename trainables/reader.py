@@ -217,6 +217,12 @@ _costs: dict[Hashable, Costs] = {}
 _digests: dict[Hashable, dict[int, str]] = {}
 
 
+@cache
+def versions() -> dict[str, str]:
+    """Of the libraries whose numbers are stored."""
+    return {library: version(library) for library in ("torch", "torchvision", "timm")}
+
+
 def facts_of_images(part: Part, preprocessing: Preprocessing) -> Facts:
     """Everything that determines boundary 0."""
     return {
@@ -224,7 +230,7 @@ def facts_of_images(part: Part, preprocessing: Preprocessing) -> Facts:
         "boundary": 0,
         "images": part.content,
         "transform": [preprocessing.size, preprocessing.crop, preprocessing.interpolation],
-        "versions": {library: version(library) for library in ("torch", "torchvision", "timm")},
+        "versions": versions(),
     }
 
 

@@ -71,9 +71,11 @@ class StagedModel(nn.Module):
         return self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        super().train(mode)
-        for stage in list(self.stages.values())[: self.freeze_depth]:
-            stage.eval()
+        self.training = mode
+        for position, stage in enumerate(self.stages.values()):
+            wanted = mode and position >= self.freeze_depth
+            if stage.training != wanted:  # a frozen backbone is not walked through at every epoch
+                stage.train(wanted)
         return self
 
     def between(self, start: int, stop: int, boundary: Tensor) -> Tensor:

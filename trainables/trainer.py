@@ -9,7 +9,7 @@ import os
 import resource
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -25,7 +25,7 @@ from trainables import architecture, world
 from trainables.architecture import Variant
 from trainables.boundaries import Store
 from trainables.loop import Epoch, NotFinite, Predictions, fit, predict
-from trainables.precision import precision
+from trainables.precision import Precision, precision
 from trainables.reader import Part, Reader
 from trainables.recipe import Hyperparameters, Recipe
 from trainables.stages import StagedModel
@@ -177,20 +177,7 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
     everything, trained = model.parameter_counts()
     outcome = Outcome(run.run_id, parameters=everything, trained_parameters=trained, precision=choice.name)
 
-    reader = Reader(
-        parts=dict(run.parts),
-        shard=ray.train.get_dataset_shard,
-        model=model,
-        model_key=(run.model, None if run.model.weights else run.seed),
-        variant=run.model.variant,
-        preprocessing=run.model.described.preprocessing,
-        precision=choice,
-        device=device,
-        store=None if run.boundaries == "off" else Store.here(),
-        mode=run.boundaries,
-        epochs=run.last_epoch or run.recipe.epochs,
-        readers=run.readers,
-    )
+    reader = reader_of(run, model, choice, device, ray.train.get_dataset_shard)
 
     def on_epoch(epoch: Epoch) -> None:
         reader.check()
@@ -228,21 +215,54 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
     return outcome
 
 
+def reader_of(
+    run: Run, model: StagedModel, choice: Precision, device: torch.device, shard: Callable[[str], Dataset]
+) -> Reader:
+    return Reader(
+        parts=dict(run.parts),
+        shard=shard,
+        model=model,
+        model_key=(run.model, None if run.model.weights else run.seed),
+        variant=run.model.variant,
+        preprocessing=run.model.described.preprocessing,
+        precision=choice,
+        device=device,
+        store=None if run.boundaries == "off" else Store.here(),
+        mode=run.boundaries,
+        epochs=run.last_epoch or run.recipe.epochs,
+        readers=run.readers,
+    )
+
+
+def fill(run: Run, datasets: Mapping[str, Dataset], threads: int) -> None:
+    """Has the store hold what the run will read, on this node's CPU; the run itself would wait for it or do it."""
+    torch.set_num_threads(threads)
+    cpu = torch.device("cpu")
+    model = prepared_model(run.model, run.seed).to(memory_format=torch.channels_last)
+    choice = precision(run.precision, cpu, tiny=run.model.scale == "mini")
+    reader = reader_of(run, model.freeze(run.hyperparameters.freeze_depth), choice, cpu, lambda name: datasets[name])
+    try:
+        for name in sorted(run.splits):
+            reader.source(name).at(run.hyperparameters.freeze_depth)
+    finally:
+        reader.close()
+
+
 _models: dict[Model, StagedModel] = {}
 _weights: dict[ray.ObjectRef, dict[str, Tensor]] = {}
 
 
 def prepared_model(model: Model, seed: int) -> StagedModel:
     """The model as every run begins: pretrained backbone and new head, or all new; the seed decides what is new."""
-    torch.manual_seed(seed)
-    if model.weights is None:
-        return model.build()
-    if model.weights not in _weights:
-        _weights[model.weights] = ray.get(model.weights)
     if model not in _models:
         _models[model] = model.build()
     prepared = _models[model].freeze(0)
     prepared.zero_grad(set_to_none=True)
+    if model.weights is None:
+        prepared.load(random_weights(model, seed), head=True)
+        return prepared
+    if model.weights not in _weights:
+        _weights[model.weights] = ray.get(model.weights)
     prepared.load(_weights[model.weights], head=False)
     torch.manual_seed(seed)
     for layer in prepared.head.modules():
@@ -254,6 +274,13 @@ def prepared_model(model: Model, seed: int) -> StagedModel:
 @cache
 def freeze_what_is_imported() -> None:
     gc.freeze()
+
+
+@lru_cache(maxsize=1)
+def random_weights(model: Model, seed: int) -> dict[str, Tensor]:
+    """All of a new model's tensors: drawing them takes longer than copying them."""
+    torch.manual_seed(seed)
+    return model.build().library_state_dict()
 
 
 def collect_garbage() -> None:

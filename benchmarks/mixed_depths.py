@@ -1,0 +1,70 @@
+"""A search over freeze depths as well, with the boundary store and without it.
+
+    python -m benchmarks.mixed_depths mini     # the mini CoAtNet, the default space, all digits
+    python -m benchmarks.mixed_depths late     # CoAtNet-1 at 224 px, its last two freeze depths, 48 digits
+
+32 trials of 5 epochs, no early stopping, one trial at a time on all cores, Ray already started, an empty store before
+each search. Both sides try the same points. At 224 px the weights are random, and without the store one trial of each
+depth is measured and scaled to the depths that the other side tried.
+"""
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, median
+
+from optuna.distributions import IntDistribution
+
+from benchmarks._searching import Searched, all_digits, emptied, ray_with_a_store, searched, some_digits
+from study.config import RECIPES, Study
+
+THREADS = os.cpu_count() or 1
+TRIALS, EPOCHS, ROUNDS = 32, 5, 3
+LATE_IMAGES = 48
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("which", nargs="*", default=["mini", "late"])
+    with ray_with_a_store() as store:
+        for which in parser.parse_args().which:
+            ratios = []
+            for turn in range(ROUNDS):
+                emptied(store)
+                on, off = {"mini": mini, "late": late}[which]()
+                ratios.append(off / on)
+                print(f"{which}, round {turn + 1}: on {on:.0f} s, off {off:.0f} s: {off / on:.2f} x less", flush=True)
+            print(f"{which}, median of {ROUNDS}: {median(ratios):.2f} x less wall clock than --boundaries off")
+
+
+def mini() -> tuple[float, float]:
+    recipe = replace(RECIPES["fair"], epochs=EPOCHS)
+    variant = "coatnet_mini.fashion60k"
+    study = Study("coatnet", "mini", variant, "digits", "bench", Path(), recipe, early_stopping="none")
+    on, off = (searched(study, all_digits(), boundaries=mode, trials=TRIALS, threads=THREADS) for mode in ("on", "off"))
+    return on.seconds, off.seconds
+
+
+def late() -> tuple[float, float]:
+    recipe = replace(RECIPES["fair"], epochs=EPOCHS, batch_size=16)
+    study = Study("coatnet", "paper", "coatnet_1_rw_224", "digits", "bench", Path(), recipe, early_stopping="none")
+    last = study.backbone_stages
+    images = some_digits(LATE_IMAGES)
+
+    def at(depth: int, mode: str, trials: int) -> Searched:
+        fixed = replace(study, fixed={"freeze_depth": depth})
+        return searched(fixed, images, boundaries=mode, trials=trials, threads=THREADS)
+
+    mixed = replace(study)
+    mixed.__dict__["space"] = mixed.space | {"freeze_depth": IntDistribution(last - 1, last)}
+    mixed.__dict__["paper"] = mixed.paper | {"freeze_depth": last}
+    on = searched(mixed, images, boundaries="on", trials=TRIALS, threads=THREADS)
+    off = {depth: at(depth, "off", 1) for depth in (last - 1, last)}
+    start = fmean(one.seconds - one.trial_seconds for one in off.values())
+    tried = [row["freeze_depth"] for row in on.record.trials]
+    return on.seconds, start + sum(off[depth].trial_seconds for depth in tried)
+
+
+if __name__ == "__main__":
+    main()
