@@ -9,7 +9,7 @@ from study.record import Record, write_json
 
 
 def save(record: Record, state: dict[str, Tensor]) -> None:
-    """The first test seed's model. It is not chosen among the seeds: that would be choosing on the test set."""
+    """The model of the first seed that gave one: to choose among the seeds would be to choose on the test set."""
     folder = record.folder / "best"
     folder.mkdir(exist_ok=True)
     part = folder / ".model.safetensors.part"

@@ -14,6 +14,7 @@ from study.config import EARLY_STOPPING, RECIPES, Study, fixed
 from study.terminal import fail
 from trainables import architecture
 from trainables.architecture import SCALES
+from trainables.augmentation import AUGMENTATIONS, NONE
 from trainables.boundaries import Store
 from trainables.choices import choose
 from trainables.planner import MODES
@@ -58,6 +59,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     budget.add_argument("--trials", type=int, default=32, metavar="N", help="default %(default)s")
     budget.add_argument("--epochs", type=int, metavar="N", help="of every trial; default: the recipe's")
     budget.add_argument("--recipe", default="fair", help=f"{', '.join(RECIPES)} (default %(default)s)")
+    budget.add_argument(
+        "--augmentation", help=f"of the training images: {NONE}, {', '.join(AUGMENTATIONS)} (default: the recipe's)"
+    )
     budget.add_argument(
         "--fix", action="append", default=[], metavar="NAME=VALUE", help="take a hyperparameter out of the search"
     )
@@ -104,6 +108,8 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
     Store.here()  # its environment may be a mistake
     variant = family.variant(scale, options.pretraining, options.variant)
     recipe = RECIPES[choose("recipe", options.recipe, RECIPES)]
+    given = {name: getattr(options, name) for name in ("epochs", "augmentation")}
+    recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
     return Study(
         model=options.model,
         scale=scale,
@@ -111,7 +117,7 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
         dataset=options.dataset,
         name=options.name if options.name is not None else f"{options.model}-{variant.pretraining}-{options.dataset}",
         results=options.results,
-        recipe=recipe if options.epochs is None else replace(recipe, epochs=options.epochs),
+        recipe=recipe,
         trials=options.trials,
         seed=options.seed,
         fixed=fixed(options.fix, family.backbone_stages(variant)),

@@ -75,7 +75,7 @@ def test_runs(study: Study, winner: Row, template: Run) -> dict[str, tuple[Row, 
                 validate_on=None,
                 predict_on="test",
                 last_epoch=winner["last_epoch"],
-                keep_state=seed == new_seeds(study)[0],
+                keep_state=True,
             ),
         )
         for seed in new_seeds(study)

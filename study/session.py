@@ -230,7 +230,8 @@ class Session:
             self.tracker.log(run.run_id, epoch)
         if seen:
             self.record.keep_predictions(run.seed, seen)
-        if seen and outcome.state is not None:
+        kept = {seed["seed"] for seed in self.record.tables["predictions"]}
+        if seen and outcome.state is not None and run.seed == min(kept):
             best.save(self.record, outcome.state)
             self.record.replace("samples", samples.choose(self.splits.source, seen, run.seed))
         self.record.add(runs=[row], curves=curve)

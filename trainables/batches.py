@@ -18,7 +18,7 @@ class Source(Protocol):
     def at(self, freeze_depth: int) -> "Rows": ...
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Rows:
     """Labels (N,) int64 and dataset indices of the rows that an epoch goes over, and the boundary they are read at.
 
@@ -46,9 +46,14 @@ class Rows:
         The batches are of equal size to within one image, so that no epoch ends in a batch of one, which
         BatchNorm cannot take. Every worker draws the same order and takes its share of every batch.
         """
+        for rows in self.orders(batch_size, generator, world):
+            yield self.batch(rows)
+
+    def orders(self, batch_size: int, generator: torch.Generator, world: World) -> Iterator[Tensor]:
+        """The rows of each of this worker's batches."""
         order = torch.randperm(len(self), generator=generator)
         for rows in order.tensor_split(self.steps(batch_size, world.size)):
-            yield self.batch(rows[: len(rows) // world.size * world.size][world.rank :: world.size])
+            yield rows[: len(rows) // world.size * world.size][world.rank :: world.size]
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         for rows in torch.arange(len(self)).split(batch_size):
@@ -59,15 +64,12 @@ class Rows:
         return self.images_at(rows).to(device, non_blocking=True), self.labels[rows.to(device)]
 
 
-@dataclass(frozen=True, init=False)
 class Split(Rows):
     """One array of images: boundary 0 is (N, 3, H, W) uint8."""
 
-    images: Tensor
-
     def __init__(self, images: Tensor, labels: Tensor, index: np.ndarray, boundary: int = 0) -> None:
         super().__init__(labels, index, boundary)
-        object.__setattr__(self, "images", images)
+        self.images = images
 
     def at(self, freeze_depth: int) -> "Split":
         assert self.boundary <= freeze_depth
@@ -82,17 +84,14 @@ class Split(Rows):
         return take(self.images, rows)
 
 
-@dataclass(frozen=True, init=False)
 class Together(Rows):
     """Several splits, one after the other, without a copy of them all."""
-
-    splits: tuple[Split, ...]
 
     def __init__(self, *splits: Split) -> None:
         labels = torch.cat([split.labels for split in splits])
         super().__init__(labels, np.concatenate([split.index for split in splits]), splits[0].boundary)
         assert all(split.boundary == self.boundary for split in splits)
-        object.__setattr__(self, "splits", splits)
+        self.splits = splits
 
     def images_at(self, rows: Tensor) -> Tensor:
         places, images, before = [], [], 0

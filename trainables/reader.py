@@ -13,11 +13,13 @@ from torch import Tensor
 
 from trainables import batches, planner
 from trainables.architecture import Preprocessing
+from trainables.augmentation import NONE
 from trainables.batches import Split, Together, take
 from trainables.boundaries import Entry, Facts, Rows, Store
 from trainables.planner import Costs, Plan, plan
 from trainables.precision import Precision
 from trainables.stages import StagedModel
+from trainables.streaming import Augmented
 
 FILLED_ROWS = 64  # computed before they are written
 FORMAT = 1  # of what an entry holds: raise it when our own code comes to compute something else
@@ -63,11 +65,12 @@ class Reader:
     epochs: int = 1
     readers: float = 1
     entries: list[Entry] = field(default_factory=list)
+    streams: list[Augmented] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
 
-    def source(self, *names: str, epochs: int | None = None) -> "Parts":
-        """The named splits, one after the other, as the loop takes them."""
-        return Parts(self, names, self.epochs if epochs is None else epochs)
+    def source(self, *names: str, epochs: int | None = None, augmentation: str = NONE, seed: int = 0) -> "Parts":
+        """The named splits, one after the other, as the loop takes them; with an augmentation, as seen in training."""
+        return Parts(self, names, self.epochs if epochs is None else epochs, augmentation, seed)
 
     def read(self, name: str, freeze_depth: int, epochs: int) -> Split:
         """A split at the boundary that is best for the freeze depth."""
@@ -189,6 +192,8 @@ class Reader:
                 raise Damaged(f"{entry.path} was changed while it was read")
 
     def close(self) -> None:
+        for stream in self.streams:
+            stream.close()
         for entry in self.entries:
             entry.close()
         self.entries.clear()
@@ -201,15 +206,29 @@ class Parts:
     reader: Reader
     names: tuple[str, ...]
     epochs: int
+    augmentation: str = NONE
+    seed: int = 0
     opened: dict[int, batches.Rows] = field(default_factory=dict)
 
     def at(self, freeze_depth: int) -> batches.Rows:
         if freeze_depth not in self.opened:
-            splits = [self.reader.read(name, freeze_depth, self.epochs) for name in self.names]
-            if len({split.boundary for split in splits}) > 1:
-                splits = [self.reader.images(name).to(self.reader.device) for name in self.names]
-            self.opened[freeze_depth] = splits[0] if len(splits) == 1 else Together(*splits)
+            self.opened[freeze_depth] = self.open(freeze_depth)
         return self.opened[freeze_depth]
+
+    def open(self, freeze_depth: int) -> batches.Rows:
+        if self.augmentation != NONE:
+            self.reader.plans.append(Plan(freeze_depth, 0, f"{self.augmentation} changes them at random"))
+            stream = Augmented(self.images(), self.augmentation, self.seed, self.epochs)
+            self.reader.streams.append(stream)
+            return stream
+        splits = [self.reader.read(name, freeze_depth, self.epochs) for name in self.names]
+        if len({split.boundary for split in splits}) > 1:
+            return self.images()
+        return splits[0] if len(splits) == 1 else Together(*splits)
+
+    def images(self) -> batches.Rows:
+        splits = [self.reader.images(name).to(self.reader.device) for name in self.names]
+        return splits[0] if len(splits) == 1 else Together(*splits)
 
 
 _in_memory: dict[str, Split] = {}

@@ -18,6 +18,8 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
+from trainables import augmentation
+
 SCHEDULES = ("onecycle", "step", "cosine")
 
 
@@ -50,8 +52,9 @@ class HeadFirst:
 class Recipe:
     """What every trial of a study shares.
 
-    warmup, milestones and head_first.share are shares of the run (or of the phase) in [0, 1]; clip_norm is
-    the largest norm of the gradient, 0 for no clipping.
+    warmup, milestones and head_first.share are shares of the run (or of the phase) in [0, 1]; onecycle warms up for
+    its own 0.3. clip_norm is the largest norm of the gradient, 0 for no clipping. An augmentation changes every
+    training image anew in every epoch.
     """
 
     name: str
@@ -64,15 +67,24 @@ class Recipe:
     label_smoothing: float = 0.0
     clip_norm: float = 1.0
     head_first: HeadFirst | None = None
+    augmentation: str = augmentation.NONE
 
     def __post_init__(self) -> None:
+        augmentation.check(self.augmentation)
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
         shares = {"warmup": self.warmup, "label_smoothing": self.label_smoothing}
-        shares |= {"head_first.share": self.head_first.share} if self.head_first else {}
+        shares |= {f"milestones[{i}]": share for i, share in enumerate(self.milestones)}
+        factors = {"step_factor": self.step_factor}
+        if self.head_first:
+            shares["head_first.share"] = self.head_first.share
+            factors["head_first.lr_scale"] = self.head_first.lr_scale
+        for name, factor in factors.items():
+            if not (factor > 0 and isfinite(factor)):
+                raise ValueError(f"{name} must be above 0, got {factor}")
         for name, share in shares.items():
             if not 0 <= share < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {share}")

@@ -192,7 +192,7 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
     try:
         fit(
             model,
-            reader.source(*run.fit_on),
+            reader.source(*run.fit_on, augmentation=run.recipe.augmentation, seed=run.seed),
             reader.source(run.validate_on) if run.validate_on else None,
             hyperparameters=run.hyperparameters,
             recipe=run.recipe,

@@ -74,6 +74,9 @@ def test_a_hyperparameter_out_of_range_is_refused_with_its_value(field: str, val
         ("label_smoothing", 1.5, r"label_smoothing .* got 1\.5"),
         ("clip_norm", -1.0, r"clip_norm .* got -1\.0"),
         ("head_first", HeadFirst(1.0, 0.1), r"head_first\.share .* got 1\.0"),
+        ("head_first", HeadFirst(0.5, 0.0), r"head_first\.lr_scale .* got 0\.0"),
+        ("milestones", (0.5, 1.5), r"milestones\[1\] .* got 1\.5"),
+        ("step_factor", 0.0, r"step_factor .* got 0\.0"),
     ],
 )
 def test_a_field_of_a_recipe_out_of_range_is_refused_with_its_value(field: str, value: Any, shown: str) -> None:

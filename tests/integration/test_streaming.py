@@ -1,0 +1,63 @@
+"""Recipes that augment: Ray Data changes the images on its way, in the order and with the draws of the seed."""
+
+import numpy as np
+import pytest
+import torch
+
+from trainables.augmentation import augmented, seeds_of
+from trainables.batches import Split
+from trainables.streaming import Augmented
+from trainables.world import World
+
+N, BATCH = 30, 8
+
+Batches = list[tuple[torch.Tensor, torch.Tensor]]
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    """Images whose label is their place, and whose index in the data set is another number."""
+    images = torch.randint(0, 256, (N, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return Split(images, torch.arange(N), np.arange(N) + 500)
+
+
+def epochs(rows: Split | Augmented, many: int, world: World | None = None, seed: int = 3) -> list[Batches]:
+    generator = torch.Generator().manual_seed(seed)
+    return [list(rows.shuffled(BATCH, generator, world or World())) for _ in range(many)]
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_the_stream_holds_the_images_of_the_plain_split_in_its_order_each_changed_by_its_own_draw(split: Split) -> None:
+    plain = epochs(split, 2)
+    seen = epochs(Augmented(split, "flip", seed=11, epochs=2), 2)
+    for epoch, (theirs, ours) in enumerate(zip(plain, seen, strict=True)):
+        assert [len(labels) for _, labels in ours] == [len(labels) for _, labels in theirs]
+        for (images, labels), (changed, same_labels) in zip(theirs, ours, strict=True):
+            assert torch.equal(labels, same_labels)
+            wanted = augmented("flip", images, seeds_of(11, epoch, split.index[labels.numpy()]))
+            assert torch.equal(changed, wanted)
+            assert changed.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_an_image_is_changed_anew_in_every_epoch_and_the_same_way_in_the_same_run(split: Split) -> None:
+    first, again = (epochs(Augmented(split, "crop_flip", seed=1, epochs=2), 2) for _ in range(2))
+
+    def by_label(batches: Batches) -> torch.Tensor:
+        images, labels = (torch.cat(column) for column in zip(*batches, strict=True))
+        return images[labels.argsort()]
+
+    assert torch.equal(by_label(first[0]), by_label(again[0]))
+    assert torch.equal(by_label(first[1]), by_label(again[1]))
+    changed_twice = (by_label(first[0]) != by_label(first[1])).flatten(1).any(dim=1)
+    assert changed_twice.float().mean() > 0.8
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_workers_share_the_batches_of_the_stream(split: Split) -> None:
+    def labels(world: World) -> list[set[int]]:
+        (batches,) = epochs(Augmented(split, "flip", seed=1, epochs=1), 1, world)
+        return [set(labels.tolist()) for _, labels in batches]
+
+    mine, yours = labels(World(0, 2)), labels(World(1, 2))
+    assert all(not a & b and len(a) == len(b) for a, b in zip(mine, yours, strict=True))

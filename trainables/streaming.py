@@ -1,0 +1,75 @@
+"""Images that are augmented at random: Ray Data changes them on CPUs, some batches ahead of the device."""
+
+from collections.abc import Generator, Iterator
+from itertools import islice
+
+import numpy as np
+import ray
+import torch
+from ray.data import Dataset
+from torch import Tensor
+
+from trainables.augmentation import augmented, seeds_of
+from trainables.batches import Rows
+from trainables.world import World
+
+AHEAD = 4  # batches
+
+
+class Augmented(Rows):
+    """The rows of a split at boundary 0, each changed by a draw of its own in every epoch.
+
+    The order of the images is that of the same split without augmentation; the draws follow from the seed, the
+    epoch and the image's index, so they are the same on any number of workers and CPUs. All epochs are one stream:
+    the first batch of an epoch is made while the last ones of the epoch before it are trained on.
+    """
+
+    def __init__(self, rows: Rows, name: str, seed: int, epochs: int) -> None:
+        super().__init__(rows.labels, rows.index, rows.boundary)
+        self.rows, self.name, self.seed, self.epochs = rows, name, seed, epochs
+        self._stream: Generator[tuple[Tensor, Tensor], None, None] | None = None
+        self._begun = 0
+
+    def images_at(self, rows: Tensor) -> Tensor:
+        return self.rows.images_at(rows)
+
+    def shuffled(self, batch_size: int, generator: torch.Generator, world: World) -> Iterator[tuple[Tensor, Tensor]]:
+        if self._stream is None:
+            ahead = torch.Generator().set_state(generator.get_state())
+            orders = [list(self.orders(batch_size, ahead, world)) for _ in range(self.epochs)]
+            self._stream = self._streamed(orders)
+        torch.randperm(len(self), generator=generator)  # as many draws as the stream has made
+        self._begun += 1
+        yield from islice(self._stream, self.steps(batch_size, world.size))
+        if self._begun == self.epochs:
+            self.close()
+
+    def close(self) -> None:
+        """Ends what Ray Data still does."""
+        if self._stream is not None:
+            self._stream.close()
+
+    def _streamed(self, orders: list[list[Tensor]]) -> Generator[tuple[Tensor, Tensor], None, None]:
+        batches = dataset(self.rows, self.name, self.seed, orders)
+        device = self.labels.device
+        for block in batches.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=AHEAD):
+            images = torch.tensor(block["image"]).permute(0, 3, 1, 2)  # a copy: Ray's arrays may not be written to
+            yield images.to(device, non_blocking=True), torch.tensor(block["label"]).to(device)
+
+
+def dataset(rows: Rows, name: str, seed: int, orders: list[list[Tensor]]) -> Dataset:
+    """A Ray Dataset of a block a batch, in order: `image (H, W, 3) uint8, label`."""
+    plan = [(epoch, order.numpy()) for epoch, batches in enumerate(orders) for order in batches]
+    images = rows.images_at(torch.arange(len(rows))).permute(0, 2, 3, 1).numpy()  # once a node, read without a copy
+    held = ray.put((images, rows.labels.cpu().numpy(), rows.index, plan))
+
+    def change(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        images, labels, index, plan = ray.get(held)
+        epoch, chosen = plan[int(batch["id"][0])]
+        pixels = torch.from_numpy(images[chosen]).permute(0, 3, 1, 2)
+        changed = augmented(name, pixels, seeds_of(seed, epoch, index[chosen]))
+        return {"image": changed.permute(0, 2, 3, 1).contiguous().numpy(), "label": labels[chosen]}
+
+    blocks = ray.data.range(len(plan), override_num_blocks=len(plan)).map_batches(change, batch_size=None)
+    blocks.context.execution_options.preserve_order = True
+    return blocks
