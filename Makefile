@@ -17,7 +17,7 @@ help:
 	@echo "make test     the whole test suite"
 	@echo "make check    formatter, linter and type checker, as before every review"
 	@echo "make format   formats, and fixes what the linter can fix"
-	@echo "make bench    every benchmark, one after the other"
+	@echo "make bench    every benchmark, into benchmarks/results.md"
 	@echo "make install  only the environment, in .venv (PYTHON=python3.12 chooses another Python)"
 	@echo "make clean    removes what tools left behind; keeps .venv and results/"
 
@@ -38,9 +38,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 
 bench: $(INSTALLED)
-	@set -e; for file in benchmarks/[!_]*.py; do \
-		module=benchmarks.$$(basename $$file .py); echo "== $$module"; $(BIN)/python -m $$module $(ARGS); \
-	done
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 install: $(INSTALLED)
 

@@ -17,6 +17,8 @@ from trainables.precision import Precision
 from trainables.recipe import optimizer
 from trainables.stages import StagedModel
 
+GOAL = "says why auto is fp32 at mini scale"
+
 ROUNDS, STEPS, BATCH = 3, 20, 64
 
 

@@ -12,6 +12,8 @@ from time import perf_counter
 
 from study import tracking
 
+GOAL = "logging does not hold up a trial"
+
 TRIALS = 32
 EPOCHS = 10
 

@@ -1,0 +1,79 @@
+"""Every benchmark, one after the other, into benchmarks/results.md.
+
+    python -m benchmarks            # all: about half an hour on two cores, which must have nothing else to do
+    python -m benchmarks NAME ...   # some; the others keep what they had reached
+
+Each prints rounds and then its result; the table keeps the result beside the goal that the module states.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+from study import provenance
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.json"
+
+
+def main() -> None:
+    names = sorted(module.name for module in iter_modules([str(HERE)]) if module.name[0] != "_")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
+    given = parser.parse_args().names or names
+    if unknown := set(given) - set(names):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}: choose from {', '.join(names)}")
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name in given:
+        print(f"== python -m benchmarks.{name}", flush=True)
+        results[name] = measured(name)
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        (HERE / "results.md").write_text(page({name: results[name] for name in names if name in results}))
+
+
+def measured(name: str) -> dict[str, Any]:
+    """Runs one benchmark, showing what it prints; its result are the lines that are not rounds."""
+    lines = []
+    command = [sys.executable, "-m", f"benchmarks.{name}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line.strip())
+    if process.returncode:
+        sys.exit(f"benchmarks.{name} failed")
+    return {
+        "goal": import_module(f"benchmarks.{name}").GOAL,
+        "result": [line for line in lines if line and "round " not in line],
+        "when": datetime.now(UTC).isoformat(" ", "minutes")[:16],
+        "versions": provenance.versions(),
+        "hardware": provenance.hardware(),
+    }
+
+
+def page(results: dict[str, Any]) -> str:
+    lines = [
+        "# What the benchmarks printed",
+        "",
+        "`make bench` writes this page. Every figure is from one interleaved run, a median of at least three rounds.",
+        "",
+        "| `python -m benchmarks.` | goal | reached | when, on which commit |",
+        "|---|---|---|---|",
+    ]
+    for name, one in results.items():
+        reached = "<br>".join(line.replace("|", "/") for line in one["result"])
+        lines.append(f"| `{name}` | {one['goal']} | {reached} | {one['when']} {one['versions'].get('commit', '')} |")
+    last = max(results.values(), key=lambda one: one["when"])
+    machine = ", ".join(f"{key} {value}" for key, value in last["hardware"].items() if value)
+    versions = ", ".join(f"{key} {value}" for key, value in last["versions"].items() if key != "commit")
+    return "\n".join([*lines, "", f"Machine: {machine}.", "", f"Versions: {versions}.", ""])
+
+
+if __name__ == "__main__":
+    main()
