@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from study.terminal import fail
 from trainables.boundaries import GIB, Store, damage, discard, unused
@@ -38,9 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def show(store: Store) -> int:
-    table = Table("entry", "boundary", "of", "rows", "MB", "used")
+    table = Table(Column("entry", no_wrap=True, min_width=24), "boundary", "of", "rows", "MB", "used")
     sizes = store.sizes()
     for path, size in reversed(sizes):
+        if reason := damage(path):
+            table.add_row(path.name, f"damaged: {reason}")
+            continue
         entry = described(path)
         facts = entry["facts"]
         what = f"{facts['boundary']} after {facts['stage']}" if facts["boundary"] else "0, images"

@@ -97,8 +97,9 @@ class Together(Rows):
         places, images, before = [], [], 0
         for split in self.splits:
             here = ((rows >= before) & (rows < before + len(split))).nonzero().flatten()
-            places.append(here)
-            images.append(split.images_at(rows[here] - before))
+            if len(here):  # an empty tensor has no memory layout, and would cost the others theirs
+                places.append(here)
+                images.append(split.images_at(rows[here] - before))
             before += len(split)
         return take(torch.cat(images), torch.cat(places).argsort())
 

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -33,6 +33,7 @@ Rows = tuple[np.ndarray, np.ndarray, np.ndarray, Tensor]  # positions in the ent
 FILES = ("boundary.npy", "rows.npz", "entry.json")
 CHECKED_AT_A_TIME = 1 << 24
 GIB = 1 << 30
+BYTES_OF_A_ROW, BYTES_OF_AN_ENTRY = 16, 1 << 12  # of rows.npz, and of all headers and entry.json
 
 
 class Unusable(Exception):
@@ -120,9 +121,12 @@ class Store:
         path = self.path(facts)
         try:
             entry = opened(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError, KeyError) as damage:
+        except OSError as error:
+            self.notes.append(f"a stored boundary cannot be read ({error.strerror or error}) and is computed again")
+            return None
+        except (ValueError, KeyError) as damage:
             self.notes.append(f"a stored boundary was damaged ({damage}) and is computed again")
             discard(path)
             return None
@@ -147,7 +151,7 @@ class Store:
                 entry = self.open(facts)
                 if entry:
                     return entry
-                self.make_room(length * row_bytes)
+                self.make_room(length * (row_bytes + BYTES_OF_A_ROW) + BYTES_OF_AN_ENTRY)
                 self._fill(self.path(facts), facts, length, rows)
             return self.open(facts)
         except Unusable as reason:
@@ -160,9 +164,13 @@ class Store:
         lock = self.path(facts).with_suffix(".lock")
         with writing():
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock.touch()
-        with held(lock, fcntl.LOCK_EX):
+            file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            with writing():
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(file)
 
     def make_room(self, needed: int) -> None:
         """Removes the least recently used entries that nobody reads until `needed` bytes fit. Raises Unusable."""
@@ -170,15 +178,18 @@ class Store:
         if needed > self.limit:
             raise Unusable(f"{needed / GIB:.2g} GiB are more than its limit of {self.limit / GIB:.2g} GiB")
         sizes = self.sizes()
-        held = sum(size for _, size in sizes)
+        excess = sum(size for _, size in sizes) + needed - self.limit
+        leaving = []
         for path, size in sizes:
-            if held + needed <= self.limit:
-                return
+            if excess <= 0:
+                break
             if unused(path):
-                discard(path)
-                held -= size
-        if held + needed > self.limit:
+                leaving.append(path)
+                excess -= size
+        if excess > 0:
             raise Unusable(f"its {self.limit / GIB:.2g} GiB are in use")
+        for path in leaving:
+            discard(path)
 
     def sweep(self) -> None:
         """Removes what processes left that died while they filled an entry."""
@@ -293,7 +304,7 @@ def damage(path: Path) -> str | None:
     return f"{path.name}/{wrong[0]} is not what was written" if wrong else None
 
 
-_verified: dict[Path, tuple[int, int, int]] = {}
+_verified: dict[Path, Hashable] = {}
 
 
 def identity(file: os.stat_result) -> tuple[int, int, int]:
@@ -302,17 +313,19 @@ def identity(file: os.stat_result) -> tuple[int, int, int]:
 
 def opened(path: Path) -> Entry:
     """Raises FileNotFoundError if there is none, another OSError, ValueError or KeyError if it is damaged."""
-    description = json.loads((path / "entry.json").read_text())
+    text = (path / "entry.json").read_bytes()
     file = os.open(path / "boundary.npy", os.O_RDONLY)
     try:
         fcntl.flock(file, fcntl.LOCK_SH)  # from here on it is in use
         now = os.fstat(file)
         if (path / "boundary.npy").stat().st_ino != now.st_ino:
             raise FileNotFoundError(path)
-        if _verified.get(path) != identity(now):
+        state = (identity(now), identity((path / "rows.npz").stat()), text)
+        if _verified.get(path) != state:
             if reason := damage(path):
                 raise ValueError(reason)
-            _verified[path] = identity(now)
+            _verified[path] = state
+        description = json.loads(text)
         # mapped privately: not even a mistake of ours reaches the file
         data = torch.from_numpy(np.load(path / "boundary.npy", mmap_mode="c"))
         if description["dtype"] == "bfloat16":
@@ -340,7 +353,8 @@ def unused(path: Path) -> bool:
 
 def discard(path: Path) -> None:
     """Removes an entry; a process that has it mapped keeps what it has."""
-    gone = path.with_name(f".{path.name}.gone-{os.getpid()}")
     with suppress(OSError):
-        os.replace(path, gone)
+        gone = mkdtemp(prefix=f".{path.name}.part-", dir=path.parent)  # a name that is swept if we die here
+        with suppress(FileNotFoundError):
+            os.replace(path, gone)
         shutil.rmtree(gone, ignore_errors=True)

@@ -11,7 +11,7 @@ import torch
 from ray.data import Dataset
 from torch import Tensor
 
-from trainables import batches, planner
+from trainables import batches, boundaries, planner
 from trainables.architecture import Preprocessing
 from trainables.augmentation import NONE
 from trainables.batches import Split, Together, take
@@ -111,15 +111,19 @@ class Reader:
     def images(self, name: str) -> Split:
         """Boundary 0 of a split: from the store, or else from Ray Data, through the store or into memory."""
         part = self.parts[name]
-        if self.store and part.content not in _in_memory:
+        key = self.key(part)
+        if self.store and key not in _in_memory:
             entry = bring(self.store, part, self.preprocessing, brought(partial(self.shard, name)))
             if entry:
                 return self.hold(entry)
-        if part.content not in _in_memory:
-            for stale in _in_memory.keys() - {part.content for part in self.parts.values()}:
+        if key not in _in_memory:
+            for stale in _in_memory.keys() - {self.key(part) for part in self.parts.values()}:
                 del _in_memory[stale]
-            _in_memory[part.content] = gathered(self.shard(name))
-        return _in_memory[part.content]
+            _in_memory[key] = gathered(self.shard(name))
+        return _in_memory[key]
+
+    def key(self, part: Part) -> str:
+        return boundaries.name_of(facts_of_images(part, self.preprocessing))
 
     def boundary(self, name: str, k: int) -> Split:
         """Boundary k of a split, stored; filled from the nearest that exists; the images where it cannot be stored."""

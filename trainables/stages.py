@@ -13,6 +13,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from trainables.batches import take
+
 
 class Normalize(nn.Module):
     """uint8 NCHW in [0, 255] -> float32 with the checkpoint's mean and std, which are given in [0, 1]."""
@@ -99,7 +101,7 @@ class StagedModel(nn.Module):
         size = max(64, self.frozen_rows) if boundary.is_cuda else self.frozen_rows
         for rows in boundary.split(size):
             missing = size - len(rows)
-            full = torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) if missing else rows
+            full = take(rows, torch.arange(size).clamp(max=len(rows) - 1)) if missing else rows
             batches.append(self.between(start, stop, full)[: len(rows)])
         return torch.cat(batches)
 

@@ -1,0 +1,251 @@
+"""The store of boundaries gives back what it was given, to the bit, and keeps to its limit."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.contract.stored import FACTS, contents, data_of, fill, filled, holds, never, rows_of, store_in
+from trainables.boundaries import FILES, GIB, Rows, Store, damage
+
+SHAPES = [(70, 9), (70, 5, 6), (70, 4, 3, 5)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return store_in(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_an_entry_is_what_was_stored_in_its_own_number_format(store: Store, kind: str, shape: tuple[int, ...]) -> None:
+    data = data_of(shape, kind)
+    entry = filled(store, data)
+    assert holds(entry, data)
+    assert entry.split.images.stride() == data.stride()
+    assert entry.split.boundary == FACTS["boundary"]
+    assert store.notes == []
+
+
+@pytest.mark.parametrize("kind", ["uint8", "fp32", "bf16", "fp16"])
+def test_images_keep_their_layout_in_memory(store: Store, kind: str) -> None:
+    data = data_of(kind=kind).contiguous(memory_format=torch.channels_last)
+    assert not data.is_contiguous()
+    entry = filled(store, data)
+    assert holds(entry, data)
+    assert entry.split.images.stride() == data.stride()
+    images, _ = entry.split.batch(torch.tensor([3, 1, 1]))
+    assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_rows_may_come_in_any_order(store: Store) -> None:
+    data = data_of()
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(1)).tolist()
+    assert holds(fill(store, data, rows=rows_of(data, order)), data)
+
+
+def test_special_numbers_are_stored_as_they_are(store: Store) -> None:
+    data = torch.tensor([[float("nan"), float("inf")], [-0.0, 1e-40]], dtype=torch.bfloat16)
+    entry = filled(store, data)
+    assert torch.equal(entry.split.images.view(torch.int16), data.view(torch.int16))
+
+
+def test_every_fact_is_part_of_the_key(store: Store) -> None:
+    others = [{**FACTS, name: other} for name, fact in FACTS.items() for other in (f"{fact}x", None)]
+    others += [{name: fact for name, fact in FACTS.items() if name != left_out} for left_out in FACTS]
+    assert len({store.path(facts) for facts in [FACTS, *others]}) == 1 + len(others)
+    assert store.path(dict(reversed(FACTS.items()))) == store.path(FACTS)
+
+
+def test_entries_of_different_facts_do_not_meet(store: Store) -> None:
+    first, second = data_of(seed=1), data_of(seed=2)
+    filled(store, first), filled(store, second, {**FACTS, "precision": "bf16"})
+    assert holds(store.open(FACTS), first)
+    assert holds(store.open({**FACTS, "precision": "bf16"}), second)
+    assert store.open({**FACTS, "precision": "fp16"}) is None
+
+
+def test_rows_are_asked_for_only_where_nobody_has_filled_the_entry(store: Store) -> None:
+    data = data_of()
+    assert not store.has(FACTS)
+    fill(store, data)
+    assert store.has(FACTS)
+    assert holds(fill(store, data, rows=never()), data)
+    assert holds(fill(Store(store.folder, store.limit), data, rows=never()), data)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="asks Linux what is mapped")
+def test_opening_maps_the_file_and_copies_nothing(store: Store) -> None:
+    data = data_of((70, 50_000))
+    opened = [filled(store, data) for _ in range(2)]
+    file = store.path(FACTS) / "boundary.npy"
+    maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(str(file))]
+    assert {int(inode) for _, _, _, _, inode, _ in maps} == {file.stat().st_ino}
+    for entry in opened:
+        assert any(within(entry.split.images, addresses) for addresses, *_ in maps)
+    assert opened[0].split.images.data_ptr() != opened[1].split.images.data_ptr()
+
+
+def within(tensor: Tensor, addresses: str) -> bool:
+    first, end = (int(address, 16) for address in addresses.split("-"))
+    return first <= tensor.data_ptr() and tensor.data_ptr() + tensor.nbytes <= end
+
+
+def test_writing_to_what_was_read_does_not_reach_the_file(store: Store) -> None:
+    data = data_of()
+    entry = filled(store, data)
+    entry.split.images.zero_()
+    entry.split.labels.zero_()
+    assert entry.intact
+    assert damage(entry.path) is None
+    assert holds(store.open(FACTS), data)
+
+
+def numbered(number: int) -> dict[str, Any]:
+    return {**FACTS, "images": str(number)}
+
+
+LARGE = (100, 2500)  # a million bytes
+
+
+def megabytes(store: Store, *numbers: int) -> None:
+    """Fills and closes entries of a little more than a million bytes each."""
+    for number in numbers:
+        filled(store, data_of(LARGE, seed=number), numbered(number)).close()
+
+
+def kept(store: Store) -> set[int]:
+    return {number for number in range(10) if store.has(numbered(number))}
+
+
+def test_the_least_recently_used_make_room(tmp_path: Path) -> None:
+    store = store_in(tmp_path, limit=3_500_000)
+    megabytes(store, 0, 1, 2)
+    assert kept(store) == {0, 1, 2}
+    entry = store.open(numbered(0))
+    assert entry
+    entry.close()
+    megabytes(store, 3)
+    assert kept(store) == {0, 2, 3}
+    megabytes(store, 4, 5)
+    assert kept(store) == {3, 4, 5}
+    assert contents(store) == {store.path(numbered(number)).name for number in (3, 4, 5)}
+    assert store.notes == []
+
+
+@pytest.mark.parametrize("limit", [1_000_000, 1_002_000, 2_003_000, 3_005_000, 3_500_000])
+def test_all_entries_together_never_take_more_than_the_limit(tmp_path: Path, limit: int) -> None:
+    store = store_in(tmp_path, limit)
+    for number in range(4):
+        entry = fill(store, data_of(LARGE), numbered(number))
+        if entry:
+            entry.close()
+        files = [path for path in store.folder.rglob("*") if path.is_file()]
+        assert sum(path.stat().st_size for path in files) <= limit
+
+
+def test_an_entry_that_is_open_is_not_evicted(tmp_path: Path) -> None:
+    store = store_in(tmp_path, limit=2_500_000)
+    data = data_of(LARGE, seed=0)
+    with_it = filled(store, data, numbered(0))
+    megabytes(store, 1, 2, 3)
+    assert kept(store) == {0, 3}
+    with_it.close()
+    megabytes(store, 4, 5)
+    assert kept(store) == {4, 5}
+    assert torch.equal(with_it.split.images, data)  # who has mapped it keeps what it has
+
+
+def test_where_all_is_in_use_the_answer_is_none_and_nothing_is_lost(tmp_path: Path) -> None:
+    store = store_in(tmp_path, limit=2_500_000)
+    megabytes(store, 0, 1)
+    opened = store.open(numbered(0)), store.open(numbered(1))
+    assert fill(store, data_of(LARGE), numbered(2), rows=never()) is None
+    assert kept(store) == {0, 1}
+    assert len(store.notes) == 1
+    assert "in use" in store.notes[0]
+    assert all(opened)
+
+
+def test_nothing_is_evicted_for_an_entry_that_would_not_fit_even_then(tmp_path: Path) -> None:
+    store = store_in(tmp_path, limit=3_500_000)
+    megabytes(store, 0, 1, 2)
+    opened = store.open(numbered(0)), store.open(numbered(1))
+    assert fill(store, data_of((300, 2500)), numbered(3), rows=never()) is None
+    assert kept(store) == {0, 1, 2}
+    assert all(opened)
+
+
+def test_an_entry_larger_than_the_limit_is_not_stored_and_evicts_nothing(tmp_path: Path) -> None:
+    store = store_in(tmp_path, limit=1_500_000)
+    megabytes(store, 0)
+    assert fill(store, data_of((200, 2500)), numbered(1), rows=never()) is None
+    assert kept(store) == {0}
+    assert len(store.notes) == 1
+    assert "limit" in store.notes[0]
+    assert str(store.folder) in store.notes[0]
+
+
+def test_a_row_that_does_not_come_is_an_error_and_leaves_nothing(store: Store) -> None:
+    data = data_of()
+    with pytest.raises(RuntimeError, match="1 of 70 rows"):
+        fill(store, data, rows=rows_of(data, [*range(30), *range(31, 70)]))
+    with pytest.raises(RuntimeError, match="70 of 70 rows"):
+        fill(store, data, rows=iter(()))
+    assert contents(store) == set()
+    assert store.open(FACTS) is None
+    assert holds(fill(store, data), data)
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_a_failure_of_who_computes_is_passed_on_and_leaves_nothing(store: Store, after: int) -> None:
+    data = data_of()
+
+    def failing() -> Iterator[Rows]:
+        for block, rows in enumerate(rows_of(data)):
+            if block == after:
+                raise ArithmeticError("the model failed")
+            yield rows
+
+    with pytest.raises(ArithmeticError, match="the model failed"):
+        fill(store, data, rows=failing())
+    assert contents(store) == set()
+    assert holds(fill(store, data), data)
+
+
+def test_the_store_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "here"))
+    monkeypatch.setenv("STUDY_CACHE_GIB", "0.5")
+    assert Store.here() == Store(tmp_path / "here", GIB // 2)
+    monkeypatch.delenv("STUDY_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert Store.here().folder == tmp_path / "attention-or-convolution"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert Store.here().folder == Path(os.environ["HOME"]) / ".cache" / "attention-or-convolution"
+
+
+def test_by_default_the_store_may_take_half_of_what_would_be_free_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "not" / "there" / "yet"))
+    disk = os.statvfs(tmp_path)
+    free = disk.f_bavail * disk.f_frsize
+    assert Store.here().limit == pytest.approx(free / 2, rel=0.05)
+
+
+@pytest.mark.parametrize("given", ["many", "0", "-1", "nan", "inf", "1 GiB"])
+def test_a_limit_that_is_no_number_above_0_is_a_mistake_of_the_user(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUDY_CACHE_GIB", given)
+    with pytest.raises(ValueError, match=f"STUDY_CACHE_GIB must be a number of GiB above 0, got '{given}'"):
+        Store.here()
+
+
+def test_an_entry_has_three_files(store: Store) -> None:
+    entry = filled(store, data_of())
+    assert {path.name for path in entry.path.iterdir()} == set(FILES)
