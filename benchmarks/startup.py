@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 GOAL = "under 12 s"
 
 ROUNDS = 3
-OPTIONS = "--model coatnet --scale mini --trials 1 --epochs 1 --seeds 1 --top-k 1 --wandb disabled --quiet".split()
+STUDY = ["--model", "coatnet", "--scale", "mini", "--trials", "1", "--epochs", "1", "--seeds", "1", "--top-k", "1"]
+OUTPUT = ["--wandb", "disabled", "--quiet"]
 
 
 def main() -> None:
@@ -37,11 +38,10 @@ def main() -> None:
 
 
 def first_step(folder: Path, name: str) -> float:
-    command = [sys.executable, "-m", "study.run", *OPTIONS, "--results", str(folder), "--name", name]
+    command = [sys.executable, "-m", "study.run", *STUDY, *OUTPUT, "--results", str(folder), "--name", name]
+    environment = os.environ | {"STUDY_CACHE": str(folder / "store")}
     start = time()
-    subprocess.run(
-        command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"STUDY_CACHE": str(folder / "store")}
-    )
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
     (epoch,) = (row for row in pq.read_table(folder / name / "curves.parquet").to_pylist() if row["phase"] == "search")
     return (folder / name / "trials.parquet").stat().st_mtime - epoch["seconds"] - start
 

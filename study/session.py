@@ -194,7 +194,7 @@ class Session:
         self.record.add(trials=[row], curves=curve)
         self.tracker.finish(row["trial_id"], summary_of(row), row["status"])
         self.terminal.finished(
-            row["trial_id"], described(row), row["val_accuracy"], completed=row["status"] == "completed"
+            row["trial_id"], in_a_line(row), row["val_accuracy"], completed=row["status"] == "completed"
         )
 
     def _run_all(self, phase: JobType, planned: dict[str, tuple[Row, Run]]) -> None:
@@ -237,7 +237,7 @@ class Session:
         self.record.add(runs=[row], curves=curve)
         test = samples.for_tracking(self.record, seen, self.splits.source.classes) if seen else None
         self.tracker.finish(run.run_id, summary_of(row), row["status"], test=test)
-        self.terminal.finished(run.run_id, described(row), row["val_accuracy"], completed=not outcome.failure)
+        self.terminal.finished(run.run_id, in_a_line(row), row["val_accuracy"], completed=not outcome.failure)
 
     def _config(self, point: dict[str, Any], seed: int) -> dict[str, Any]:
         return asdict(self.study.hyperparameters(point)) | self.study.facts() | {"seed": seed}
@@ -254,13 +254,13 @@ def summary_of(row: Row) -> dict[str, Any]:
     }
 
 
-def described(row: Row) -> str:
+def in_a_line(row: Row) -> str:
     """One run in a line: what it was, how much of the model it trained, what came of it."""
     result = "" if row.get("val_accuracy") is None else f"{row['val_accuracy']:.2%} validation"
     if row.get("test_accuracy") is not None:
         result = f"{row['test_accuracy']:.2%} test"
-    ended = {"completed": "", "pruned": f", pruned at epoch {row.get('epochs')}", "failed": f"failed: {row['reason']}"}[
+    how = {"completed": "", "pruned": f", pruned at epoch {row.get('epochs')}", "failed": f"failed: {row['reason']}"}[
         row["status"]
     ]
     point = f"lr {row['lr']:.1e}  weight decay {row['weight_decay']:.1e}  freeze depth {row['freeze_depth']}"
-    return f"{point}  trains {row.get('trained_share') or 0:.1%}  {result}{ended}"
+    return f"{point}  trains {row.get('trained_share') or 0:.1%}  {result}{how}"
