@@ -12,6 +12,7 @@ from time import perf_counter
 
 from study import cluster
 
+BEGUN = perf_counter()
 if __name__ == "__main__":
     cluster.start_while_importing("study.session", verbose="--verbose" in sys.argv)
 
@@ -20,9 +21,9 @@ from study.session import Fruitless, Interrupted, Session
 from study.summary import summary
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, since: float | None = None) -> int:
     """Runs a study from the command line; returns 0, 2 for a user's mistake, 130 when interrupted."""
-    start = perf_counter()
+    start = perf_counter() if since is None else since
     options = cli.parse(arguments)
     if not options.verbose:
         cluster.quieten()
@@ -51,4 +52,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(since=BEGUN))
