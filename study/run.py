@@ -12,8 +12,8 @@ from time import perf_counter
 
 from study import cluster
 
-BEGUN = perf_counter()
 if __name__ == "__main__":
+    begun = perf_counter()
     cluster.start_while_importing("study.session", verbose="--verbose" in sys.argv)
 
 from study import cli, provenance, terminal
@@ -52,4 +52,4 @@ def main(arguments: Sequence[str] | None = None, *, since: float | None = None) 
 
 
 if __name__ == "__main__":
-    sys.exit(main(since=BEGUN))
+    sys.exit(main(since=begun))
