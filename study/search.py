@@ -32,7 +32,7 @@ from study import environment
 from study.config import Study
 from study.record import Record, Row
 from trainables.recipe import Hyperparameters
-from trainables.trainer import Resources, Run, fill, train
+from trainables.trainer import Resources, Run, bring_all, fill, train
 
 METRIC = "val_accuracy"
 STATES = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -103,10 +103,10 @@ def fill_ahead(study: Study, template: Run, datasets: Mapping[str, Dataset]) -> 
     The images; and where all trials have one freeze depth its boundary, on all cores. What fails here fails again,
     and is said, in the trial that needs it.
     """
-    depth = int(study.fixed.get("freeze_depth", 0))
-    point = replace(study.hyperparameters({}), freeze_depth=depth)
     with suppress(Exception):
-        fill(replace(template, hyperparameters=point), datasets, threads=os.cpu_count() or 1)
+        bring_all(template, datasets)
+        if study.fixed.get("freeze_depth"):
+            fill(replace(template, hyperparameters=study.hyperparameters({})), datasets, threads=os.cpu_count() or 1)
 
 
 class NotSaved:

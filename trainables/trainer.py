@@ -26,7 +26,7 @@ from trainables.architecture import Variant
 from trainables.boundaries import Store
 from trainables.loop import Epoch, NotFinite, Predictions, fit, predict
 from trainables.precision import Precision, precision
-from trainables.reader import Part, Reader
+from trainables.reader import Part, Reader, bring, brought
 from trainables.recipe import Hyperparameters, Recipe
 from trainables.stages import StagedModel
 
@@ -232,6 +232,14 @@ def reader_of(
         epochs=run.last_epoch or run.recipe.epochs,
         readers=run.readers,
     )
+
+
+def bring_all(run: Run, datasets: Mapping[str, Dataset]) -> None:
+    """Has the store hold the images of a run on this node."""
+    for name in sorted(run.splits):
+        images = bring(Store.here(), run.parts[name], run.model.described.preprocessing, brought(datasets[name]))
+        if images:
+            images.close()
 
 
 def fill(run: Run, datasets: Mapping[str, Dataset], threads: int) -> None:
