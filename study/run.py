@@ -14,7 +14,8 @@ from study import cluster
 
 if __name__ == "__main__":
     begun = perf_counter()
-    cluster.start_while_importing("study.session", verbose="--verbose" in sys.argv)
+    if not {"-h", "--help"} & set(sys.argv):
+        cluster.start_while_importing("study.session", verbose="--verbose" in sys.argv)
 
 from study import cli, provenance, terminal
 from study.session import Fruitless, Interrupted, Session

@@ -32,6 +32,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def at(self, freeze_depth: int) -> "Rows":
+        assert self.boundary <= freeze_depth
+        return self
+
     def images_at(self, rows: Tensor) -> Tensor:
         """A copy of what is stored at some rows."""
         raise NotImplementedError
@@ -70,10 +74,6 @@ class Split(Rows):
     def __init__(self, images: Tensor, labels: Tensor, index: np.ndarray, boundary: int = 0) -> None:
         super().__init__(labels, index, boundary)
         self.images = images
-
-    def at(self, freeze_depth: int) -> "Split":
-        assert self.boundary <= freeze_depth
-        return self
 
     def to(self, device: torch.device) -> "Split":
         """With its batches on `device`: the images too where they fit there, so that an epoch moves nothing."""

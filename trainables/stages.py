@@ -73,7 +73,7 @@ class StagedModel(nn.Module):
         return self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        self.training = mode
+        self.training = self.stages.training = mode
         for position, stage in enumerate(self.stages.values()):
             wanted = mode and position >= self.freeze_depth
             if stage.training != wanted:  # a frozen backbone is not walked through at every epoch

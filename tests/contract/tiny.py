@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from trainables import architecture
-from trainables.batches import Split
+from trainables.batches import Source, Split
 from trainables.loop import Epoch, fit
 from trainables.precision import Precision
 from trainables.recipe import Hyperparameters, Recipe
@@ -40,8 +40,8 @@ def untrained(name: str, seed: int = 0) -> StagedModel:
 
 def run(
     model: StagedModel,
-    train: Split,
-    val: Split | None = None,
+    train: Source,
+    val: Source | None = None,
     *,
     point: Hyperparameters = POINT,
     recipe: Recipe = RECIPE,

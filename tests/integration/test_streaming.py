@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.augmentation import augmented, seeds_of
+from tests.contract.tiny import RECIPE, digits, losses, run, untrained
+from trainables.augmentation import AUGMENTATIONS, augmented, seeds_of
 from trainables.batches import Split
 from trainables.streaming import Augmented
 from trainables.world import World
@@ -51,6 +52,15 @@ def test_an_image_is_changed_anew_in_every_epoch_and_the_same_way_in_the_same_ru
     assert torch.equal(by_label(first[1]), by_label(again[1]))
     changed_twice = (by_label(first[0]) != by_label(first[1])).flatten(1).any(dim=1)
     assert changed_twice.float().mean() > 0.8
+
+
+@pytest.mark.usefixtures("ray_session", "one_thread")
+def test_an_augmentation_moves_the_training_loss_and_each_one_otherwise() -> None:
+    train = digits(24)
+    seen = [losses(run(untrained("alexnet"), train))]
+    for name in AUGMENTATIONS:
+        seen.append(losses(run(untrained("alexnet"), Augmented(train, name, seed=0, epochs=RECIPE.epochs))))
+    assert len({tuple(curve) for curve in seen}) == len(AUGMENTATIONS) + 1
 
 
 @pytest.mark.usefixtures("ray_session")
