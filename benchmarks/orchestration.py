@@ -13,7 +13,6 @@ the trials themselves measured: so Ray's start and the first process's imports, 
 
 import argparse
 import tempfile
-import threading
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -24,12 +23,10 @@ from uuid import uuid4
 from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from study import cluster, datasets
+from benchmarks._searching import all_digits, ray_with_a_store, searched
 from study.config import RECIPES, Study
 from study.datasets.reading import prepare
-from study.datasets.source import split
-from study.record import Record
-from study.search import search
+from study.datasets.source import Splits
 from trainables.recipe import Hyperparameters
 from trainables.trainer import Model, Resources, Run, train
 
@@ -42,23 +39,15 @@ DOCUMENTED = (1, 3)
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    cluster.quieten()
-    with cluster.connected():
-        splits = split(datasets.load("digits"))
+    with ray_with_a_store():
+        splits = all_digits()
         study = described(trials=1)
         data = dict(prepare(splits, study.pretrained_variant.preprocessing, ("train", "val")))
         model = Model(study.model, study.scale, study.variant, len(splits.source.classes))
-        run = Run(
-            "",
-            model,
-            study.hyperparameters({}),
-            study.recipe,
-            seed=0,
-            parts=splits.parts(),
-        )
+        run = Run("", model, study.hyperparameters({}), study.recipe, seed=0, parts=splits.parts())
         pairs = []
         for turn in range(ROUNDS):
-            ours = slope(OURS, lambda trials: our_search(trials, run, data))
+            ours = slope(OURS, lambda trials: our_search(trials, splits))
             theirs = slope(DOCUMENTED, lambda trials: documented_search(trials, run, data))
             pairs.append((ours, theirs))
             spent = f"ours {ours:.3f} s a trial, documented {theirs:.2f} s a trial"
@@ -74,34 +63,17 @@ def slope(sizes: tuple[int, int], run: Any) -> float:
     return (many_seconds - few_seconds) / (many - few)
 
 
-def described(trials: int, folder: Path = Path("results")) -> Study:
+def described(trials: int) -> Study:
     recipe = replace(RECIPES["fair"], epochs=1)
     return Study(
-        "resnet", "mini", "resnet_mini", "digits", "bench", folder, recipe, trials=trials, early_stopping="none"
+        "resnet", "mini", "resnet_mini", "digits", "bench", Path(), recipe, trials=trials, early_stopping="none"
     )
 
 
-def our_search(trials: int, run: Run, data: dict[str, Any]) -> float:
+def our_search(trials: int, splits: Splits) -> float:
     """Wall clock of our search less what its trials spent in training and evaluation."""
-    with tempfile.TemporaryDirectory() as folder:
-        study = described(trials, Path(folder))
-        study.folder.mkdir()
-        record = Record(study.folder)
-        start = perf_counter()
-        search(
-            study,
-            record,
-            run,
-            data,
-            Resources(cpus=0.5),
-            max_concurrent=1,
-            interrupted=threading.Event(),
-            on_start=lambda name, point: None,
-            on_epoch=lambda name, row: None,
-            on_end=lambda row, curve: record.add(trials=[row], curves=curve),
-        )
-        assert len(record.trials) == trials
-        return perf_counter() - start - sum(row["seconds"] for row in record.curves)
+    ours = searched(described(trials), splits, boundaries="on", trials=trials, threads=1)
+    return ours.seconds - sum(row["seconds"] for row in ours.record.curves)
 
 
 def documented_search(trials: int, run: Run, data: dict[str, Any]) -> float:

@@ -130,7 +130,6 @@ class Searcher(NotSaved, OptunaSearch):
     def __init__(self, study: Study, record: Record) -> None:
         done = {row["trial_id"] for row in record.trials}
         self._study = study
-        self._epochs = study.recipe.epochs
         self._numbers = [n for n in range(study.trials + len(done)) if trial_id(n) not in done]
         start = {name: study.paper[name] for name in study.space}
         super().__init__(
@@ -156,8 +155,7 @@ class Searcher(NotSaved, OptunaSearch):
         point = super().suggest(trial_id_of_tune)
         assert point is not None
         self._ot_trials[trial_id_of_tune].set_user_attr("trial_id", trial_id(number))
-        hyperparameters = asdict(self._study.hyperparameters(point))
-        return {"trial_id": trial_id(number), "point": point, "hyperparameters": hyperparameters}
+        return {"trial_id": trial_id(number), "hyperparameters": asdict(self._study.hyperparameters(point))}
 
     def on_trial_result(self, trial_id_of_tune: str, result: dict[str, Any]) -> None:
         # Tune may hand on a result of a trial that it has stopped already
@@ -171,7 +169,7 @@ class Searcher(NotSaved, OptunaSearch):
             return
         self._completed_trials.add(trial_id_of_tune)
         asked = self._ot_trials[trial_id_of_tune]
-        status = "failed" if error or not result else status_of(result, self._epochs)
+        status = "failed" if error or not result else status_of(result, self._study.recipe.epochs)
         value = result[METRIC] if result and status == "completed" else None
         self._journal.add_trial(self._optuna.tell(asked, value, state=STATES[status]))
 
@@ -242,7 +240,7 @@ class Bookkeeper(NotSaved, tune.Callback):
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         name = trial.config["trial_id"]
         self.curves[name] = []
-        self.on_start(name, trial.config["point"])
+        self.on_start(name, trial.config["hyperparameters"])
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -263,20 +261,18 @@ class Bookkeeper(NotSaved, tune.Callback):
         self._end(trial, "failed", reason_of(trial))
 
     def _end(self, trial: Any, status: str, reason: str | None) -> None:
-        name, point = trial.config["trial_id"], trial.config["point"]
+        name = trial.config["trial_id"]
         if name in self.ended:
             return
         self.ended.add(name)
-        hyperparameters = vars(self.study.hyperparameters(point))
-        seed = self.study.seed
         row = {
             "epochs": 0,
             **trial.last_result,
-            **hyperparameters,
+            **trial.config["hyperparameters"],
             "trial_id": name,
             "status": status,
             "reason": reason,
-            "seed": seed,
+            "seed": self.study.seed,
         }
         if status == "failed":
             row["val_accuracy"] = None

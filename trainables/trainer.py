@@ -236,8 +236,9 @@ def reader_of(
 
 def bring_all(run: Run, datasets: Mapping[str, Dataset]) -> None:
     """Has the store hold the images of a run on this node."""
+    store, preprocessing = Store.here(), run.model.described.preprocessing
     for name in sorted(run.splits):
-        images = bring(Store.here(), run.parts[name], run.model.described.preprocessing, brought(datasets[name]))
+        images = bring(store, run.parts[name], preprocessing, brought(datasets[name]))
         if images:
             images.close()
 
