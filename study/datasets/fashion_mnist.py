@@ -9,15 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from study.datasets.reading import from_arrays
-from study.datasets.source import Source
+from study.data.source import Arrays, Request, Source
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 TORCHVISION = Path.home() / ".cache" / "torchvision"
 
 
-def load() -> Source:
+def load(request: Request) -> Source:
     folder = find()
     train, test = (
         (read_idx(folder / f"{part}-images-idx3-ubyte.gz"), read_idx(folder / f"{part}-labels-idx1-ubyte.gz"))
@@ -29,7 +28,7 @@ def load() -> Source:
         name="fashion_mnist",
         classes=CLASSES,
         labels=labels,
-        read=lambda rows: from_arrays(pixels, labels, rows),
+        images=Arrays(pixels),
         content=sha256(pixels.tobytes() + labels.tobytes()).hexdigest(),
         test_rows=np.arange(len(train[1]), len(labels)),
     )

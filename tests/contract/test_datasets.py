@@ -12,9 +12,10 @@ from ray.data import Dataset
 from sklearn.datasets import load_digits
 
 from study import datasets
+from study.data.reading import in_blocks, prepare, resized
+from study.data.source import Arrays, Source
+from study.data.splits import Splits, split
 from study.datasets import fashion_mnist
-from study.datasets.reading import from_arrays, prepare, resized
-from study.datasets.source import Source, Splits, split
 from trainables.architecture import HALF, MINI_INPUT, Preprocessing
 
 SPLITS = ("train", "val", "test")
@@ -143,7 +144,7 @@ def test_the_fingerprint_tells_other_content_and_moved_images_apart(source: Sour
 
 def test_an_unknown_split_is_an_error(splits: Splits) -> None:
     with pytest.raises(KeyError):
-        splits.rows("trainval")
+        splits.rows("validation")
 
 
 # Images
@@ -223,7 +224,7 @@ def test_prepared_images_are_rgb_of_the_size_of_the_architecture_with_the_label_
 @pytest.mark.usefixtures("ray_session")
 def test_images_in_memory_are_read_in_blocks_that_can_be_worked_on_side_by_side() -> None:
     images, labels = np.arange(1200, dtype=np.uint8).reshape(-1, 1, 1), np.arange(1200)
-    dataset = from_arrays(images, labels, np.arange(1200)).materialize()
+    dataset = in_blocks(Arrays(images), labels, np.arange(1200), np.asarray).materialize()
     assert dataset.num_blocks() > 1
     assert dataset.count() == 1200
 
