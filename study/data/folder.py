@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pyarrow as pa
@@ -60,6 +60,13 @@ def files(filesystem: pafs.FileSystem, folder: str, images: list[Found]) -> File
     for one in images:
         state.update(f"{one.path}\0{one.size}\0{one.changed}\0".encode("utf-8", "surrogateescape"))
     return Files(filesystem, folder, pa.array([one.path for one in images], pa.large_string()), state.hexdigest())
+
+
+def files_of(folder: Path, paths: list[str]) -> Files:
+    """Some files below a folder of this machine."""
+    states = [(folder / path).stat() for path in paths]
+    found = [Found(path, state.st_size, state.st_mtime_ns) for path, state in zip(paths, states, strict=True)]
+    return files(pafs.LocalFileSystem(), str(folder), found)
 
 
 def is_image(one: Found) -> bool:

@@ -37,11 +37,20 @@ def in_blocks(images: Images, labels: np.ndarray, rows: np.ndarray, convert: Con
         images, labels, rows, convert = ray.get(everything)
         position = batch["id"]
         index = rows[position]
-        pixels = np.stack([convert(image) for image in images.decoded(index)])
-        return {"position": position, "index": index, "image": pixels, "label": labels[index]}
+        pixels = [convert(image) for image in images.decoded(index)]
+        return {"position": position, "index": index, "image": column(pixels), "label": labels[index]}
 
     blocks = max(1, len(rows) // ROWS_A_BLOCK)
     return ray.data.range(len(rows), override_num_blocks=blocks).map_batches(gather, batch_size=None)
+
+
+def column(images: list[np.ndarray]) -> np.ndarray:
+    """Images as Ray Data takes a batch of them, also where they are of different sizes."""
+    if len({image.shape for image in images}) == 1:
+        return np.stack(images)
+    several = np.empty(len(images), object)
+    several[:] = images
+    return several
 
 
 def resized(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:

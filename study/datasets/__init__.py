@@ -31,6 +31,8 @@ def listing(name: str, request: Request) -> Listing | None:
     """What it holds before it was looked at; None where its images are not encoded one by one."""
     choose("dataset", name, names())
     for given in request.settings:
-        choose(f"option of {name}", given, settings(name) or ["none"])
+        if not settings(name):
+            raise ValueError(f"{name} takes no --data-option, got {given!r}")
+        choose(f"--data-option of {name}", given, settings(name))
     module = import_module(f"study.datasets.{name}")
     return module.listing(request) if hasattr(module, "listing") else None

@@ -9,6 +9,8 @@ from study.data.source import Arrays, Request, Source
 
 
 def load(request: Request) -> Source:
+    if request.data_dir is not None:
+        raise ValueError(f"digits come with scikit-learn and take no --data-dir, got {request.data_dir}")
     images, labels = load_digits(return_X_y=True)
     pixels = np.round(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)  # published as 0..16
     labels = labels.astype(np.int64)
