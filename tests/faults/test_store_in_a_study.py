@@ -18,7 +18,7 @@ from trainables.boundaries import Store
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 BUDGET = ["--trials", "6", "--epochs", "2", "--top-k", "1", "--seeds", "1", "--max-concurrent", "1"]
-STUDY = ["--model", "vit", "--early-stopping", "none", "--boundaries", "always", *BUDGET]
+STUDY = ["--model", "alexnet", "--early-stopping", "none", "--boundaries", "always", *BUDGET]
 HARMED_AFTER = 2  # trials
 
 
