@@ -42,10 +42,10 @@ class Variance:
 
     def critical(self, tail: float) -> np.ndarray:
         """Cochran and Cox's critical value: the t' of which `tail` lies on either side."""
-        from scipy.stats import norm, t
+        from scipy.special import ndtri, stdtrit
 
         share = np.divide(self.seeds, self.total, out=np.zeros_like(self.total), where=self.total > 0)
-        return (1 - share) * norm.isf(tail) + share * t.isf(tail, self.df)
+        return -(1 - share) * ndtri(tail) - share * stdtrit(self.df, tail)
 
 
 def seed_variances(values: np.ndarray, of_mean: np.ndarray, of_one: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
