@@ -102,7 +102,7 @@ def difference_variance(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, Varia
     between_a, left_a = seed_variances(a.mean(axis=-1), mean_a, one_a)
     between_b, left_b = seed_variances(b.mean(axis=-1), mean_b, one_b)
     between = between_a + between_b
-    alone = images_alone(over_images - left_a - left_b, one_a / seeds_a + one_b / seeds_b - between)
+    alone = images_alone(over_images - left_a - left_b, between, one_a / seeds_a + one_b / seeds_b)
     # Welch & Satterthwaite's degrees of freedom of a sum of two variances
     uncertain = between_a**2 / (seeds_a - 1) + between_b**2 / (seeds_b - 1)
     df = np.divide(between**2, uncertain, out=np.ones_like(mean), where=uncertain > 0)

@@ -60,9 +60,9 @@ def seed_variances(values: np.ndarray, of_mean: np.ndarray, of_one: np.ndarray) 
     return values.var(axis=-1, ddof=1) / seeds, (of_one - of_mean) / (seeds - 1)
 
 
-def images_alone(without_left: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """The part of the images, at least what both parts miss of the variance that independent answers would have."""
-    return np.maximum(np.maximum(without_left, missing), 0)
+def images_alone(without_left: np.ndarray, between: np.ndarray, independent: np.ndarray) -> np.ndarray:
+    """The part of the images. Where seeds happen to have one accuracy, at least that of independent answers."""
+    return np.maximum(without_left, np.where(between > 0, 0, independent))
 
 
 def image_variances(correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +106,7 @@ def score_bounds(
     variance = Variance(over_images, np.zeros_like(mean), np.ones_like(mean))
     if (seeds := values.shape[-1]) > 1:
         between, left = seed_variances(values, of_mean, of_one)
-        alone = images_alone(over_images - left, of_one / seeds - between)
+        alone = images_alone(over_images - left, between, of_one / seeds)
         variance = Variance(alone, between, np.full_like(mean, seeds - 1))
     worth = np.divide(binomial, variance.total, out=np.full_like(mean, images), where=binomial > 0)
     z = variance.critical((1 - level) / 2)

@@ -24,6 +24,7 @@ from study.statistics import (
     score_intervals,
     scores,
 )
+from study.statistics.comparison import difference
 
 CLASSES = ("ant", "bee", "cat", "dog")
 
@@ -239,15 +240,10 @@ def models(
     return found
 
 
-def between(a: np.ndarray, b: np.ndarray) -> Difference:
-    (only,) = differences({"a": a, "b": b}).values()
-    return only
-
-
 def test_with_one_seed_the_difference_is_bonett_and_prices() -> None:
     """40 images on which only the first is right, 16 only the second, of 200."""
     a, b = np.array([[True] * 160 + [False] * 40]), np.array([[True] * 120 + [False] * 40 + [True] * 16 + [False] * 24])
-    found = between(a, b)
+    found = difference(a, b)
     one, other = 41 / 202, 17 / 202
     half = norm.ppf(0.975) * sqrt((one + other - (one - other) ** 2) / 202)
     assert found.mean == pytest.approx(0.12)
@@ -260,7 +256,7 @@ def test_p_is_below_5_percent_exactly_where_the_interval_leaves_out_0() -> None:
     established = []
     for seed in range(60):
         seen = models(0.8, 0.84, seeds=2 + seed % 4, spread=0.01, seed=seed)
-        found = between(seen["a"], seen["b"])
+        found = difference(seen["a"], seen["b"])
         established.append(found.p < 0.05)
         assert established[-1] == (not found.interval.low <= 0 <= found.interval.high)
     assert 10 < sum(established) < 50
@@ -268,8 +264,8 @@ def test_p_is_below_5_percent_exactly_where_the_interval_leaves_out_0() -> None:
 
 def test_a_difference_turned_round_is_its_negative() -> None:
     seen = models(0.8, 0.9, spread=0.02)
-    there, back = between(seen["a"], seen["b"]), between(seen["b"], seen["a"][:2])
-    again = between(seen["a"][:2], seen["b"])
+    there, back = difference(seen["a"], seen["b"]), difference(seen["b"], seen["a"][:2])
+    again = difference(seen["a"][:2], seen["b"])
     assert back.interval == pytest.approx((-again.interval.high, -again.interval.low))
     assert back.p == pytest.approx(again.p)
     assert back.probability_better == pytest.approx(1 - again.probability_better)
@@ -279,12 +275,12 @@ def test_a_difference_turned_round_is_its_negative() -> None:
 def test_pairing_narrows_the_interval_where_models_find_the_same_images_hard() -> None:
     seen = models(0.8, 0.84)
     shuffled = np.random.default_rng(0).permutation(seen["b"], axis=1)
-    assert width(between(seen["a"], seen["b"]).interval) < 0.85 * width(between(seen["a"], shuffled).interval)
+    assert width(difference(seen["a"], seen["b"]).interval) < 0.85 * width(difference(seen["a"], shuffled).interval)
 
 
 def test_identical_models_are_not_different() -> None:
     seen = models(0.9)["a"]
-    for found in (between(seen, seen), between(seen[:1], seen[:1]), between(seen | True, seen | True)):
+    for found in (difference(seen, seen), difference(seen[:1], seen[:1]), difference(seen | True, seen | True)):
         assert (found.mean, found.p, found.p_adjusted) == pytest.approx((0, 1, 1))
         assert found.mcnemar_p > 0.5
         assert found.probability_better == 0.5
@@ -294,7 +290,7 @@ def test_identical_models_are_not_different() -> None:
 
 def test_all_right_against_all_wrong_is_established() -> None:
     right = np.ones((3, 100), dtype=bool)
-    found = between(right, ~right)
+    found = difference(right, ~right)
     assert found.mean == 1
     assert 0.9 < found.interval.low < found.interval.high == 1
     assert found.p < 1e-6
@@ -303,7 +299,7 @@ def test_all_right_against_all_wrong_is_established() -> None:
 
 def test_models_may_have_different_numbers_of_seeds() -> None:
     seen = models(0.75, 0.9, seeds=5, spread=0.01)
-    found = between(seen["a"][:2], seen["b"])
+    found = difference(seen["a"][:2], seen["b"])
     assert found.covers_seeds
     assert found.mean == pytest.approx(seen["a"][:2].mean() - seen["b"].mean())
     assert found.interval.low < found.mean < found.interval.high < 0
@@ -311,7 +307,7 @@ def test_models_may_have_different_numbers_of_seeds() -> None:
 
 def test_with_a_single_seed_nothing_is_established_however_small_p_is() -> None:
     seen = models(0.6, 0.95)
-    found = between(seen["a"][:1], seen["b"])
+    found = difference(seen["a"][:1], seen["b"])
     assert found.p_adjusted < 1e-6
     assert not found.covers_seeds
     assert not found.established
@@ -321,7 +317,7 @@ def test_the_probability_of_being_better_is_mann_and_whitneys() -> None:
     seen = models(0.85, 0.86, seeds=5, spread=0.02)
     a, b = seen["a"], seen["b"][:4]
     wanted = mannwhitneyu(a.mean(axis=1), b.mean(axis=1)).statistic / 20
-    assert between(a, b).probability_better == pytest.approx(wanted)
+    assert difference(a, b).probability_better == pytest.approx(wanted)
 
 
 def test_mcnemar_is_the_median_over_pairs_of_seeds() -> None:
@@ -329,7 +325,7 @@ def test_mcnemar_is_the_median_over_pairs_of_seeds() -> None:
     a, b = seen["a"], seen["b"]
     tables = [[[(x & y).sum(), (x & ~y).sum()], [(~x & y).sum(), (~x & ~y).sum()]] for x in a for y in b]
     each = [mcnemar(table, exact=True).pvalue for table in tables]
-    assert between(a, b).mcnemar_p == pytest.approx(sorted(each)[4])
+    assert difference(a, b).mcnemar_p == pytest.approx(sorted(each)[4])
 
 
 def test_holms_adjustment_is_over_all_pairs() -> None:
@@ -378,7 +374,7 @@ def test_equal_models_whose_seeds_vary_are_told_apart_in_1_study_of_20_and_by_mc
     found = []
     for seed in range(150):
         seen = models(0.85, 0.85, seeds=3, images=1000, spread=0.02, seed=seed)
-        found.append(between(seen["a"], seen["b"]))
+        found.append(difference(seen["a"], seen["b"]))
     assert np.mean([one.p < 0.05 for one in found]) < 0.07
     assert np.mean([one.mcnemar_p < 0.05 for one in found]) > 0.2
 
