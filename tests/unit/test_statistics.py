@@ -380,7 +380,6 @@ def test_equal_models_whose_seeds_vary_are_told_apart_in_1_study_of_20_and_by_mc
 
 
 def test_the_intervals_over_classes_cover_the_truth_where_seeds_vary() -> None:
-    """Of three seeds drawn with replacement the plain bootstrap would cover it in four studies of five."""
     generator, covered = np.random.default_rng(0), []
     for seed in range(150):
         right = models(0.85, images=400, spread=0.02, seed=seed)["a"]
