@@ -14,8 +14,8 @@ import numpy as np
 
 from study import cluster, datasets
 from study.config import Study
-from study.datasets.reading import prepare
-from study.datasets.source import Splits, split, stratified
+from study.data.reading import prepare
+from study.data.splits import Splits, split, stratified
 from study.record import Record, Row
 from study.search import search
 from trainables.trainer import Model, Resources, Run

@@ -18,8 +18,8 @@ import torch
 
 from benchmarks._searching import emptied, ray_with_a_store, searched, some_digits
 from study.config import RECIPES, Study
-from study.datasets.reading import prepare
-from study.datasets.source import Splits
+from study.data.reading import prepare
+from study.data.splits import Splits
 from trainables.precision import precision
 from trainables.reader import gathered
 

@@ -25,8 +25,8 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from benchmarks._searching import all_digits, ray_with_a_store, searched
 from study.config import RECIPES, Study
-from study.datasets.reading import prepare
-from study.datasets.source import Splits
+from study.data.reading import prepare
+from study.data.splits import Splits
 from trainables.recipe import Hyperparameters
 from trainables.trainer import Model, Resources, Run, train
 

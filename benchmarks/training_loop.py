@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from study import datasets
 from study.config import RECIPES
-from study.datasets.reading import resized
+from study.data.reading import resized
 from trainables import architecture
 from trainables.architecture import MINI_INPUT
 from trainables.batches import Split

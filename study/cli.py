@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 from study import cluster, datasets, environment
 from study.config import EARLY_STOPPING, RECIPES, Study, fixed
+from study.data import anywhere, copies
+from study.data.source import Request
 from study.terminal import fail
 from trainables import architecture
 from trainables.architecture import SCALES
@@ -45,7 +47,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     what = parser.add_argument_group("what is studied")
     what.add_argument("--model", required=True, help=f"{', '.join(architecture.names())}")
-    what.add_argument("--dataset", default="digits", help=f"{', '.join(datasets.names())} (default %(default)s)")
+    what.add_argument(
+        "--dataset",
+        default="digits",
+        metavar="NAME|PLACE",
+        help=f"{', '.join(datasets.names())}, or a folder of images, Parquet files, s3://... (default %(default)s)",
+    )
     what.add_argument(
         "--pretraining", help="mini: fashion60k (default), fashion6k, none; paper: in1k, in21k, in12k, none"
     )
@@ -55,6 +62,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument("--variant", help="one model of the family by name, where the pretraining leaves a choice")
     what.add_argument("--weights", type=Path, metavar="PATH", help="a file with the backbone's weights")
     what.add_argument("--offline", action="store_true", help="never fetch anything from the network")
+    data = parser.add_argument_group("the images")
+    add_data_arguments(data)
+    data.add_argument("--train-fraction", type=float, metavar="F", help="train on this part of train, stratified")
+    data.add_argument("--images-per-class", type=int, metavar="N", help="train on so many images of every class")
     budget = parser.add_argument_group("the budget and the search")
     budget.add_argument("--trials", type=int, default=32, metavar="N", help="default %(default)s")
     budget.add_argument("--epochs", type=int, metavar="N", help="of every trial; default: the recipe's")
@@ -98,24 +109,49 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+def add_data_arguments(group: argparse._ArgumentGroup) -> None:
+    """How a dataset is asked for; `request` reads them."""
+    group.add_argument("--data-dir", type=Path, metavar="DIR", help="where a dataset's archive or folder lies already")
+    group.add_argument(
+        "--data-option", action="append", default=[], metavar="NAME=VALUE", help="of the dataset, see docs/datasets.md"
+    )
+    group.add_argument("--strict", action="store_true", help="refuse the first image that cannot be read")
+    group.add_argument("--duplicates", default="auto", help=f"{', '.join(copies.CHOICES)} (default %(default)s)")
+
+
+def request(options: argparse.Namespace) -> Request:
+    """Raises ValueError for a mistake."""
+    settings = {}
+    for assignment in options.data_option:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"--data-option takes NAME=VALUE, got {assignment!r}")
+        settings[name] = value
+    choose("duplicates", options.duplicates, copies.CHOICES)
+    return Request(options.data_dir, options.offline, options.strict, options.duplicates, settings)
+
+
 def configure(options: argparse.Namespace, scale: str) -> Study:
     """The study that the options describe. Raises ValueError for a mistake."""
     family = architecture.get(options.model)
     if options.precision == "fp16" and not cluster.has_gpu():
         raise ValueError("precision fp16 needs a GPU, a CPU takes minutes a step: choose bf16, fp32 or auto")
-    choose("dataset", options.dataset, datasets.names())
+    anywhere.check(options.dataset)
     choose("boundaries", options.boundaries, MODES)
     Store.here()  # its environment may be a mistake
     variant = family.variant(scale, options.pretraining, options.variant)
     recipe = RECIPES[choose("recipe", options.recipe, RECIPES)]
     given = {name: getattr(options, name) for name in ("epochs", "augmentation")}
     recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    named = options.name
     return Study(
         model=options.model,
         scale=scale,
         variant=variant.name,
         dataset=options.dataset,
-        name=options.name if options.name is not None else f"{options.model}-{variant.pretraining}-{options.dataset}",
+        name=named
+        if named is not None
+        else f"{options.model}-{variant.pretraining}-{anywhere.name_of(options.dataset)}",
         results=options.results,
         recipe=recipe,
         trials=options.trials,
@@ -126,6 +162,9 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
         seeds=options.seeds,
         precision=options.precision,
         workers_per_trial=options.workers_per_trial,
+        train_fraction=options.train_fraction,
+        images_per_class=options.images_per_class,
+        request=request(options),
     )
 
 
@@ -156,6 +195,12 @@ def make_folder(study: Study) -> None:
         study.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"{study.folder} cannot be written ({error.strerror}): choose another --results") from error
+
+
+def check_same_images(study: Study, recorded: str, now: str) -> None:
+    """Raises ValueError if the images or their splits are no longer those that were recorded."""
+    if recorded != now:
+        raise ValueError(f"{study.folder} was recorded on other images than {study.dataset} now: choose another --name")
 
 
 GROWING = ("trials", "seeds", "top_k")

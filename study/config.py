@@ -10,6 +10,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from ray.tune.search.optuna import OptunaSearch
 
 import search_spaces
+from study.data.source import Request
 from trainables import architecture
 from trainables.architecture import Architecture, Variant
 from trainables.choices import choose
@@ -42,11 +43,16 @@ class Study:
     seeds: int = 3
     precision: str = "auto"
     workers_per_trial: int = 1
+    train_fraction: float | None = None
+    images_per_class: int | None = None
+    request: Request = field(default_factory=Request)
 
     def __post_init__(self) -> None:
         for name in ("trials", "seeds", "top_k", "workers_per_trial"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name.replace('_', '-')} must be at least 1, got {getattr(self, name)}")
+        if self.train_fraction is not None and self.images_per_class is not None:
+            raise ValueError("train-fraction and images-per-class both choose a part of train: give one of them")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
         if not re.fullmatch(r"[\w.-]+", self.name) or set(self.name) == {"."}:
@@ -103,6 +109,10 @@ class Study:
             "variant": self.variant,
             "pretraining": self.pretrained_variant.pretraining,
             "dataset": self.dataset,
+            "data_options": dict(self.request.settings),
+            "duplicates": self.request.duplicates,
+            "train_fraction": self.train_fraction,
+            "images_per_class": self.images_per_class,
             "trials": self.trials,
             "epochs": self.recipe.epochs,
             "seed": self.seed,

@@ -62,7 +62,10 @@ def ranking(study: Study, record: Record) -> list[dict[str, Any]]:
 
 
 def test_runs(study: Study, winner: Row, template: Run) -> dict[str, tuple[Row, Run]]:
-    """The runs of step 4: the winner on train + validation, for as many epochs as were best on validation."""
+    """The runs of step 4: the winner on train + validation, for as many epochs as were best on validation.
+
+    A study of a part of train tests on just that part: its result is about an amount of data.
+    """
     return {
         f"test-seed{seed}": (
             winner,
@@ -71,7 +74,7 @@ def test_runs(study: Study, winner: Row, template: Run) -> dict[str, tuple[Row, 
                 run_id=f"test-seed{seed}",
                 hyperparameters=point(winner),
                 seed=seed,
-                fit_on=("train", "val"),
+                fit_on=("train",) if template.parts["train"].chosen is not None else ("train", "val"),
                 validate_on=None,
                 predict_on="test",
                 last_epoch=winner["last_epoch"],

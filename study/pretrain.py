@@ -19,8 +19,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from study import cluster, datasets
-from study.datasets.reading import prepare
-from study.datasets.source import Source, Splits, stratified
+from study.data.reading import prepare
+from study.data.source import Source
+from study.data.splits import Splits, stratified
 from study.terminal import fail
 from trainables import architecture, weights, world
 from trainables.architecture import Architecture, Variant

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from study import tracking
-from study.datasets.source import Source
+from study.data.source import Source
 from study.record import Record, Row
 from study.statistics import scores
 from trainables.loop import Predictions
@@ -22,7 +22,8 @@ def choose(source: Source, seen: Predictions, seed: int) -> list[Row]:
     right = np.flatnonzero(seen.label == seen.predicted)
     right = right[np.linspace(0, len(right) - 1, min(OF_EACH_KIND, len(right))).astype(int)]
     chosen = np.concatenate([wrong, right])
-    pictures = {row["index"]: png(row["image"]) for row in source.read(seen.index[chosen]).iter_rows()}
+    rows = seen.index[chosen]
+    pictures = {row: png(pixels) for row, pixels in zip(rows.tolist(), source.images.decoded(rows), strict=True)}
     return [
         {
             "seed": seed,
@@ -30,7 +31,7 @@ def choose(source: Source, seen: Predictions, seed: int) -> list[Row]:
             "label": int(seen.label[i]),
             "predicted": int(seen.predicted[i]),
             "confidence": float(seen.confidence[i]),
-            "png": pictures[seen.index[i]],
+            "png": pictures[int(seen.index[i])],
         }
         for i in chosen
     ]

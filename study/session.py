@@ -13,10 +13,12 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from study import best, cli, cluster, datasets, evaluate, provenance, report, samples, tracking
+from study import best, cli, cluster, evaluate, provenance, report, samples, tracking
 from study.config import Study
-from study.datasets.reading import prepare
-from study.datasets.source import Splits, split
+from study.data import anywhere
+from study.data.listing import some
+from study.data.reading import prepare
+from study.data.splits import Splits, choose, split
 from study.pool import Pool
 from study.record import Record, Row
 from study.search import search
@@ -51,7 +53,14 @@ class Session:
         record = Record(study.folder)
         if record.study:
             cli.check_same(study, record.study["study"], tested=bool(record.tables["predictions"]))
-        splits = split(datasets.load(study.dataset))
+        splits = choose(
+            split(anywhere.load(study.dataset, study.request)),
+            fraction=study.train_fraction,
+            images_per_class=study.images_per_class,
+            seed=study.seed,
+        )
+        if record.study:
+            cli.check_same_images(study, record.study["data"]["fingerprint"], splits.fingerprint)
         weights = study.architecture.pretrained(study.pretrained_variant, path=options.weights, offline=options.offline)
         cli.make_folder(study)
         return cls(study, options, Terminal(quiet=options.quiet), record, splits, weights)
@@ -92,6 +101,9 @@ class Session:
     def start(self, command: str, *, since: float) -> None:
         """Writes the head of the record and gets ready what every run shares."""
         study, source = self.study, self.splits.source
+        if source.left_out:
+            shown = some([f"{name} ({why})" for name, why in source.left_out])
+            self._noted([f"{len(source.left_out)} images are left out: {shown}"])
         variant = study.pretrained_variant
         model = Model(study.model, study.scale, study.variant, len(source.classes), cluster.put(self.weights))
         whole = model.build()
@@ -115,6 +127,7 @@ class Session:
                 "classes": source.classes,
                 "fingerprint": self.splits.fingerprint,
                 "sizes": self.splits.sizes(),
+                "left_out": [list(one) for one in source.left_out],
             },
             preprocessing=asdict(variant.preprocessing),
             model={"parameters": whole.parameter_counts()[0], "stage_names": whole.stage_names},

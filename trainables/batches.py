@@ -69,19 +69,30 @@ class Rows:
 
 
 class Split(Rows):
-    """One array of images: boundary 0 is (N, 3, H, W) uint8."""
+    """One array of images: boundary 0 is (N, 3, H, W) uint8. `places` are where in it the rows lie, None for all."""
 
-    def __init__(self, images: Tensor, labels: Tensor, index: np.ndarray, boundary: int = 0) -> None:
+    def __init__(
+        self, images: Tensor, labels: Tensor, index: np.ndarray, boundary: int = 0, places: Tensor | None = None
+    ) -> None:
         super().__init__(labels, index, boundary)
         self.images = images
+        self.places = places
+
+    def only(self, rows: Tensor) -> "Split":
+        """Some of the rows, without a copy."""
+        places = rows if self.places is None else self.places[rows]
+        return Split(self.images, self.labels[rows], self.index[rows.numpy()], self.boundary, places)
 
     def to(self, device: torch.device) -> "Split":
         """With its batches on `device`: the images too where they fit there, so that an epoch moves nothing."""
-        images = self.images.to(device) if fits(self.images, device) else self.images
-        return Split(images, self.labels.to(device), self.index, self.boundary)
+        images, places = self.images, self.places
+        if device != images.device and fits(len(self) * bytes_of(images), device):
+            images, places = images if places is None else take(images, places), None
+            images = images.to(device)
+        return Split(images, self.labels.to(device), self.index, self.boundary, places)
 
     def images_at(self, rows: Tensor) -> Tensor:
-        return take(self.images, rows)
+        return take(self.images, rows if self.places is None else self.places[rows])
 
 
 class Together(Rows):
@@ -115,9 +126,14 @@ def take(array: Tensor, rows: Tensor) -> Tensor:
     return array.index_select(0, rows)
 
 
-def fits(array: Tensor, device: torch.device) -> bool:
-    """Whether an array may lie on the device for a whole run, and leave most of it to training."""
+def bytes_of(x: Tensor) -> int:
+    """Of one row."""
+    return x[0].numel() * x.element_size()
+
+
+def fits(size: int, device: torch.device) -> bool:
+    """Whether so many bytes may lie on the device for a whole run, and leave most of it to training."""
     if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)
-    return array.numel() * array.element_size() <= free // 4
+    return size <= free // 4

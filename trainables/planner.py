@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainables.batches import bytes_of
 from trainables.precision import Precision
 from trainables.stages import StagedModel
 
@@ -52,6 +53,7 @@ def plan(
     costs: Costs,
     *,
     images: int,
+    stored: int,
     epochs: int,
     readers: float,
     existing: Collection[int],
@@ -62,6 +64,7 @@ def plan(
 
     Args:
         images: of an epoch.
+        stored: those that a boundary holds: an epoch may go over a part of them.
         epochs: how often the run reads each of them.
         readers: how many runs of the study are likely to read what this one fills; they share that cost.
         existing: the boundaries that are stored already. 0 always is.
@@ -78,9 +81,9 @@ def plan(
         epoch = costs.read(boundary) + costs.compute(boundary, freeze_depth)
         nearest = max(k for k in have if k <= boundary)
         fill = costs.compute(nearest, boundary) + costs.read(boundary)
-        return images * (epochs * epoch + (0 if boundary in have else fill / max(readers, 1)))
+        return images * epochs * epoch + (0 if boundary in have else stored * fill / max(readers, 1))
 
-    fitting = [k for k in range(freeze_depth + 1) if k in have or images * costs.boundary_bytes[k] <= limit]
+    fitting = [k for k in range(freeze_depth + 1) if k in have or stored * costs.boundary_bytes[k] <= limit]
     best = min(fitting, key=lambda k: (seconds(k), -k))
     why = f"{seconds(best):.2g} s against {seconds(0):.2g} s from the images" if best else "nothing stored is faster"
     return Plan(freeze_depth, best, why)
@@ -108,11 +111,6 @@ def measure(model: StagedModel, images: Tensor, precision: Precision, device: to
             seconds.append((perf_counter() - start) / MEASURED_ROWS)
             sizes.append(bytes_of(x))
     return Costs(tuple(seconds), tuple(sizes), reading(images))
-
-
-def bytes_of(x: Tensor) -> int:
-    """Of one row."""
-    return x[0].numel() * x.element_size()
 
 
 def reading(images: Tensor) -> float:

@@ -31,10 +31,14 @@ class Damaged(RuntimeError):
 
 @dataclass(frozen=True)
 class Part:
-    """The images of a split: a hash of them, their labels and their order, and how many they are."""
+    """The images of a split: a hash of them, their labels and their order, and how many they are.
+
+    `chosen` are the positions of those that are read, None for all; what is stored is the whole split.
+    """
 
     content: str
     length: int
+    chosen: np.ndarray | None = field(default=None, compare=False)
 
 
 @dataclass
@@ -80,9 +84,15 @@ class Reader:
         if split.boundary < chosen.boundary:
             chosen = Plan(freeze_depth, 0, "the store cannot be used")
         self.plans.append(chosen)
-        return split.to(self.device)
+        return self.of_the_part(name, split)
+
+    def of_the_part(self, name: str, split: Split) -> Split:
+        """What is read of a split, on the device."""
+        chosen = self.parts[name].chosen
+        return (split if chosen is None else split.only(torch.from_numpy(chosen))).to(self.device)
 
     def plan(self, name: str, images: Split, freeze_depth: int, epochs: int) -> Plan:
+        part = self.parts[name]
         limit = self.store.limit if self.store else 0
         existing = [k for k in range(1, freeze_depth + 1) if self.store and self.store.has(self.facts(name, k))]
         mode = self.mode if self.store else "off"
@@ -90,7 +100,8 @@ class Reader:
         return plan(
             freeze_depth,
             costs,
-            images=len(images),
+            images=len(images) if part.chosen is None else len(part.chosen),
+            stored=len(images),
             epochs=epochs,
             readers=self.readers,
             existing=existing,
@@ -231,7 +242,7 @@ class Parts:
         return splits[0] if len(splits) == 1 else Together(*splits)
 
     def images(self) -> batches.Rows:
-        splits = [self.reader.images(name).to(self.reader.device) for name in self.names]
+        splits = [self.reader.of_the_part(name, self.reader.images(name)) for name in self.names]
         return splits[0] if len(splits) == 1 else Together(*splits)
 
 

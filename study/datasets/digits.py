@@ -5,11 +5,12 @@ from hashlib import sha256
 import numpy as np
 from sklearn.datasets import load_digits
 
-from study.datasets.reading import from_arrays
-from study.datasets.source import Source
+from study.data.source import Arrays, Request, Source
 
 
-def load() -> Source:
+def load(request: Request) -> Source:
+    if request.data_dir is not None:
+        raise ValueError(f"digits come with scikit-learn and take no --data-dir, got {request.data_dir}")
     images, labels = load_digits(return_X_y=True)
     pixels = np.round(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)  # published as 0..16
     labels = labels.astype(np.int64)
@@ -17,6 +18,6 @@ def load() -> Source:
         name="digits",
         classes=tuple(str(digit) for digit in range(10)),
         labels=labels,
-        read=lambda rows: from_arrays(pixels, labels, rows),
+        images=Arrays(pixels),
         content=sha256(pixels.tobytes() + labels.tobytes()).hexdigest(),
     )

@@ -1,24 +1,33 @@
 """Fashion-MNIST (Xiao et al. 2017, MIT licence): 70,000 grey images of clothes, 28 x 28, with an official test set.
 
-Found where Debian's package `dataset-fashion-mnist` puts it, else in torchvision's folder, else downloaded.
+Found where Debian's package `dataset-fashion-mnist` puts it, else in torchvision's folder, else downloaded; or in
+--data-dir.
 """
 
 import gzip
+import zlib
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from study.datasets.reading import from_arrays
-from study.datasets.source import Source
+from study.data.download import fetch, searched
+from study.data.source import Arrays, Request, Source
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-TORCHVISION = Path.home() / ".cache" / "torchvision"
+TORCHVISION = Path.home() / ".cache" / "torchvision" / "FashionMNIST" / "raw"
+URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
+FILES = {  # size, checksum
+    "train-images-idx3-ubyte.gz": (26_421_880, "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+    "train-labels-idx1-ubyte.gz": (29_515, "md5:25c81989df183df01b3e8a0aad5dffbe"),
+    "t10k-images-idx3-ubyte.gz": (4_422_102, "md5:bef4ecab320f06d8554ea6380940ec79"),
+    "t10k-labels-idx1-ubyte.gz": (5_148, "md5:bb300cfdad3c16e7a12a480ee83cd310"),
+}
 
 
-def load() -> Source:
-    folder = find()
+def load(request: Request) -> Source:
+    folder = find(request)
     train, test = (
         (read_idx(folder / f"{part}-images-idx3-ubyte.gz"), read_idx(folder / f"{part}-labels-idx1-ubyte.gz"))
         for part in ("train", "t10k")
@@ -29,32 +38,39 @@ def load() -> Source:
         name="fashion_mnist",
         classes=CLASSES,
         labels=labels,
-        read=lambda rows: from_arrays(pixels, labels, rows),
+        images=Arrays(pixels),
         content=sha256(pixels.tobytes() + labels.tobytes()).hexdigest(),
         test_rows=np.arange(len(train[1]), len(labels)),
     )
 
 
-def find() -> Path:
+def find(request: Request) -> Path:
     """The folder with the four idx.gz files. Raises ValueError if they are nowhere and cannot be downloaded."""
-    if (DEBIAN / "train-images-idx3-ubyte.gz").exists():
-        return DEBIAN
-    from torchvision.datasets import FashionMNIST
-
+    place = searched(request)
+    known = (DEBIAN, TORCHVISION) if request.data_dir is None else ()
+    for folder in (*known, place, place / "FashionMNIST" / "raw"):
+        if all((folder / name).is_file() for name in FILES):
+            return folder
+    target = place if request.data_dir else place / "fashion-mnist"
     try:
-        return Path(FashionMNIST(str(TORCHVISION), download=True).raw_folder)
-    except Exception as error:  # urllib's and torchvision's, of many kinds
-        raise ValueError(
-            f"fashion_mnist is not in {DEBIAN} and cannot be downloaded ({type(error).__name__}); on Debian: "
-            "apt-get install dataset-fashion-mnist"
-        ) from error
+        for name, (size, checksum) in FILES.items():
+            fetch(f"{URL}/{name}", target / name, size=size, checksum=checksum, offline=request.offline)
+    except ValueError as error:
+        raise ValueError(f"{error}; on Debian: apt-get install dataset-fashion-mnist") from error
+    return target
 
 
 def read_idx(path: Path) -> np.ndarray:
     """An idx file of unsigned bytes (two zero bytes, type 8, number of axes, then each axis's length, big-endian)."""
-    data = gzip.decompress(path.read_bytes())
+    try:
+        data = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read: {error}: remove it, and get it again") from error
     if data[:3] != b"\0\0\x08":
         raise ValueError(f"{path} is not an idx file of unsigned bytes")
     axes = data[3]
     shape = np.frombuffer(data, ">u4", count=axes, offset=4)
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(shape)
+    values = np.frombuffer(data, np.uint8, offset=4 + 4 * axes)
+    if len(values) != shape.prod(dtype=np.int64):
+        raise ValueError(f"{path} holds {len(values):,} bytes where its head says {' x '.join(map(str, shape))}")
+    return values.reshape(shape)

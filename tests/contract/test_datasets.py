@@ -1,7 +1,9 @@
 """Every dataset: what it declares, its splits, and its images on their way through Ray Data to an architecture."""
 
 import gzip
+import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,28 +14,31 @@ from ray.data import Dataset
 from sklearn.datasets import load_digits
 
 from study import datasets
+from study.data.reading import in_blocks, prepare, resized
+from study.data.source import Arrays, Request, Source
+from study.data.splits import Splits, split
 from study.datasets import fashion_mnist
-from study.datasets.reading import from_arrays, prepare, resized
-from study.datasets.source import Source, Splits, split
+from tests.contract import layouts
 from trainables.architecture import HALF, MINI_INPUT, Preprocessing
 
 SPLITS = ("train", "val", "test")
 CROPPED = Preprocessing(24, *HALF, crop=0.75, interpolation="bicubic")
 
 
-def is_here(name: str) -> bool:
-    """Whether loading it downloads nothing."""
-    if name != "fashion_mnist":
-        return True
-    folders = (fashion_mnist.DEBIAN, fashion_mnist.TORCHVISION / "FashionMNIST" / "raw")
-    return any((folder / "train-images-idx3-ubyte.gz").exists() for folder in folders)
+HERE = (fashion_mnist.DEBIAN / "train-images-idx3-ubyte.gz").is_file()
 
 
 @pytest.fixture(scope="module", params=datasets.names())
-def source(request: pytest.FixtureRequest) -> Source:
-    if not is_here(request.param):
-        pytest.skip(f"{request.param} is not on this machine")
-    return datasets.load(request.param)
+def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Request]:
+    """Each dataset: small files in its true layout where it has files of its own, and never from the network."""
+    name: str = request.param
+    made = layouts.MAKERS.get(name)
+    return name, made(tmp_path_factory.mktemp(name)) if made else Request(offline=True)
+
+
+@pytest.fixture(scope="module")
+def source(asked: tuple[str, Request]) -> Source:
+    return datasets.load(*asked)
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +76,45 @@ def test_a_dataset_has_a_label_for_every_image_and_an_image_for_every_class(sour
     assert all(name.strip() for name in source.classes)
 
 
-def test_a_dataset_is_named_like_its_file(source: Source, request: pytest.FixtureRequest) -> None:
-    assert source.name == request.node.callspec.params["source"]
+def test_a_dataset_is_named_like_its_file(source: Source, asked: tuple[str, Request]) -> None:
+    assert source.name == asked[0]
 
 
-def test_a_dataset_that_is_loaded_again_has_the_same_content(source: Source) -> None:
-    again = datasets.load(source.name)
+def test_a_dataset_that_is_loaded_again_has_the_same_content(source: Source, asked: tuple[str, Request]) -> None:
+    again = datasets.load(*asked)
     assert again.content == source.content
     assert np.array_equal(again.labels, source.labels)
+
+
+def test_an_option_that_a_dataset_does_not_have_is_refused_by_name(asked: tuple[str, Request]) -> None:
+    name, request = asked
+    with pytest.raises(ValueError, match=rf"{name}.*'no such option'"):
+        datasets.load(name, replace(request, settings={"no such option": "1"}))
+
+
+@pytest.mark.parametrize("name", datasets.names())
+def test_what_an_option_means_is_said_with_its_default(name: str) -> None:
+    for option, meaning in datasets.settings(name).items():
+        assert option.isidentifier()
+        assert re.search(r"\(default [^)]+\)", meaning)
+
+
+@pytest.mark.parametrize("name", sorted(layouts.MAKERS))
+def test_a_place_that_does_not_exist_is_refused_instead_of_downloaded_to(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"there is no .*/nowhere, which --data-dir names"):
+        datasets.load(name, Request(data_dir=tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("name", sorted(layouts.MAKERS))
+def test_files_that_are_not_there_are_refused_offline_with_the_way_out(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"is not in {tmp_path} and --offline is set: download http.*--data-dir"):
+        datasets.load(name, Request(data_dir=tmp_path, offline=True))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_digits_come_with_a_library_and_take_no_place() -> None:
+    with pytest.raises(ValueError, match=r"digits come with scikit-learn and take no --data-dir, got /data"):
+        datasets.load("digits", Request(data_dir=Path("/data")))
 
 
 # Splits
@@ -143,7 +179,7 @@ def test_the_fingerprint_tells_other_content_and_moved_images_apart(source: Sour
 
 def test_an_unknown_split_is_an_error(splits: Splits) -> None:
     with pytest.raises(KeyError):
-        splits.rows("trainval")
+        splits.rows("validation")
 
 
 # Images
@@ -179,9 +215,9 @@ def test_digits_are_those_of_scikit_learn() -> None:
 
 
 @pytest.mark.usefixtures("ray_session")
-@pytest.mark.skipif(not is_here("fashion_mnist"), reason="fashion_mnist is not on this machine")
+@pytest.mark.skipif(not HERE, reason="fashion_mnist is not on this machine")
 def test_fashion_mnist_is_what_its_files_hold_train_before_test() -> None:
-    folder = fashion_mnist.find()
+    folder = fashion_mnist.find(Request(offline=True))
     source = datasets.load("fashion_mnist")
     assert source.test_rows is not None
     assert (len(source.labels), source.test_rows.tolist()) == (70_000, list(range(60_000, 70_000)))
@@ -194,11 +230,32 @@ def test_fashion_mnist_is_what_its_files_hold_train_before_test() -> None:
         assert rows[index]["label"] == labels[number]
 
 
+@pytest.mark.usefixtures("ray_session")
+def test_a_grey_photograph_of_caltech256_comes_as_rgb(tmp_path: Path) -> None:
+    source = datasets.load("caltech256", layouts.caltech256(tmp_path))
+    rows = rows_by_index(source.read(np.array([4, 5]), partial(resized, preprocessing=MINI_INPUT)))
+    colourful, grey = rows[4]["image"], rows[5]["image"]  # 001_0005.jpg, 001_0006.jpg
+    assert colourful.shape[2] == grey.shape[2] == 3
+    assert (grey == grey[..., :1]).all()
+    assert not (colourful == colourful[..., :1]).all()
+
+
 def test_a_file_that_is_no_idx_of_bytes_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "floats-idx1.gz"
     path.write_bytes(gzip.compress(b"\0\0\x0d\x01\0\0\0\x01\0\0\0\0"))
     with pytest.raises(ValueError, match=r"floats-idx1\.gz"):
         fashion_mnist.read_idx(path)
+
+
+def test_an_idx_file_that_ends_early_is_refused_by_name(tmp_path: Path) -> None:
+    whole = gzip.compress(b"\0\0\x08\x01\0\0\0\x02\x07")
+    for name, data, what in [
+        ("short.gz", whole, "1 bytes where its head says 2"),
+        ("cut.gz", whole[:12], "cannot be read"),
+    ]:
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ValueError, match=rf"{name}.*{what}"):
+            fashion_mnist.read_idx(tmp_path / name)
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -223,7 +280,7 @@ def test_prepared_images_are_rgb_of_the_size_of_the_architecture_with_the_label_
 @pytest.mark.usefixtures("ray_session")
 def test_images_in_memory_are_read_in_blocks_that_can_be_worked_on_side_by_side() -> None:
     images, labels = np.arange(1200, dtype=np.uint8).reshape(-1, 1, 1), np.arange(1200)
-    dataset = from_arrays(images, labels, np.arange(1200)).materialize()
+    dataset = in_blocks(Arrays(images), labels, np.arange(1200), np.asarray).materialize()
     assert dataset.num_blocks() > 1
     assert dataset.count() == 1200
 

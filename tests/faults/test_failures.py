@@ -12,8 +12,8 @@ import ray
 
 from study import datasets
 from study.config import RECIPES, Study
-from study.datasets.reading import prepare
-from study.datasets.source import Splits, split
+from study.data.reading import prepare
+from study.data.splits import Splits, split
 from study.pool import Pool
 from study.record import Record, Row
 from study.run import main

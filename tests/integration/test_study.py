@@ -14,8 +14,8 @@ from optuna.storages.journal import JournalFileBackend
 from safetensors.torch import load_file
 
 from study import datasets
-from study.datasets.reading import prepare
-from study.datasets.source import split
+from study.data.reading import prepare
+from study.data.splits import split
 from study.record import TABLES, Record
 from study.run import main
 from trainables import architecture

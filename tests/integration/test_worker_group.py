@@ -8,8 +8,8 @@ import pytest
 
 from study import datasets
 from study.config import RECIPES, Study
-from study.datasets.reading import prepare
-from study.datasets.source import split
+from study.data.reading import prepare
+from study.data.splits import split
 from study.record import Record
 from study.search import search
 from trainables.trainer import Model, Resources, Run, train

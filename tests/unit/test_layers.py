@@ -14,7 +14,7 @@ MAY_NOT_IMPORT = {
 ONLY_IN = {
     "wandb": {"study/tracking.py"},
     "ray.tune": {"study/search.py", "study/config.py"},
-    "ray.data": {"study/datasets/reading.py", "study/datasets/source.py"},
+    "ray.data": {"study/data/reading.py", "study/data/source.py"},
 }
 # what each of the others takes from Ray Data is its type of a dataset
 TYPES_ONLY = {"study/search.py", "study/pool.py"}

@@ -18,7 +18,7 @@ COSTS = Costs(stage_seconds=(1.0, 1.0, 1.0, 1.0), boundary_bytes=(10, 300, 300, 
 
 
 def chosen(freeze_depth: int, costs: Costs = COSTS, **given: Any) -> Plan:
-    usual: dict[str, Any] = {"images": 10, "epochs": 5, "readers": 8, "existing": (), "limit": 10_000}
+    usual: dict[str, Any] = {"images": 10, "stored": 10, "epochs": 5, "readers": 8, "existing": (), "limit": 10_000}
     return plan(freeze_depth, costs, **{**usual, **given})
 
 

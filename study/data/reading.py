@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import ray
@@ -10,7 +11,8 @@ from ray.data import DataContext, Dataset
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import center_crop, resize
 
-from study.datasets.source import Splits
+from study.data.source import Convert, Images
+from study.data.splits import Splits
 from trainables.architecture import Preprocessing
 
 ROWS_A_BLOCK = 512
@@ -24,17 +26,31 @@ def quiet() -> None:
     context.print_on_execution_start = False
 
 
-def from_arrays(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Dataset:
-    """The given rows of images (N, H, W[, 3]) that are in memory, as a Ray Dataset in several blocks."""
-    everything = ray.put((images, labels, rows))
+def in_blocks(images: Images, labels: np.ndarray, rows: np.ndarray, convert: Convert) -> Dataset:
+    """The given rows as a Ray Dataset of `position, index, image, label`; nothing is read before it is asked for.
+
+    `position` is a row's place in `rows`: Ray Data promises no order.
+    """
+    everything = ray.put((images, labels, rows, convert))
 
     def gather(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        images, labels, rows = ray.get(everything)
-        index = rows[batch["id"]]
-        return {"index": index, "image": images[index], "label": labels[index]}
+        images, labels, rows, convert = ray.get(everything)
+        position = batch["id"]
+        index = rows[position]
+        pixels = [convert(image) for image in images.decoded(index)]
+        return {"position": position, "index": index, "image": column(pixels), "label": labels[index]}
 
     blocks = max(1, len(rows) // ROWS_A_BLOCK)
     return ray.data.range(len(rows), override_num_blocks=blocks).map_batches(gather, batch_size=None)
+
+
+def column(images: list[np.ndarray]) -> np.ndarray:
+    """Images as Ray Data takes a batch of them, also where they are of different sizes."""
+    if len({image.shape for image in images}) == 1:
+        return np.stack(images)
+    several = np.empty(len(images), object)
+    several[:] = images
+    return several
 
 
 def resized(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
@@ -48,21 +64,7 @@ def resized(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
 
 
 def prepare(splits: Splits, preprocessing: Preprocessing, names: tuple[str, ...]) -> Mapping[str, Dataset]:
-    """Each named split as a Ray Dataset of `position, index, image (size, size, 3) uint8, label`.
-
-    Nothing is read before a dataset is iterated over. `position` is a row's place in its split: Ray Data promises no
-    order.
-    """
+    """Each named split as a Ray Dataset of `position, index, image (size, size, 3) uint8, label`, in any order."""
     quiet()
-
-    def one(name: str) -> Dataset:
-        rows = ray.put(splits.rows(name))
-
-        def to_boundary_0(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-            position = np.searchsorted(ray.get(rows), batch["index"])
-            images = np.stack([resized(image, preprocessing) for image in batch["image"]])
-            return {**batch, "position": position, "image": images}
-
-        return splits.source.read(splits.rows(name)).map_batches(to_boundary_0, batch_size=ROWS_A_BLOCK)
-
-    return {name: one(name) for name in names}
+    convert = partial(resized, preprocessing=preprocessing)
+    return {name: splits.source.read(splits.rows(name), convert) for name in names}

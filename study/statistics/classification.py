@@ -1,36 +1,8 @@
-"""Intervals and scores: pure functions on arrays.
+"""Scores of one run: a row a class, and what is confused with what."""
 
-The libraries are imported where they are used: a study is half way through its search before they are needed.
-"""
-
-from math import sqrt
 from typing import Any
 
 import numpy as np
-
-
-def accuracy_interval(correct: np.ndarray, *, level: float = 0.95) -> tuple[float, float]:
-    """Interval of the accuracy of a recipe, over test images and seeds.
-
-    Args:
-        correct: (seeds, images) bool, the same test images in every row.
-
-    Two independent sources of error, each with its own interval: the images (Wilson's, on the mean accuracy)
-    and the seeds (Student's t), joined by MOVER (Zou & Donner 2008): the distances to each bound add in squares.
-    With one seed only the images count, and the interval says nothing about seeds.
-    """
-    from scipy.stats import binomtest, t
-
-    seeds, images = correct.shape
-    accuracies = correct.mean(axis=1)
-    mean = float(accuracies.mean())
-    wilson = binomtest(round(mean * images), images).proportion_ci(level, method="wilson")
-    spread = 0.0
-    if seeds > 1:
-        spread = float(t.ppf((1 + level) / 2, seeds - 1) * accuracies.std(ddof=1) / sqrt(seeds))
-    low = mean - sqrt(max(mean - wilson.low, 0) ** 2 + spread**2)
-    high = mean + sqrt(max(wilson.high - mean, 0) ** 2 + spread**2)
-    return max(low, 0.0), min(high, 1.0)
 
 
 def scores(label: np.ndarray, predicted: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:

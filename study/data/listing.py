@@ -1,0 +1,87 @@
+"""A dataset of encoded images before anything was decoded: where they are, and what their places say of them."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+
+class Encoded(Protocol):
+    """Images as they are stored, encoded. Ray sends it to other processes."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def state(self) -> str:
+        """A hash of what can be had without reading an image: where they are, their sizes, when they were changed."""
+        ...
+
+    def chunks(self) -> Iterable[np.ndarray]:
+        """All rows, in order, in portions that are read together at little cost."""
+        ...
+
+    def read(self, rows: np.ndarray) -> Iterator[bytes | OSError]:
+        """The bytes of each of some rows, or why there are none."""
+        ...
+
+    def name(self, row: int) -> str:
+        """Where a user finds it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Files:
+    """Image files under a folder of a file system, local or remote."""
+
+    filesystem: pafs.FileSystem
+    folder: str
+    paths: pa.Array  # relative to the folder: an Arrow array, which other processes map instead of unpickling
+    state: str
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def chunks(self) -> Iterable[np.ndarray]:
+        return np.array_split(np.arange(len(self)), max(1, len(self) // 32))
+
+    def read(self, rows: np.ndarray) -> Iterator[bytes | OSError]:
+        for row in rows:
+            try:
+                with self.filesystem.open_input_stream(f"{self.folder}/{self.paths[int(row)]}") as file:
+                    yield file.read()
+            except OSError as error:
+                yield error
+
+    def name(self, row: int) -> str:
+        return str(self.paths[row])
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A dataset of encoded images before it was looked at.
+
+    Attributes:
+        labels: (N,) int64.
+        parts: `train`, `val` or `test` for each image, where the dataset comes with that.
+        draw: where it does not, but has a convention of its own: from the labels of what can be used, the parts.
+        ignored: files that are no images, or in no class.
+    """
+
+    name: str
+    images: Encoded
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    parts: np.ndarray | None = None
+    draw: Callable[[np.ndarray], np.ndarray] | None = None
+    ignored: int = 0
+
+
+SHOWN = 3
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of them, and how many there are besides."""
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -1,0 +1,152 @@
+"""Splits that never share an image: stratified, by a seed, or those that a dataset comes with."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+
+import numpy as np
+
+from study.data.source import Source
+from trainables.reader import Part
+
+NAMES = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Indices of train, validation and test: disjoint, stratified, sorted.
+
+    `chosen` are the positions in `train` of the images that are trained on, None for all of them: see `choose`.
+    """
+
+    source: Source
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+    chosen: np.ndarray | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of what is in each split, images and labels included."""
+        digest = sha256(self.source.content.encode())
+        for rows in (self.train, self.val, self.test):
+            digest.update(rows.astype(np.int64).tobytes() + b"|")
+        if self.chosen is not None:
+            digest.update(self.chosen.astype(np.int64).tobytes())
+        return digest.hexdigest()[:16]
+
+    def parts(self) -> dict[str, Part]:
+        """What is in each split, whatever is in the others."""
+
+        def one(name: str) -> Part:
+            content = self.source.content.encode() + self.rows(name).astype(np.int64).tobytes()
+            chosen = self.chosen if name == "train" else None
+            return Part(sha256(content).hexdigest()[:16], len(self.rows(name)), chosen)
+
+        return {name: one(name) for name in NAMES}
+
+    def rows(self, name: str) -> np.ndarray:
+        """The indices of train, val, trainval or test."""
+        rows = {"train": self.train, "val": self.val, "test": self.test}
+        rows["trainval"] = np.sort(np.concatenate([self.train, self.val]))
+        return rows[name]
+
+    def sizes(self) -> dict[str, int]:
+        """Images of each split that a study uses."""
+        sizes = {name: len(self.rows(name)) for name in NAMES}
+        return sizes if self.chosen is None else sizes | {"train": len(self.chosen)}
+
+
+def split(source: Source, *, seed: int = 0, val_share: float = 0.2, test_share: float = 0.2) -> Splits:
+    """Stratified splits by seed. A test or validation set that the source comes with is kept.
+
+    The shares are of all images (of those outside a given test set, for validation). Raises ValueError if a class has
+    too few images to be in every split.
+    """
+    given = [rows for rows in (source.test_rows, source.val_rows) if rows is not None]
+    rest = np.setdiff1d(np.arange(len(source.labels)), np.concatenate([np.empty(0, np.int64), *given]))
+    check(source, rest, needed=3 - len(given))
+    if source.test_rows is None:
+        rest, test = stratified(source, rest, test_share, seed)
+        val_share = val_share / (1 - test_share)
+    else:
+        test = np.sort(source.test_rows)
+    if source.val_rows is None:
+        rest, val = stratified(source, rest, val_share, seed)
+    else:
+        val = np.sort(source.val_rows)
+    return Splits(source, rest, val, test)
+
+
+def check(source: Source, rows: np.ndarray, needed: int) -> None:
+    """Raises ValueError if there are not two classes, or one has fewer images among `rows` than it needs."""
+    if len(source.classes) < 2:
+        raise ValueError(f"{source.name} has one class, {source.classes[0]!r}: there is nothing to tell apart")
+    counts = np.bincount(source.labels[rows], minlength=len(source.classes))
+    few = np.flatnonzero(counts < needed)
+    if len(few):
+        into = {3: "train, validation and test", 2: "two splits", 1: "train"}[needed]
+        raise ValueError(
+            f"{source.name}: class {source.classes[few[0]]!r} has {counts[few[0]]} images, needs {needed} for {into}"
+            f"{more(len(few) - 1)}: add images, or remove the class"
+        )
+
+
+def more(n: int) -> str:
+    return f" (and {n} more of its classes too)" if n else ""
+
+
+def stratified(source: Source, rows: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows in two parts, the second with `share` of them and at least one of every class."""
+    from sklearn.model_selection import train_test_split  # a second of import that a reader of images need not pay
+
+    labels = source.labels[rows]
+    with suppress(ValueError):  # more classes than images in the second part
+        large, small = train_test_split(rows, test_size=share, stratify=labels, random_state=seed)
+        if len(np.setdiff1d(labels, source.labels[small])) == 0:
+            return np.sort(large), np.sort(small)
+    chosen = one_at_least(labels, share, seed)
+    return rows[~chosen], rows[chosen]
+
+
+def one_at_least(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """A mask with `share` of every class, rounded, but at least one image: scikit-learn may leave a small class out."""
+    place, counts = places(labels, seed)
+    return place < np.maximum(1, np.round(share * counts))
+
+
+def places(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """For every image its place in a random order of its class, and how many the class has."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    counts = np.bincount(labels)
+    starts = np.repeat(np.cumsum(counts) - counts, counts)
+    place = np.empty(len(labels), np.int64)
+    place[order] = np.arange(len(labels)) - starts
+    return place, counts[labels]
+
+
+def choose(
+    splits: Splits, *, fraction: float | None = None, images_per_class: int | None = None, seed: int = 0
+) -> Splits:
+    """The same splits with a part of train: stratified, and nested, so that a larger part holds every smaller one.
+
+    Validation and test stay as they are. Raises ValueError if there is no such part.
+    """
+    if fraction is None and images_per_class is None:
+        return splits
+    place, counts = places(splits.source.labels[splits.train], seed)
+    if fraction is not None:
+        if not 0 < fraction <= 1:
+            raise ValueError(f"train-fraction must be above 0 and at most 1, got {fraction}")
+        wanted = np.maximum(1, np.round(fraction * counts))
+    else:
+        assert images_per_class is not None
+        least = int(counts.min())
+        if not 1 <= images_per_class <= least:
+            raise ValueError(
+                f"images-per-class must be 1 to {least}, what the smallest class has, got {images_per_class}"
+            )
+        wanted = np.full(len(place), images_per_class)
+    return Splits(splits.source, splits.train, splits.val, splits.test, np.flatnonzero(place < wanted))

@@ -1,0 +1,222 @@
+"""Images in the rows of tables: Parquet files, and what Hugging Face's `datasets` saves to disk."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from study.data.folder import PARTS
+from study.data.listing import Listing
+
+SETTINGS = {
+    "image": "the column with the encoded images (default: the only one that can be)",
+    "label": "the column with the classes (default: label, or the only one that can be)",
+}
+PART = re.compile(rf"(?:^|[/_.-])({'|'.join(PARTS)})(?=[/_.-])", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """One file: Parquet by row groups, or an Arrow stream as a whole."""
+
+    filesystem: pafs.FileSystem
+    path: str
+
+    @property
+    def is_parquet(self) -> bool:
+        return self.path.endswith(".parquet")
+
+    @cached_property
+    def parquet(self) -> pq.ParquetFile:
+        return pq.ParquetFile(self.filesystem.open_input_file(self.path))
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """All of an Arrow stream; mapped, where the file is on this machine."""
+        local = isinstance(self.filesystem, pafs.LocalFileSystem)
+        file = pa.memory_map(self.path) if local else self.filesystem.open_input_file(self.path)
+        return pa.ipc.open_stream(file).read_all()
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.parquet.schema_arrow if self.is_parquet else self.table.schema
+
+    def group_sizes(self) -> list[int]:
+        if self.is_parquet:
+            metadata = self.parquet.metadata
+            return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        return [len(self.table)]
+
+    def group(self, number: int, column: str) -> pa.ChunkedArray:
+        return self.parquet.read_row_group(number, [column])[column] if self.is_parquet else self.table[column]
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        return self.parquet.read([name])[name] if self.is_parquet else self.table[name]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TableFile, (self.filesystem, self.path)  # what is open stays here
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Encoded images in a column of several files."""
+
+    files: tuple[TableFile, ...]
+    image: str
+    groups: tuple[tuple[int, int, int], ...]  # file, group in it, first row
+    length: int
+    state: str
+
+    def __len__(self) -> int:
+        return self.length
+
+    @property
+    def starts(self) -> np.ndarray:
+        return np.array([first for _, _, first in self.groups])
+
+    def chunks(self) -> Iterable[np.ndarray]:
+        return np.split(np.arange(self.length), self.starts[1:])
+
+    def read(self, rows: np.ndarray) -> Iterator[bytes | OSError]:
+        open_group, column = -1, None
+        for row, group in zip(rows, np.searchsorted(self.starts, rows, side="right") - 1, strict=True):
+            file, number, first = self.groups[group]
+            if group != open_group:
+                open_group, column = group, self.files[file].group(number, self.image)
+            assert column is not None
+            yield self.bytes_of(file, column[int(row) - first].as_py())
+
+    def bytes_of(self, file: int, value: Any) -> bytes | OSError:
+        """A cell: bytes, or Hugging Face's `bytes` and `path`, one of which may be missing."""
+        if isinstance(value, dict):
+            if value.get("bytes") is None and value.get("path"):
+                try:
+                    with self.files[file].filesystem.open_input_stream(value["path"]) as stream:
+                        return stream.read()
+                except OSError as error:
+                    return error
+            value = value.get("bytes")
+        return OSError("no image in this row") if value is None else value
+
+    def name(self, row: int) -> str:
+        file, number, first = self.groups[int(np.searchsorted(self.starts, row, side="right")) - 1]
+        before = sum(self.files[file].group_sizes()[:number])
+        return f"{PurePosixPath(self.files[file].path).name} row {before + row - first}"
+
+
+def listing(name: str, filesystem: pafs.FileSystem, paths: Sequence[str], settings: dict[str, str]) -> Listing:
+    """Raises ValueError for a file that is no table, and a column that is missing or could be more than one."""
+    files = tuple(TableFile(filesystem, path) for path in sorted(paths))
+    try:
+        schemas = [file.schema for file in files]
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{name}: a table cannot be read: {' '.join(str(error).split())[:200]}") from error
+    image = column_of("image", schemas[0], settings, name, holds_images)
+    label = column_of("label", schemas[0], settings, name, holds_labels)
+    for file, schema in zip(files, schemas, strict=True):
+        if missing := {image, label} - set(schema.names):
+            raise ValueError(f"{file.path} has no column {missing.pop()!r}, which {files[0].path} has")
+    values = np.concatenate([file.column(label).to_numpy(zero_copy_only=False) for file in files])
+    lengths = [sum(file.group_sizes()) for file in files]
+    labels, classes = classes_of(values, schemas[0], label, name)
+    groups, first = [], 0
+    for number, file in enumerate(files):
+        for group, size in enumerate(file.group_sizes()):
+            groups.append((number, group, first))
+            first += size
+    parts = [part_of(path, name) or "" for path in sorted(paths)]
+    return Listing(
+        name=name,
+        images=Tables(files, image, tuple(groups), first, state_of(files, image, label)),
+        labels=labels,
+        classes=classes,
+        parts=np.repeat(parts, lengths) if all(parts) and "train" in parts else None,
+    )
+
+
+def state_of(files: Sequence[TableFile], image: str, label: str) -> str:
+    digest = sha256(f"{image}\0{label}".encode())
+    for file in files:
+        info = file.filesystem.get_file_info(file.path)
+        digest.update(f"\0{file.path}\0{info.size}\0{info.mtime_ns}".encode())
+    return digest.hexdigest()
+
+
+def part_of(path: str, name: str) -> str | None:
+    """Which split a file holds, by its name or its folder's."""
+    below = path[path.rfind(name) + len(name) :] if name in path else path
+    found = PART.findall(below)
+    return PARTS[found[-1].lower()] if found else None
+
+
+def holds_images(field: pa.Field) -> bool:
+    kind = field.type
+    if pa.types.is_struct(kind):
+        return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def holds_labels(field: pa.Field) -> bool:
+    return pa.types.is_integer(field.type) or pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+
+
+def column_of(what: str, schema: pa.Schema, settings: dict[str, str], name: str, able: Any) -> str:
+    given = settings.get(what)
+    if given is not None:
+        if given not in schema.names:
+            raise ValueError(f"{name} has no column {given!r} for {what}: it has {', '.join(schema.names)}")
+        return given
+    able_ones = [field.name for field in schema if able(field)]
+    if what in able_ones:
+        return what
+    if len(able_ones) == 1:
+        return able_ones[0]
+    several = f"it could be {', '.join(able_ones)}" if able_ones else f"it has {', '.join(schema.names)}"
+    raise ValueError(f"{name}: no column called {what}; {several}: say which by --data-option {what}=COLUMN")
+
+
+def classes_of(values: np.ndarray, schema: pa.Schema, label: str, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels 0.. and the names of the classes that occur: Hugging Face's, or the values themselves."""
+    numbers = values.dtype.kind in "iu"
+    missing = sum(value is None or value != value or (numbers and value < 0) for value in values)
+    if missing:
+        raise ValueError(f"{name}: {missing} of {len(values)} rows have no label in column {label!r}: remove them")
+    if values.dtype.kind == "f":
+        values = values.astype(np.int64)
+    found, labels = np.unique(values, return_inverse=True)
+    known = class_names(schema, label)
+    names = [known[int(value)] if known else str(value) for value in found]
+    return labels.astype(np.int64), tuple(names)
+
+
+def class_names(schema: pa.Schema, label: str) -> list[str] | None:
+    """What Hugging Face's `ClassLabel` writes into the metadata of a schema."""
+    metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    feature = metadata.get("info", {}).get("features", {}).get(label, {})
+    return feature.get("names") if isinstance(feature, dict) else None
+
+
+def saved_to_disk(filesystem: pafs.FileSystem, folder: str) -> list[str] | None:
+    """The Arrow files of what `datasets` saved with `save_to_disk`, None where a folder is no such thing."""
+    content = read_json(filesystem, f"{folder}/dataset_dict.json")
+    if content is not None:
+        return [path for part in content["splits"] for path in saved_to_disk(filesystem, f"{folder}/{part}") or []]
+    state = read_json(filesystem, f"{folder}/state.json")
+    return None if state is None else [f"{folder}/{file['filename']}" for file in state["_data_files"]]
+
+
+def read_json(filesystem: pafs.FileSystem, path: str) -> Any:
+    try:
+        with filesystem.open_input_stream(path) as file:
+            return json.loads(file.read())
+    except FileNotFoundError:
+        return None

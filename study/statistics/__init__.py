@@ -1,0 +1,27 @@
+"""What predictions say, and how sure one can be: pure functions on arrays, fractions from 0 to 1.
+
+`docs/protocol.md` says how often these intervals and tests are wrong; `python -m benchmarks.calibration` measures it.
+The libraries are imported where they are used: a study is half way through its search before they are needed.
+"""
+
+from study.statistics.classification import confusion, most_confused, scores
+from study.statistics.comparison import Difference, differences, ranks
+from study.statistics.data_sets import CriticalDifference, critical_difference
+from study.statistics.intervals import Interval, accuracy_interval, score_intervals
+from study.statistics.trials import ExpectedBest, expected_best
+
+__all__ = [
+    "CriticalDifference",
+    "Difference",
+    "ExpectedBest",
+    "Interval",
+    "accuracy_interval",
+    "confusion",
+    "critical_difference",
+    "differences",
+    "expected_best",
+    "most_confused",
+    "ranks",
+    "score_intervals",
+    "scores",
+]
