@@ -193,7 +193,7 @@ def test_a_place_that_cannot_be_written_to_costs_a_note(
 @contextmanager
 def disk_of(folder: Path, size: int, *options: str) -> Iterator[Path]:
     """A disk of its own, of some bytes."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", ",".join([f"size={size}", *options]), "tmpfs", str(folder)]
     if os.geteuid() != 0 or not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("needs to mount a disk")

@@ -5,7 +5,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -42,23 +42,25 @@ def undisturbed(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @contextmanager
 def deleted(folder: Path) -> Iterator[None]:
-    shutil.rmtree(folder)
+    folder.rename(folder.with_name("gone"))  # at once: processes are writing into it
+    shutil.rmtree(folder.with_name("gone"))
     yield
 
 
 @contextmanager
 def unwritable(folder: Path) -> Iterator[None]:
     """A file in its place: also root cannot make a folder below it."""
-    shutil.rmtree(folder)
-    folder.write_text("not a folder")
+    (folder.parent / "file").write_text("not a folder")
+    folder.rename(folder.with_name("gone"))
+    (folder.parent / "file").rename(folder)
     yield
     folder.unlink()
+    shutil.rmtree(folder.with_name("gone"))
 
 
 @contextmanager
 def full(folder: Path) -> Iterator[None]:
     """A full disk in its place."""
-    shutil.rmtree(folder)
     with disk_of(folder, 4096):
         yield
 
@@ -67,18 +69,17 @@ def full(folder: Path) -> Iterator[None]:
 def read_only(folder: Path) -> Iterator[None]:
     """What is there can be read; nothing more can be written."""
     kept = folder.with_name("kept")
-    folder.rename(kept)
+    shutil.copytree(folder, kept, ignore=shutil.ignore_patterns(".*"))
     with disk_of(folder, 1 << 30):
         shutil.copytree(kept, folder, dirs_exist_ok=True)
         subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
         yield
-    folder.rmdir()
-    kept.rename(folder)
+    shutil.rmtree(kept)
 
 
 @pytest.mark.parametrize("harm", [deleted, unwritable, full, read_only])
 def test_a_store_that_fails_in_the_middle_of_a_study_changes_no_number(
-    harm: Callable[[Path], object], undisturbed: list[tuple[object, ...]], tmp_path: Path
+    harm: Callable[[Path], AbstractContextManager[None]], undisturbed: list[tuple[object, ...]], tmp_path: Path
 ) -> None:
     store = Store.here().folder
     shutil.rmtree(store, ignore_errors=True)
@@ -90,7 +91,7 @@ def test_a_store_that_fails_in_the_middle_of_a_study_changes_no_number(
                 if len(Record(tmp_path / "one").trials) >= HARMED_AFTER:
                     break
             time.sleep(0.02)
-        with harm(store):  # type: ignore[attr-defined]
+        with harm(store):
             harmed.set()
             over.wait()
 
