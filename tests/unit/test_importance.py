@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,7 +136,7 @@ def test_the_best_lr_at_a_depth_is_that_of_its_best_completed_trial(tmp_path: Pa
     }
 
 
-SPACE = {
+SPACE: dict[str, dict[str, Any]] = {
     "lr": {"low": 1e-5, "high": 1e-1, "log": True},
     "weight_decay": {"low": 0.0, "high": 0.2, "log": False},
     "freeze_depth": {"low": 0, "high": 8, "log": False},
