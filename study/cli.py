@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
     """argparse, but a mistake is one line without the usage above it."""
 
     def error(self, message: str) -> NoReturn:
-        sys.exit(fail(f"{message} (python -m study.run --help lists the options)"))
+        sys.exit(fail(f"{message} ({self.prog} --help lists the options)"))
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -109,7 +109,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def add_data_arguments(group: argparse._ArgumentGroup) -> None:
+def add_data_arguments(group: argparse._ActionsContainer) -> None:
     """How a dataset is asked for; `request` reads them."""
     group.add_argument("--data-dir", type=Path, metavar="DIR", help="where a dataset's archive or folder lies already")
     group.add_argument(
@@ -184,6 +184,11 @@ def check_folder(study: Study, *, resume: bool) -> None:
     folder = study.folder
     if folder.is_dir() and any(folder.iterdir()) and not resume:
         raise ValueError(f"{folder} exists: go on with it by --resume, or choose another --name")
+    check_writable(folder)
+
+
+def check_writable(folder: Path) -> None:
+    """Raises ValueError if there can be no such folder to write in."""
     nearest = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise ValueError(f"{folder} cannot be written ({nearest} is not a writable folder): choose another --results")

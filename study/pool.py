@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray.data import Dataset
@@ -10,12 +10,17 @@ from ray.exceptions import RayError
 
 from trainables.trainer import Outcome, Resources, Run, train
 
+T = TypeVar("T")
+
 
 class Worker:
     """A warm process that trains one run after another."""
 
     def train(self, run: Run, datasets: Mapping[str, Dataset], resources: Resources) -> Outcome:
         return train(run, datasets, resources, report=lambda row: None)
+
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        return function(*arguments)
 
 
 class Pool:
@@ -66,6 +71,12 @@ class Pool:
                         continue
                     outcome = Outcome(run.run_id, failure=str(error).strip().splitlines()[-1])
                 yield run, outcome
+
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What a function returns in one of the processes, a warm one if there is one. Raises RayError."""
+        if not self._idle:
+            self._idle.append(self._remote.remote())
+        return ray.get(self._idle[-1].call.remote(function, *arguments))
 
     def close(self) -> None:
         for worker in self._idle + [worker for _, worker in self._busy.values()]:

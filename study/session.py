@@ -11,9 +11,10 @@ from time import perf_counter
 from types import FrameType
 from typing import Any, Self
 
+from ray.exceptions import RayError
 from torch import Tensor
 
-from study import best, cli, cluster, evaluate, provenance, report, samples, tracking
+from study import best, cli, cluster, cost, evaluate, provenance, report, samples, tracking
 from study.config import Study
 from study.data import anywhere
 from study.data.listing import some
@@ -135,6 +136,7 @@ class Session:
             command=command,
             versions=provenance.versions(),
             hardware=provenance.hardware(),
+            resources=asdict(self.resources),
             started=self.record.study.get("started", datetime.now(UTC).isoformat(timespec="seconds")),
             seconds=self.record.study.get("seconds", {}),
         )
@@ -183,6 +185,10 @@ class Session:
         self._spent("test", start)
 
     def finish(self) -> None:
+        try:
+            self.record.note(cost=self.pool.call(cost.of_a_study, self.template, self.resources.threads))
+        except RayError as error:  # the study is complete without it
+            self.terminal.warn(f"note: inference could not be measured: {str(error).strip().splitlines()[-1]}")
         best.describe(self.record)
         self.record.note(status="finished")
         self.tracker.close(timeout=60)

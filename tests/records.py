@@ -143,6 +143,7 @@ def trial(i: int, shape: Shape, rng: np.random.Generator, status: str) -> dict[s
         "train_seconds": 0.9 * epochs * (1 - depth / 8) if epochs else None,
         "total_seconds": epochs * 1.1 * (1 - depth / 8) + 0.2,
         "peak_memory_bytes": int(9e8 - 5e7 * depth),
+        "bytes_read": 3072 * 4 * len(shape.classes) * shape.images_per_class,
         "parameters": PARAMETERS,
         "trained_parameters": int(PARAMETERS * TRAINED_SHARES[depth]),
         "trained_share": TRAINED_SHARES[depth],

@@ -40,6 +40,11 @@ class Rows:
         """A copy of what is stored at some rows."""
         raise NotImplementedError
 
+    @property
+    def nbytes(self) -> int:
+        """Of the images, where they are stored."""
+        raise NotImplementedError
+
     def steps(self, batch_size: int, workers: int = 1) -> int:
         """Batches of an epoch, each with an image for every worker."""
         return max(1, min(ceil(len(self) / batch_size), len(self) // workers))
@@ -91,6 +96,10 @@ class Split(Rows):
             images = images.to(device)
         return Split(images, self.labels.to(device), self.index, self.boundary, places)
 
+    @property
+    def nbytes(self) -> int:
+        return len(self) * bytes_of(self.images)
+
     def images_at(self, rows: Tensor) -> Tensor:
         return take(self.images, rows if self.places is None else self.places[rows])
 
@@ -103,6 +112,10 @@ class Together(Rows):
         super().__init__(labels, np.concatenate([split.index for split in splits]), splits[0].boundary)
         assert all(split.boundary == self.boundary for split in splits)
         self.splits = splits
+
+    @property
+    def nbytes(self) -> int:
+        return sum(split.nbytes for split in self.splits)
 
     def images_at(self, rows: Tensor) -> Tensor:
         places, images, before = [], [], 0

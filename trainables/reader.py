@@ -71,10 +71,12 @@ class Reader:
     entries: list[Entry] = field(default_factory=list)
     streams: list[Augmented] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
+    sources: list["Parts"] = field(default_factory=list)
 
     def source(self, *names: str, epochs: int | None = None, augmentation: str = NONE, seed: int = 0) -> "Parts":
         """The named splits, one after the other, as the loop takes them; with an augmentation, as seen in training."""
-        return Parts(self, names, self.epochs if epochs is None else epochs, augmentation, seed)
+        self.sources.append(Parts(self, names, self.epochs if epochs is None else epochs, augmentation, seed))
+        return self.sources[-1]
 
     def read(self, name: str, freeze_depth: int, epochs: int) -> Split:
         """A split at the boundary that is best for the freeze depth."""
@@ -195,6 +197,11 @@ class Reader:
     def line(self) -> str:
         """What was planned for the images that the run trains on."""
         return str(self.plans[0]) if self.plans else ""
+
+    @property
+    def bytes_read(self) -> int:
+        """Of what the run's batches are taken from, each array once: later epochs find it in memory where it fits."""
+        return sum(rows.nbytes for source in self.sources for rows in source.opened.values())
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -30,6 +30,10 @@ class Augmented(Rows):
         self._stream: Generator[tuple[Tensor, Tensor], None, None] | None = None
         self._begun = 0
 
+    @property
+    def nbytes(self) -> int:
+        return self.rows.nbytes
+
     def images_at(self, rows: Tensor) -> Tensor:
         return self.rows.images_at(rows)
 

@@ -103,6 +103,7 @@ class Outcome:
     parameters: int = 0
     trained_parameters: int = 0
     peak_memory_bytes: int = 0
+    bytes_read: int = 0
     precision: str = ""
     plan: str = ""
     notes: tuple[str, ...] = ()
@@ -124,6 +125,7 @@ class Outcome:
             "train_seconds": self.train_seconds,
             "total_seconds": self.total_seconds,
             "peak_memory_bytes": self.peak_memory_bytes,
+            "bytes_read": self.bytes_read,
             "parameters": self.parameters,
             "trained_parameters": self.trained_parameters,
             "trained_share": self.trained_parameters / max(self.parameters, 1),
@@ -181,7 +183,7 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
 
     def on_epoch(epoch: Epoch) -> None:
         reader.check()
-        outcome.plan, outcome.notes = reader.line, reader.notes
+        outcome.plan, outcome.notes, outcome.bytes_read = reader.line, reader.notes, reader.bytes_read
         outcome.epochs.append(epoch)
         if epoch.beats(outcome.best):
             outcome.best = epoch
@@ -205,6 +207,7 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
         if run.predict_on:
             outcome.predictions = predict(model, reader.source(run.predict_on, epochs=1), choice)
             reader.check()
+            outcome.bytes_read = reader.bytes_read
         if run.keep_state and workers.rank == 0:
             outcome.state = {name: t.cpu().clone() for name, t in model.library_state_dict().items()}
     except NotFinite as reason:

@@ -14,6 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from safetensors.torch import load_file
 
 from study import datasets
+from study.cost import COSTS, costs, flops
 from study.data.reading import prepare
 from study.data.splits import split
 from study.record import TABLES, Record
@@ -64,6 +65,24 @@ def test_a_curve_has_a_row_for_every_epoch_that_its_run_trained(done: Done) -> N
     for row in [*done.record.trials, *done.record.runs]:
         curve = done.record.curve(row.get("run_id", row.get("trial_id")))
         assert [epoch["epoch"] for epoch in curve] == list(range(1, row["epochs"] + 1))
+
+
+def test_what_the_winner_costs_is_in_the_record(done: Done) -> None:
+    study = done.record.study
+    assert study["cost"]["stage_flops"] == list(flops("resnet", "mini", "resnet_mini", 10).stages)
+    assert study["cost"]["inference"]["threads"] == study["resources"]["threads"]
+    found = costs(done.record)
+    assert set(found) == set(COSTS)
+    assert all(value > 0 for value in found.values())
+
+
+def test_a_run_goes_over_the_bytes_of_the_boundary_that_it_reads(done: Done) -> None:
+    sizes = done.record.study["data"]["sizes"]
+    for row in done.record.runs:
+        if row["boundary"].startswith("reads boundary 0"):
+            images = sum(sizes.values()) if row["phase"] == "test" else sizes["train"] + sizes["val"]
+            assert row["bytes_read"] == images * 3 * 32 * 32
+    assert all(row["bytes_read"] > 0 for row in [*done.record.trials, *done.record.runs])
 
 
 def test_a_trials_accuracy_is_that_of_its_best_epoch(done: Done) -> None:

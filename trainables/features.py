@@ -1,0 +1,58 @@
+"""Features: what flows into the head of a model whose whole backbone is frozen, for every image of some splits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from ray.data import Dataset
+
+from trainables import world
+from trainables.batches import Rows
+from trainables.loop import EVALUATION_BATCH
+from trainables.precision import Precision, precision
+from trainables.stages import StagedModel
+from trainables.trainer import Run, prepared_model, reader_of
+
+
+@dataclass(frozen=True)
+class Features:
+    """A row an image, in the order of its split: values (N, D) float32, label (N,) int64, index (N,) in the dataset."""
+
+    values: np.ndarray
+    label: np.ndarray
+    index: np.ndarray
+
+
+def features(run: Run, datasets: Mapping[str, Dataset], threads: int) -> dict[str, Features]:
+    """Of each of the run's splits: from the store of this node, or else computed here, and stored for the next one.
+
+    Args:
+        run: with `boundaries` "always", so that nothing is planned; its hyperparameters and recipe do not matter.
+    """
+    torch.set_num_threads(threads)
+    device = world.device()
+    choice = precision(run.precision, device, tiny=run.model.scale == "mini")
+    model = prepared_model(run.model, run.seed).to(device).to(memory_format=torch.channels_last)
+    model.freeze(model.backbone_stages)
+    reader = reader_of(run, model, choice, device, lambda name: datasets[name])
+    try:
+        found = {
+            name: at_the_head(model, reader.source(name).at(model.backbone_stages), choice)
+            for name in sorted(run.splits)
+        }
+        reader.check()
+        return found
+    finally:
+        reader.close()
+
+
+@torch.inference_mode()
+def at_the_head(model: StagedModel, rows: Rows, choice: Precision) -> Features:
+    """The features of rows at any boundary: what is left of the backbone is computed, as the store would have it."""
+    with choice.autocast():
+        values = [
+            model.frozen(rows.boundary, model.backbone_stages, images).flatten(1).float().cpu()
+            for images, _ in rows.in_order(EVALUATION_BATCH)
+        ]
+    return Features(torch.cat(values).numpy(), rows.labels.cpu().numpy(), rows.index)
