@@ -22,6 +22,7 @@ from study.record import Record, Row
 from study.search import search
 from study.terminal import Terminal
 from study.tracking import JobType
+from trainables.reader import wide
 from trainables.trainer import Model, Outcome, Run
 
 
@@ -93,7 +94,11 @@ class Session:
         """Writes the head of the record and gets ready what every run shares."""
         study, source = self.study, self.splits.source
         variant = study.pretrained_variant
-        model = Model(study.model, study.scale, study.variant, len(source.classes), cluster.put(self.weights))
+        model = Model(
+            *(study.model, study.scale, study.variant, len(source.classes)),
+            weights=cluster.put(self.weights),
+            preprocessing=study.preprocessing,
+        )
         whole = model.build()
         self.template = Run(
             run_id="",
@@ -104,6 +109,7 @@ class Session:
             parts=self.splits.parts(),
             precision=study.precision,
             boundaries=self.options.boundaries,
+            grad_accum=study.grad_accum,
             readers=study.trials if "freeze_depth" in study.fixed else study.trials / (study.backbone_stages + 1),
         )
         self.record.note(
@@ -126,6 +132,9 @@ class Session:
             seconds=self.record.study.get("seconds", {}),
         )
         self.datasets = dict(prepare(self.splits, variant.preprocessing, ("train", "val", "test")))
+        if study.recipe.wide:
+            with_margin = prepare(self.splits, variant.preprocessing.wide, ("train", "val"))
+            self.datasets |= {wide(name): images for name, images in with_margin.items()}
         self.check()
         self._spent("startup", since)
 
