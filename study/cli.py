@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from study import cluster, datasets, environment
-from study.config import EARLY_STOPPING, RECIPES, Study, fixed
+from study import cluster, datasets, environment, recipes
+from study.config import EARLY_STOPPING, Study, fixed
 from study.data import anywhere, copies
 from study.data.source import Request
+from study.preprocessing import overridden
 from study.terminal import fail
 from trainables import architecture
 from trainables.architecture import SCALES
@@ -69,12 +70,21 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     budget = parser.add_argument_group("the budget and the search")
     budget.add_argument("--trials", type=int, default=32, metavar="N", help="default %(default)s")
     budget.add_argument("--epochs", type=int, metavar="N", help="of every trial; default: the recipe's")
-    budget.add_argument("--recipe", default="fair", help=f"{', '.join(RECIPES)} (default %(default)s)")
+    budget.add_argument(
+        "--recipe", default="fair", help="fair (default), the model's own (paper; alexnet: paper_crop), or a FILE.toml"
+    )
     budget.add_argument(
         "--augmentation", help=f"of the training images: {NONE}, {', '.join(AUGMENTATIONS)} (default: the recipe's)"
     )
     budget.add_argument(
         "--fix", action="append", default=[], metavar="NAME=VALUE", help="take a hyperparameter out of the search"
+    )
+    budget.add_argument(
+        "--preprocessing",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="size, crop, interpolation, mean or std (R,G,B) of the images (default: the checkpoint's)",
     )
     budget.add_argument("--early-stopping", default="asha", help=f"{', '.join(EARLY_STOPPING)} (default %(default)s)")
     budget.add_argument(
@@ -89,6 +99,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--max-concurrent", type=int, metavar="N", help="runs at a time; 1 makes a study repeat exactly"
     )
     machine.add_argument("--workers-per-trial", type=int, default=1, metavar="N", help="more than 1 trains with DDP")
+    machine.add_argument(
+        "--grad-accum",
+        default="auto",
+        metavar="N",
+        help="parts of a batch whose gradients are added up (default auto: as few as fit in memory)",
+    )
     machine.add_argument(
         "--boundaries",
         default="on",
@@ -140,7 +156,7 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
     choose("boundaries", options.boundaries, MODES)
     Store.here()  # its environment may be a mistake
     variant = family.variant(scale, options.pretraining, options.variant)
-    recipe = RECIPES[choose("recipe", options.recipe, RECIPES)]
+    recipe = recipes.chosen(options.recipe, family)
     given = {name: getattr(options, name) for name in ("epochs", "augmentation")}
     recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
     named = options.name
@@ -165,7 +181,17 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
         train_fraction=options.train_fraction,
         images_per_class=options.images_per_class,
         request=request(options),
+        preprocessing=overridden(options.preprocessing, family, variant),
+        grad_accum=parts(options.grad_accum),
     )
+
+
+def parts(grad_accum: str) -> int | None:
+    """--grad-accum as a number, None for auto. Raises ValueError."""
+    try:
+        return None if grad_accum == "auto" else int(grad_accum)
+    except ValueError:
+        raise ValueError(f"grad-accum takes a whole number or auto, got {grad_accum!r}") from None
 
 
 def chosen_scale(requested: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """The description of a study: frozen, validated where it is born, and the same on a laptop and a cluster."""
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from ray.tune.search.optuna import OptunaSearch
 import search_spaces
 from study.data.source import Request
 from trainables import architecture
-from trainables.architecture import Architecture, Variant
+from trainables.architecture import Architecture, Preprocessing, Variant
 from trainables.choices import choose
 from trainables.precision import DTYPES
 from trainables.recipe import Hyperparameters, Recipe
@@ -26,7 +26,11 @@ EARLY_STOPPING = ("asha", "none")
 
 @dataclass(frozen=True)
 class Study:
-    """One row of the comparison: a model and its pretraining on a dataset, and the budget of its search."""
+    """One row of the comparison: a model and its pretraining on a dataset, and the budget of its search.
+
+    `preprocessing` is the variant's own unless it is given; `grad_accum` is into how many parts a batch is divided,
+    None for as few as fit in memory.
+    """
 
     model: str
     scale: str
@@ -46,6 +50,8 @@ class Study:
     train_fraction: float | None = None
     images_per_class: int | None = None
     request: Request = field(default_factory=Request)
+    preprocessing: Preprocessing | None = None
+    grad_accum: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("trials", "seeds", "top_k", "workers_per_trial"):
@@ -59,6 +65,9 @@ class Study:
         if self.workers_per_trial > self.recipe.batch_size:
             size = self.recipe.batch_size
             raise ValueError(f"workers-per-trial must be at most the batch size {size}, got {self.workers_per_trial}")
+        if self.grad_accum is not None and not 1 <= self.grad_accum <= self.recipe.batch_size:
+            size = self.recipe.batch_size
+            raise ValueError(f"grad-accum must be auto or 1 to the batch size {size}, got {self.grad_accum}")
         choose("precision", self.precision, ["auto", *DTYPES])
         choose("early stopping", self.early_stopping, EARLY_STOPPING)
         self.hyperparameters({})  # the paper's point with what is fixed must be a point
@@ -75,7 +84,8 @@ class Study:
 
     @cached_property
     def pretrained_variant(self) -> Variant:
-        return self.architecture.variant(self.scale, name=self.variant)
+        variant = self.architecture.variant(self.scale, name=self.variant)
+        return replace(variant, preprocessing=self.preprocessing or variant.preprocessing)
 
     @cached_property
     def backbone_stages(self) -> int:
@@ -120,8 +130,10 @@ class Study:
             "early_stopping": self.early_stopping,
             "precision": self.precision,
             "workers_per_trial": self.workers_per_trial,
+            "grad_accum": self.grad_accum or "auto",
             "fixed": self.fixed,
             "recipe": asdict(self.recipe),
+            "preprocessing": asdict(self.pretrained_variant.preprocessing),
         }
 
 

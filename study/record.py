@@ -27,6 +27,7 @@ COST = [
     ("trained_share", pa.float64()),
     ("precision", pa.string()),
     ("boundary", pa.string()),
+    ("micro_batch_size", pa.int64()),
 ]
 POINT = [("lr", pa.float64()), ("weight_decay", pa.float64()), ("freeze_depth", pa.int64())]
 TABLES = {

@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None, *, since: float | None = None) 
     except ValueError as mistake:
         return terminal.fail(str(mistake))
     session.terminal.say(why)
+    session.terminal.say(str(session.study.recipe))
     try:
         if not session.finished:
             with cluster.connected(verbose=options.verbose), session.under_way():

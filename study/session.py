@@ -25,6 +25,7 @@ from study.record import Record, Row
 from study.search import search
 from study.terminal import Terminal
 from study.tracking import JobType
+from trainables.reader import wide
 from trainables.trainer import Model, Outcome, Run
 
 
@@ -106,7 +107,11 @@ class Session:
             shown = some([f"{name} ({why})" for name, why in source.left_out])
             self._noted([f"{len(source.left_out)} images are left out: {shown}"])
         variant = study.pretrained_variant
-        model = Model(study.model, study.scale, study.variant, len(source.classes), cluster.put(self.weights))
+        model = Model(
+            *(study.model, study.scale, study.variant, len(source.classes)),
+            weights=cluster.put(self.weights),
+            preprocessing=study.preprocessing,
+        )
         whole = model.build()
         self.template = Run(
             run_id="",
@@ -117,6 +122,7 @@ class Session:
             parts=self.splits.parts(),
             precision=study.precision,
             boundaries=self.options.boundaries,
+            grad_accum=study.grad_accum,
             readers=study.trials if "freeze_depth" in study.fixed else study.trials / (study.backbone_stages + 1),
         )
         self.record.note(
@@ -141,6 +147,9 @@ class Session:
             seconds=self.record.study.get("seconds", {}),
         )
         self.datasets = dict(prepare(self.splits, variant.preprocessing, ("train", "val", "test")))
+        if study.recipe.wide:
+            with_margin = prepare(self.splits, variant.preprocessing.wide, ("train", "val"))
+            self.datasets |= {wide(name): images for name, images in with_margin.items()}
         self.check()
         self._spent("startup", since)
 

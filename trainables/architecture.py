@@ -1,8 +1,9 @@
 """What an architecture file declares: its variants and how it is cut into stages. Found by file name."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
+from math import isfinite
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
@@ -10,13 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainables import architectures, weights
+from trainables import architectures, augmentation, weights
 from trainables.choices import choose
-from trainables.recipe import Hyperparameters
+from trainables.recipe import Hyperparameters, Recipe
 from trainables.stages import Normalize, Stage, StagedModel
 from trainables.weights import Weights
 
 SCALES = ("mini", "paper")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,23 @@ class Preprocessing:
     std: tuple[float, ...]
     crop: float = 1.0
     interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"size must be at least 1, got {self.size}")
+        if not 0 < self.crop <= 1:
+            raise ValueError(f"crop must be above 0 and at most 1, got {self.crop}")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != 3 or not all(map(isfinite, values)):
+                raise ValueError(f"{name} must be three numbers, got {values}")
+        if min(self.std) <= 0:
+            raise ValueError(f"std must be above 0, got {self.std}")
+        choose("interpolation", self.interpolation, INTERPOLATIONS)
+
+    @property
+    def wide(self) -> "Preprocessing":
+        """The same with a margin that random crops move in: of 224 px, the central 256 x 256 of the image."""
+        return replace(self, size=augmentation.wide(self.size), crop=1.0)
 
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -53,15 +72,17 @@ class Variant:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A family of models: its variants, its cut into stages, and the point of the search that the paper used.
+    """A family of models: its variants, its cut into stages, and how the paper trained it.
 
-    `paper` gives the paper's hyperparameters, for a given number of backbone stages.
+    `paper` gives the paper's hyperparameters, for a given number of backbone stages; `recipes` are the family's own, of
+    which the one named paper makes that point the paper's row. docs/paper.md says where each number is from.
     """
 
     name: str
     variants: tuple[Variant, ...]
     cut: Callable[[Any], list[Stage]]
     paper: Callable[[int], Hyperparameters]
+    recipes: tuple[Recipe, ...] = ()
 
     def pretrainings(self, scale: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(v.pretraining for v in self.variants if v.scale == scale))
@@ -89,6 +110,17 @@ class Architecture:
         """The largest freeze depth, counted without allocating a weight."""
         with torch.device("meta"):
             return len(self.cut(variant.build(2))) - 1
+
+    def check_size(self, variant: Variant) -> None:
+        """Raises ValueError if the variant cannot take images of the size of its preprocessing. Allocates nothing."""
+        size = variant.preprocessing.size
+        try:
+            with torch.device("meta"), torch.no_grad():
+                self.assemble(variant, 2).eval()(torch.zeros(1, 3, size, size, dtype=torch.uint8))
+        except (AssertionError, RuntimeError, ValueError):
+            raise ValueError(
+                f"{variant.name} cannot take images of {size} px: leave size as its weights have it"
+            ) from None
 
     def pretrained(
         self, variant: Variant, *, path: Path | None = None, offline: bool = False

@@ -1,9 +1,11 @@
 """Random changes of training images, drawn anew for every image in every epoch: torchvision's, one call an image.
 
-A torchvision v2 transform draws once a call, so on a batch every image would get the same draw.
+A torchvision v2 transform draws once a call, so on a batch every image would get the same draw. AlexNet's colour
+jitter, which torchvision lacks, is here.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,6 +14,21 @@ from torch import Tensor
 from trainables.choices import choose
 
 Transform = Callable[[Tensor], Tensor]
+
+WIDE, NARROW = 256, 224  # sides: a random crop of AlexNet's is 224 px of 256, and as much of images of other sizes
+
+# Krizhevsky et al. 2012, section 4.1: the principal components of RGB in [0, 1] over ImageNet, as columns
+EIGENVALUES = torch.tensor([0.2175, 0.0188, 0.0045])
+EIGENVECTORS = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+JITTER = 0.1  # the standard deviation of how far a component is moved, in eigenvalues
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """`transform(side)` changes one image (3, side, side) uint8; a wide one gets a margin, which it crops."""
+
+    transform: Callable[[int], Transform]
+    wide: bool = False
 
 
 def flip(size: int) -> Transform:
@@ -34,10 +51,38 @@ def autoaugment_cifar10(size: int) -> Transform:
     return v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)
 
 
-AUGMENTATIONS: dict[str, Callable[[int], Transform]] = {
-    "flip": flip,
-    "crop_flip": crop_flip,
-    "autoaugment_cifar10": autoaugment_cifar10,
+def alexnet(size: int) -> Transform:
+    """Krizhevsky et al. 2012, section 4.1: 224 px of 256 at random, a flip, and all colours moved alike."""
+    from torchvision.transforms import v2
+
+    crop_and_flip = v2.Compose([v2.RandomCrop(narrow(size)), v2.RandomHorizontalFlip()])
+    return lambda image: pca_jitter(crop_and_flip(image), JITTER * torch.randn(3))
+
+
+def pca_jitter(image: Tensor, strengths: Tensor) -> Tensor:
+    """sum_i p_i a_i l_i added to every pixel, with `strengths` a (3,).
+
+    RGB (3, H, W) in [0, 255] -> float32. It is neither rounded nor clipped: the jitter is of some three grey levels,
+    and clipped it would not show on white.
+    """
+    return image + 255 * (EIGENVECTORS @ (strengths * EIGENVALUES)).view(3, 1, 1)
+
+
+def wide(side: int) -> int:
+    """The side of what a random crop of `side` is cut from."""
+    return round(side * WIDE / NARROW)
+
+
+def narrow(side: int) -> int:
+    """The side of a random crop of something `side` wide; `narrow(wide(side)) == side`."""
+    return round(side * NARROW / WIDE)
+
+
+AUGMENTATIONS = {
+    "flip": Augmentation(flip),
+    "crop_flip": Augmentation(crop_flip),
+    "autoaugment_cifar10": Augmentation(autoaugment_cifar10),
+    "alexnet": Augmentation(alexnet, wide=True),
 }
 NONE = "none"
 
@@ -47,9 +92,16 @@ def check(name: str) -> str:
     return choose("augmentation", name, [NONE, *AUGMENTATIONS])
 
 
+def is_wide(name: str) -> bool:
+    return name != NONE and AUGMENTATIONS[name].wide
+
+
 def augmented(name: str, images_NCHW: Tensor, seeds: Sequence[int]) -> Tensor:
-    """Every image (3, H, W) uint8 changed by a draw that its own seed decides; (N, 3, H, W) uint8."""
-    transform = AUGMENTATIONS[name](images_NCHW.shape[-1])
+    """Every image (3, side, side) uint8 changed by a draw that its own seed decides.
+
+    Returns (N, 3, side, side) uint8; a wide augmentation crops to `narrow(side)`, a jitter of colours gives float32.
+    """
+    transform = AUGMENTATIONS[name].transform(images_NCHW.shape[-1])
     changed = []
     with torch.random.fork_rng(devices=[]):
         for image, seed in zip(images_NCHW, seeds, strict=True):

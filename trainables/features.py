@@ -39,7 +39,7 @@ def features(run: Run, datasets: Mapping[str, Dataset], threads: int) -> dict[st
     try:
         found = {
             name: at_the_head(model, reader.source(name).at(model.backbone_stages), choice)
-            for name in sorted(run.splits)
+            for name in sorted({*run.fit_on, *run.evaluated})
         }
         reader.check()
         return found

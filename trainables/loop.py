@@ -1,8 +1,9 @@
 """The one training loop. It is handed its device, data, workers and report function, and knows no Ray."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
-from math import isfinite
+from math import ceil, isfinite
 from time import perf_counter
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from trainables.batches import Source
+from trainables.memory import EVALUATION, TRAINING, Before, Memory, out_of_memory
 from trainables.precision import Precision
 from trainables.recipe import Hyperparameters, Recipe, optimizer, schedule
 from trainables.stages import StagedModel
@@ -71,6 +73,7 @@ def fit(
     seed: int,
     report: Callable[[Epoch], None],
     world: World | None = None,
+    memory: Memory | None = None,
     last_epoch: int | None = None,
 ) -> None:
     """Trains `model` in place and reports every epoch.
@@ -79,18 +82,19 @@ def fit(
         model: on its device, with the weights to start from.
         train, val: with batches on the same device; without `val` the reports carry None.
         seed: decides the order of the images and the dropout masks.
+        memory: into how many parts a batch is divided; by default into more than one only where it does not fit.
         last_epoch: stop after this epoch of the recipe's schedule, all of them by default.
 
-    Raises NotFinite when an epoch's loss is not a finite number.
+    Raises NotFinite when an epoch's loss is not a finite number, DoesNotFit when memory does not suffice.
     """
-    world = world or World()
+    world, memory = world or World(), memory or Memory()
     torch.manual_seed(seed)
     order = torch.Generator().manual_seed(seed)
     epoch = 0
     for phase in recipe.phases(hyperparameters, head_only=model.backbone_stages):
         model.freeze(phase.freeze_depth)
         images = train.at(phase.freeze_depth)
-        step = Step(model, recipe, precision, world, lr=phase.lr, weight_decay=hyperparameters.weight_decay)
+        step = Step(model, recipe, precision, world, memory, lr=phase.lr, weight_decay=hyperparameters.weight_decay)
         step.plan(lr=phase.lr, steps=phase.epochs * images.steps(recipe.batch_size, world.size))
         for _ in range(phase.epochs):
             epoch += 1
@@ -104,7 +108,7 @@ def fit(
             trained = perf_counter()
             if not isfinite(train_loss):
                 raise NotFinite(f"the training loss is {train_loss} in epoch {epoch}")
-            seen = predict(model, val, precision) if val is not None else None
+            seen = predict(model, val, precision, memory) if val is not None else None
             report(
                 Epoch(
                     epoch=epoch,
@@ -119,14 +123,28 @@ def fit(
 
 
 class Step:
-    """One optimiser step on one batch: forward, loss, backward, clip, update, schedule."""
+    """One optimiser step on one batch: forward, loss, backward, clip, update, schedule.
+
+    A batch that is divided has the gradient of the whole batch, but for BatchNorm, which normalises each part by its
+    own mean and variance; and dropout draws other masks.
+    """
 
     def __init__(
-        self, model: StagedModel, recipe: Recipe, precision: Precision, world: World, *, lr: float, weight_decay: float
+        self,
+        model: StagedModel,
+        recipe: Recipe,
+        precision: Precision,
+        world: World,
+        memory: Memory,
+        *,
+        lr: float,
+        weight_decay: float,
     ) -> None:
-        self.model = world.wrap(model)
+        self.alone, self.model = model, world.wrap(model)
         self.recipe = recipe
         self.precision = precision
+        self.world, self.memory = world, memory
+        self.rehearsed = False
         self.trained = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = optimizer(model, lr=lr, weight_decay=weight_decay)
         self.scaler = precision.scaler()
@@ -140,28 +158,83 @@ class Step:
 
     def __call__(self, images: torch.Tensor, labels: torch.Tensor, boundary: int = 0) -> torch.Tensor:
         """Returns the loss of a batch that was read at `boundary`, still on the device."""
-        with self.precision.autocast():
-            loss = cross_entropy(self.model(images, boundary), labels, label_smoothing=self.recipe.label_smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        loss = self.backward(images, labels, boundary)
         self.scaler.unscale_(self.optimizer)
         if self.recipe.clip_norm:
             nn.utils.clip_grad_norm_(self.trained, self.recipe.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.schedule.step()
-        return loss.detach()
+        return loss
+
+    def backward(self, images: torch.Tensor, labels: torch.Tensor, boundary: int) -> torch.Tensor:
+        """Leaves the gradient of the batch's mean loss in the model, and returns that loss.
+
+        A worker in a group must not halve a batch by itself: the others would wait for it. So they find the size
+        together, in a rehearsal of the first batch, and memory that runs out later ends the run.
+        """
+
+        def compute(size: int) -> torch.Tensor:
+            return self.gradients(self.model, images, labels, boundary, size)
+
+        if self.world.size > 1 and self.rehearsed:
+            return compute(self.memory.size(TRAINING, len(labels)))
+        before = Before(self.alone, labels.device)
+
+        def rehearse(size: int) -> None:
+            lacking = torch.zeros((), device=labels.device)
+            try:
+                self.gradients(self.alone, images, labels, boundary, size)
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                lacking += 1
+            if self.world.total(lacking):
+                raise torch.OutOfMemoryError("a worker of the group is out of memory")
+
+        def undo() -> None:
+            self.optimizer.zero_grad(set_to_none=True)
+            before.restore()
+
+        if self.world.size == 1:
+            return self.memory.fitting(TRAINING, len(labels), compute, undo)
+        self.memory.fitting(TRAINING, len(labels), rehearse, undo)
+        undo()
+        self.rehearsed = True
+        return compute(self.memory.size(TRAINING, len(labels)))
+
+    def gradients(
+        self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, boundary: int, size: int
+    ) -> torch.Tensor:
+        """`backward`, with at most `size` images at once: each part's mean loss weighs by its share of the batch."""
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = []
+        count = ceil(len(labels) / size)
+        parts = list(zip(images.tensor_split(count), labels.tensor_split(count), strict=True))
+        for number, (some, theirs) in enumerate(parts, 1):
+            with self.world.adding_up(model) if number < count else nullcontext():
+                with self.precision.autocast():
+                    loss = cross_entropy(model(some, boundary), theirs, label_smoothing=self.recipe.label_smoothing)
+                loss = loss * (len(theirs) / len(labels))
+                self.scaler.scale(loss).backward()
+            losses.append(loss.detach())
+        return torch.stack(losses).sum()
 
 
 @torch.inference_mode()
-def predict(model: StagedModel, source: Source, precision: Precision) -> Predictions:
+def predict(model: StagedModel, source: Source, precision: Precision, memory: Memory | None = None) -> Predictions:
     """The model's predictions on a split, in the split's order. Raises NotFinite if it has none to give."""
+    memory = memory or Memory()
     model.eval()
     split = source.at(model.freeze_depth)
     predicted, confidence, loss = [], [], torch.zeros((), device=split.labels.device)
     for images, labels in split.in_order(EVALUATION_BATCH):
-        with precision.autocast():
-            logits = model(images, split.boundary)
+
+        def compute(size: int, images: torch.Tensor = images) -> torch.Tensor:
+            with precision.autocast():
+                return torch.cat([model(some, split.boundary) for some in images.split(size)])
+
+        logits = memory.fitting(EVALUATION, len(images), compute, undo=lambda: None)
         probability, best = logits.float().softmax(dim=1).max(dim=1)
         loss += cross_entropy(logits.float(), labels, reduction="sum")
         predicted.append(best)

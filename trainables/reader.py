@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trainables import batches, boundaries, planner
 from trainables.architecture import Preprocessing
-from trainables.augmentation import NONE
+from trainables.augmentation import NONE, is_wide
 from trainables.batches import Split, Together, take
 from trainables.boundaries import Entry, Facts, Rows, Store
 from trainables.planner import Costs, Plan, plan
@@ -27,6 +27,11 @@ FORMAT = 1  # of what an entry holds: raise it when our own code comes to comput
 
 class Damaged(RuntimeError):
     """What a run has read cannot be trusted: it must run again."""
+
+
+def wide(split: str) -> str:
+    """The name of the Ray Dataset with a split's images as `Preprocessing.wide` has them."""
+    return f"{split} wide"
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Reader:
 
     Args:
         parts, shard: for each split its content and, where a node does not have its images yet, the Ray Dataset of
-            `position, index, image (H, W, 3) uint8, label` that brings them.
+            `position, index, image (H, W, 3) uint8, label` that brings them; `wide(split)` names those with a margin.
         model, model_key: with its frozen stages as they were before training, and what tells it from other models
             of this process.
         preprocessing: how the images were resized.
@@ -113,7 +118,7 @@ class Reader:
 
     def costs(self, images: Split) -> Costs:
         """Measured once a process."""
-        key = (self.variant, self.precision.name, str(self.device), torch.get_num_threads())
+        key = (self.variant, self.preprocessing.size, self.precision.name, str(self.device), torch.get_num_threads())
         if key not in _costs:
             depth = self.model.freeze_depth
             assert isinstance(images.images, Tensor)
@@ -121,22 +126,28 @@ class Reader:
             self.model.freeze(depth)
         return _costs[key]
 
-    def images(self, name: str) -> Split:
-        """Boundary 0 of a split: from the store, or else from Ray Data, through the store or into memory."""
-        part = self.parts[name]
-        key = self.key(part)
+    def images(self, name: str, *, margin: bool = False) -> Split:
+        """Boundary 0 of a split: from the store, or else from Ray Data, through the store or into memory.
+
+        With a margin around what the model takes where random crops are cut from it.
+        """
+        part, preprocessing = self.parts[name], self.preprocessing.wide if margin else self.preprocessing
+        dataset = partial(self.shard, wide(name) if margin else name)
+        key = key_of(part, preprocessing)
         if self.store and key not in _in_memory:
-            entry = bring(self.store, part, self.preprocessing, brought(partial(self.shard, name)))
+            entry = bring(self.store, part, preprocessing, brought(dataset))
             if entry:
                 return self.hold(entry)
         if key not in _in_memory:
-            for stale in _in_memory.keys() - {self.key(part) for part in self.parts.values()}:
+            for stale in _in_memory.keys() - self.keys():
                 del _in_memory[stale]
-            _in_memory[key] = gathered(self.shard(name))
+            _in_memory[key] = gathered(dataset())
         return _in_memory[key]
 
-    def key(self, part: Part) -> str:
-        return boundaries.name_of(facts_of_images(part, self.preprocessing))
+    def keys(self) -> set[str]:
+        """Of all images that the run may read."""
+        both = (self.preprocessing, self.preprocessing.wide)
+        return {key_of(part, preprocessing) for part in self.parts.values() for preprocessing in both}
 
     def boundary(self, name: str, k: int) -> Split:
         """Boundary k of a split, stored; filled from the nearest that exists; the images where it cannot be stored."""
@@ -233,14 +244,17 @@ class Parts:
     opened: dict[int, batches.Rows] = field(default_factory=dict)
 
     def at(self, freeze_depth: int) -> batches.Rows:
-        if freeze_depth not in self.opened:
-            self.opened[freeze_depth] = self.open(freeze_depth)
-        return self.opened[freeze_depth]
+        depth = freeze_depth if self.augmentation == NONE else 0  # one stream for all phases
+        if depth not in self.opened:
+            self.opened[depth] = self.open(freeze_depth)
+        return self.opened[depth]
 
     def open(self, freeze_depth: int) -> batches.Rows:
         if self.augmentation != NONE:
             self.reader.plans.append(Plan(freeze_depth, 0, f"{self.augmentation} changes them at random"))
-            stream = Augmented(self.images(), self.augmentation, self.seed, self.epochs)
+            stream = Augmented(
+                self.images(margin=is_wide(self.augmentation)), self.augmentation, self.seed, self.epochs
+            )
             self.reader.streams.append(stream)
             return stream
         splits = [self.reader.read(name, freeze_depth, self.epochs) for name in self.names]
@@ -248,8 +262,8 @@ class Parts:
             return self.images()
         return splits[0] if len(splits) == 1 else Together(*splits)
 
-    def images(self) -> batches.Rows:
-        splits = [self.reader.of_the_part(name, self.reader.images(name)) for name in self.names]
+    def images(self, *, margin: bool = False) -> batches.Rows:
+        splits = [self.reader.of_the_part(name, self.reader.images(name, margin=margin)) for name in self.names]
         return splits[0] if len(splits) == 1 else Together(*splits)
 
 
@@ -273,6 +287,10 @@ def facts_of_images(part: Part, preprocessing: Preprocessing) -> Facts:
         "transform": [preprocessing.size, preprocessing.crop, preprocessing.interpolation],
         "versions": versions(),
     }
+
+
+def key_of(part: Part, preprocessing: Preprocessing) -> str:
+    return boundaries.name_of(facts_of_images(part, preprocessing))
 
 
 def bring(store: Store, part: Part, preprocessing: Preprocessing, rows: Iterator[Rows]) -> Entry | None:

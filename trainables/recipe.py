@@ -10,6 +10,7 @@ from math import ceil, isfinite
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import (
+    ConstantLR,
     CosineAnnealingLR,
     LinearLR,
     LRScheduler,
@@ -20,7 +21,7 @@ from torch.optim.lr_scheduler import (
 
 from trainables import augmentation
 
-SCHEDULES = ("onecycle", "step", "cosine")
+SCHEDULES = ("onecycle", "step", "cosine", "constant")
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,23 @@ class Recipe:
         for name, share in shares.items():
             if not 0 <= share < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {share}")
-        if self.clip_norm < 0:
+        if not (self.clip_norm >= 0 and isfinite(self.clip_norm)):
             raise ValueError(f"clip_norm must be 0 or more, got {self.clip_norm}")
+
+    @property
+    def wide(self) -> bool:
+        """Whether the images that are trained on are read with a margin, for the augmentation to crop."""
+        return augmentation.is_wide(self.augmentation)
+
+    def __str__(self) -> str:
+        said = [f"{self.epochs} epochs", f"batches of {self.batch_size}", f"{self.schedule} schedule"]
+        if self.head_first:
+            share, scale = self.head_first.share, self.head_first.lr_scale
+            said.append(f"the head alone for {share:.0%} of the epochs, then the rest at {scale:g} x lr")
+        said.append(f"augmentation {self.augmentation}")
+        said.append(f"label smoothing {self.label_smoothing:g}" if self.label_smoothing else "no label smoothing")
+        said.append(f"gradients clipped at {self.clip_norm:g}" if self.clip_norm else "no clipping")
+        return f"recipe {self.name}: {', '.join(said)}"
 
     def phases(self, hyperparameters: Hyperparameters, head_only: int) -> list["Phase"]:
         """The run as phases; `head_only` is the freeze depth that trains the head alone."""
@@ -132,6 +148,8 @@ def schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, *, lr: float, ste
     rest = steps - warmup_steps
     if recipe.schedule == "cosine":
         after: LRScheduler = CosineAnnealingLR(optimizer, T_max=rest)
+    elif recipe.schedule == "constant":
+        after = ConstantLR(optimizer, factor=1.0)
     else:
         milestones = sorted({max(1, round(share * steps) - warmup_steps) for share in recipe.milestones})
         after = MultiStepLR(optimizer, milestones, gamma=recipe.step_factor)

@@ -17,7 +17,7 @@ from trainables.batches import take
 
 
 class Normalize(nn.Module):
-    """uint8 NCHW in [0, 255] -> float32 with the checkpoint's mean and std, which are given in [0, 1]."""
+    """NCHW in [0, 255], uint8 or float32 -> float32 with the checkpoint's mean and std, which are given in [0, 1]."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()

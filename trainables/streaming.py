@@ -62,7 +62,7 @@ class Augmented(Rows):
 
 
 def dataset(rows: Rows, name: str, seed: int, orders: list[list[Tensor]]) -> Dataset:
-    """A Ray Dataset of a block a batch, in order: `image (H, W, 3) uint8, label`."""
+    """A Ray Dataset of a block a batch, in order: `image (H, W, 3) uint8 or float32, label`."""
     plan = [(epoch, order.numpy()) for epoch, batches in enumerate(orders) for order in batches]
     images = rows.images_at(torch.arange(len(rows))).permute(0, 2, 3, 1).numpy()  # once a node, read without a copy
     held = ray.put((images, rows.labels.cpu().numpy(), rows.index, plan))

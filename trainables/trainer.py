@@ -8,7 +8,7 @@ import gc
 import os
 import resource
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from time import perf_counter
@@ -22,11 +22,13 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from torch import Tensor
 
 from trainables import architecture, world
-from trainables.architecture import Variant
+from trainables.architecture import Preprocessing, Variant
+from trainables.augmentation import NONE
 from trainables.boundaries import Store
 from trainables.loop import Epoch, NotFinite, Predictions, fit, predict
+from trainables.memory import DoesNotFit, Memory
 from trainables.precision import Precision, precision
-from trainables.reader import Part, Reader, bring, brought
+from trainables.reader import Part, Reader, bring, brought, wide
 from trainables.recipe import Hyperparameters, Recipe
 from trainables.stages import StagedModel
 
@@ -35,17 +37,22 @@ Report = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Model:
-    """Which model: a variant of an architecture, for a number of classes, from weights in Ray's object store."""
+    """Which model: a variant of an architecture, for a number of classes, from weights in Ray's object store.
+
+    `preprocessing` takes the place of the variant's own.
+    """
 
     architecture: str
     scale: str
     variant: str
     classes: int
     weights: ray.ObjectRef | None = None
+    preprocessing: Preprocessing | None = None
 
     @property
     def described(self) -> Variant:
-        return architecture.get(self.architecture).variant(self.scale, name=self.variant)
+        variant = architecture.get(self.architecture).variant(self.scale, name=self.variant)
+        return replace(variant, preprocessing=self.preprocessing or variant.preprocessing)
 
     def build(self) -> StagedModel:
         return architecture.get(self.architecture).assemble(self.described, self.classes)
@@ -56,7 +63,8 @@ class Run:
     """One training run: fit on some splits, validate on another at every epoch, predict one at the end.
 
     `parts` says what is in each split; `boundaries` is a mode of the planner; `readers` is how many runs are likely
-    to read the boundaries that this one does.
+    to read the boundaries that this one does; `grad_accum` is into how many parts a batch is divided, None for as few
+    as fit in memory.
     """
 
     run_id: str
@@ -68,6 +76,7 @@ class Run:
     precision: str = "auto"
     boundaries: str = "on"
     readers: float = 1
+    grad_accum: int | None = None
     fit_on: tuple[str, ...] = ("train",)
     validate_on: str | None = "val"
     predict_on: str | None = None
@@ -75,8 +84,17 @@ class Run:
     keep_state: bool = False
 
     @property
-    def splits(self) -> set[str]:
-        return {*self.fit_on} | {name for name in (self.validate_on, self.predict_on) if name}
+    def evaluated(self) -> set[str]:
+        """The splits that it validates on or predicts."""
+        return {name for name in (self.validate_on, self.predict_on) if name}
+
+    @property
+    def images(self) -> dict[str, tuple[Part, Preprocessing]]:
+        """What it may read, by the names of the Ray Datasets that bring it."""
+        own = self.model.described.preprocessing
+        train = {(wide(name) if self.recipe.wide else name): name for name in self.fit_on}
+        given = {dataset: (self.parts[name], own.wide if self.recipe.wide else own) for dataset, name in train.items()}
+        return given | {name: (self.parts[name], own) for name in self.evaluated}
 
 
 @dataclass(frozen=True)
@@ -106,6 +124,7 @@ class Outcome:
     bytes_read: int = 0
     precision: str = ""
     plan: str = ""
+    micro_batch_size: int = 0
     notes: tuple[str, ...] = ()
     total_seconds: float = 0.0
     predictions: Predictions | None = None
@@ -131,6 +150,7 @@ class Outcome:
             "trained_share": self.trained_parameters / max(self.parameters, 1),
             "precision": self.precision,
             "boundary": self.plan,
+            "micro_batch_size": self.micro_batch_size,
             "notes": self.notes,
         }
 
@@ -141,7 +161,7 @@ def train(
     """Trains one run through Ray Train and returns what became of it.
 
     Args:
-        datasets: Ray Datasets of `position, index, image (H, W, 3) uint8, label`, one for each of the run's splits.
+        datasets: Ray Datasets of `position, index, image (H, W, 3) uint8, label`, one for each of the run's `images`.
         report: called after every epoch in local mode; a worker group reports to Ray Train instead, where
             `callbacks` may pick it up.
     """
@@ -157,7 +177,7 @@ def train(
             resources_per_worker=None if local else worker,
         ),
         torch_config=TorchConfig(backend="nccl" if resources.gpus >= 1 else "gloo"),
-        datasets={name: datasets[name] for name in sorted(run.splits)},
+        datasets={name: datasets[name] for name in sorted(run.images)},
         dataset_config=DataConfig(datasets_to_split=[]),
         run_config=RunConfig(name=run.run_id, storage_path=scratch(), callbacks=callbacks or []),
     )
@@ -179,11 +199,13 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
     everything, trained = model.parameter_counts()
     outcome = Outcome(run.run_id, parameters=everything, trained_parameters=trained, precision=choice.name)
 
+    memory = Memory(run.grad_accum)
     reader = reader_of(run, model, choice, device, ray.train.get_dataset_shard)
 
     def on_epoch(epoch: Epoch) -> None:
         reader.check()
-        outcome.plan, outcome.notes, outcome.bytes_read = reader.line, reader.notes, reader.bytes_read
+        outcome.plan, outcome.notes = reader.line, (*reader.notes, *memory.notes)
+        outcome.bytes_read, outcome.micro_batch_size = reader.bytes_read, memory.micro_batch_size
         outcome.epochs.append(epoch)
         if epoch.beats(outcome.best):
             outcome.best = epoch
@@ -202,18 +224,20 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
             seed=run.seed,
             report=on_epoch,
             world=workers,
+            memory=memory,
             last_epoch=run.last_epoch,
         )
         if run.predict_on:
-            outcome.predictions = predict(model, reader.source(run.predict_on, epochs=1), choice)
+            outcome.predictions = predict(model, reader.source(run.predict_on, epochs=1), choice, memory)
             reader.check()
             outcome.bytes_read = reader.bytes_read
         if run.keep_state and workers.rank == 0:
             outcome.state = {name: t.cpu().clone() for name, t in model.library_state_dict().items()}
-    except NotFinite as reason:
+    except (NotFinite, DoesNotFit) as reason:
         outcome.failure = str(reason)
     finally:
         reader.close()
+    outcome.notes, outcome.micro_batch_size = (*reader.notes, *memory.notes), memory.micro_batch_size
     outcome.total_seconds = perf_counter() - start
     return outcome
 
@@ -239,9 +263,9 @@ def reader_of(
 
 def bring_all(run: Run, datasets: Mapping[str, Dataset]) -> None:
     """Has the store hold the images of a run on this node."""
-    store, preprocessing = Store.here(), run.model.described.preprocessing
-    for name in sorted(run.splits):
-        images = bring(store, run.parts[name], preprocessing, brought(datasets[name]))
+    store = Store.here()
+    for name, (part, preprocessing) in sorted(run.images.items()):
+        images = bring(store, part, preprocessing, brought(datasets[name]))
         if images:
             images.close()
 
@@ -254,7 +278,8 @@ def fill(run: Run, datasets: Mapping[str, Dataset], threads: int) -> None:
     choice = precision(run.precision, cpu, tiny=run.model.scale == "mini")
     reader = reader_of(run, model.freeze(run.hyperparameters.freeze_depth), choice, cpu, lambda name: datasets[name])
     try:
-        for name in sorted(run.splits):
+        augmented = {*run.fit_on} if run.recipe.augmentation != NONE else set()
+        for name in sorted({*run.fit_on, *run.evaluated} - augmented):
             reader.source(name).at(run.hyperparameters.freeze_depth)
     finally:
         reader.close()

@@ -1,5 +1,6 @@
 """The workers of one run: alone, or several that average their gradients. The loop runs the same lines in both."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,10 @@ class World:
         if self.size == 1:
             return model
         return nn.parallel.DistributedDataParallel(model)
+
+    def adding_up(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Gradients of a wrapped model stay with this worker, until a backward pass outside of this averages them."""
+        return model.no_sync() if isinstance(model, nn.parallel.DistributedDataParallel) else nullcontext()
 
     def total(self, values: Tensor) -> Tensor:
         """The sum over workers."""

@@ -13,6 +13,7 @@ from trainables import world
 from trainables.architecture import names
 from trainables.batches import Split
 from trainables.loop import Step, predict
+from trainables.memory import Memory
 from trainables.precision import Precision, precision
 from trainables.stages import StagedModel
 from trainables.trainer import peak_memory, reset_peak_memory
@@ -102,7 +103,7 @@ def test_weights_stay_in_fp32_and_are_those_of_a_file(format: str, cuda: torch.d
 
 def fp16_step(model: StagedModel, cuda: torch.device) -> Step:
     model.freeze(0).train()
-    step = Step(model, RECIPE, Precision("fp16", cuda), World(), lr=POINT.lr, weight_decay=POINT.weight_decay)
+    step = Step(model, RECIPE, Precision("fp16", cuda), World(), Memory(), lr=POINT.lr, weight_decay=POINT.weight_decay)
     step.plan(lr=POINT.lr, steps=20)
     return step
 

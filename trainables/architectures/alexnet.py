@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models import AlexNet, AlexNet_Weights
 
 from trainables.architecture import IMAGENET, MINI_INPUT, Architecture, Preprocessing, Variant
-from trainables.recipe import Hyperparameters
+from trainables.recipe import Hyperparameters, Recipe
 from trainables.stages import Stage
 from trainables.weights import packaged, torch_hub
 
@@ -115,4 +115,17 @@ ARCHITECTURE = Architecture(
     cut=cut,
     # section I-A.3 and I-D: AdamW, max_lr 0.01, weight decay 0.01, all frozen but the last layer
     paper=lambda backbone_stages: Hyperparameters(lr=1e-2, weight_decay=1e-2, freeze_depth=backbone_stages),
+    recipes=(
+        # sections I-B to I-D, the experiments; 15 epochs on Caltech-256
+        Recipe(
+            "paper",
+            epochs=10,
+            batch_size=256,
+            schedule="onecycle",
+            clip_norm=0.0,
+            augmentation="autoaugment_cifar10",
+        ),
+        # section I-A.3 and I-A.4, the model's description
+        Recipe("paper_crop", epochs=10, batch_size=128, schedule="onecycle", clip_norm=0.0, augmentation="alexnet"),
+    ),
 )

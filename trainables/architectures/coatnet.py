@@ -8,7 +8,7 @@ from timm.models.maxxvit import MaxxVit, MaxxVitCfg, MaxxVitConvCfg, MaxxVitTran
 from torch import nn
 
 from trainables.architecture import HALF, MINI_INPUT, Architecture, Preprocessing, Variant
-from trainables.recipe import Hyperparameters
+from trainables.recipe import Hyperparameters, Recipe
 from trainables.stages import Stage
 from trainables.weights import packaged, timm_hub
 
@@ -79,4 +79,6 @@ ARCHITECTURE = Architecture(
     cut=cut,
     # section IV-D: fine-tuned throughout; the paper gives no learning rate, so the usual one for AdamW
     paper=lambda backbone_stages: Hyperparameters(lr=1e-4, weight_decay=1e-2, freeze_depth=0),
+    # section IV-D and IV-E; no schedule is given
+    recipes=(Recipe("paper", epochs=10, batch_size=256, schedule="constant", warmup=0.0, clip_norm=0.0),),
 )

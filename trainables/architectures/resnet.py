@@ -9,7 +9,7 @@ from timm.models.resnetv2 import ResNetV2
 from torch import nn
 
 from trainables.architecture import HALF, IMAGENET, MINI_INPUT, Architecture, Preprocessing, Variant
-from trainables.recipe import Hyperparameters
+from trainables.recipe import HeadFirst, Hyperparameters, Recipe
 from trainables.stages import Stage
 from trainables.weights import packaged, timm_hub
 
@@ -80,4 +80,18 @@ ARCHITECTURE = Architecture(
     # section III-C: the whole network is fine-tuned in the end; the paper gives no learning rate, so the
     # usual one for fine-tuning a ResNet-50 with AdamW
     paper=lambda backbone_stages: Hyperparameters(lr=1e-3, weight_decay=1e-2, freeze_depth=0),
+    recipes=(
+        # section III-C and III-D; how long the head is alone, how much lr is reduced, batch and steps are not given
+        Recipe(
+            "paper",
+            epochs=10,
+            batch_size=256,
+            schedule="step",
+            warmup=0.1,
+            milestones=(1 / 3, 2 / 3),
+            step_factor=0.1,
+            clip_norm=0.0,
+            head_first=HeadFirst(share=0.3, lr_scale=0.1),
+        ),
+    ),
 )

@@ -8,7 +8,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from trainables.architecture import HALF, MINI_INPUT, Architecture, Preprocessing, Variant
-from trainables.recipe import Hyperparameters
+from trainables.recipe import Hyperparameters, Recipe
 from trainables.stages import Stage
 from trainables.weights import packaged, timm_hub
 
@@ -86,4 +86,6 @@ ARCHITECTURE = Architecture(
     cut=cut,
     # section II-C: a frozen backbone and a linear head; the paper gives no learning rate, so AdamW's default
     paper=lambda backbone_stages: Hyperparameters(lr=1e-3, weight_decay=1e-2, freeze_depth=backbone_stages),
+    # section II-C and II-D; no batch size and no schedule are given
+    recipes=(Recipe("paper", epochs=5, batch_size=256, schedule="constant", warmup=0.0, clip_norm=0.0),),
 )
