@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -74,19 +75,29 @@ class Rows:
 
 
 class Split(Rows):
-    """One array of images: boundary 0 is (N, 3, H, W) uint8. `places` are where in it the rows lie, None for all."""
+    """One array of images: boundary 0 is (N, 3, H, W) uint8.
+
+    `places` are where in it the rows lie, None for all; `file` is what it is mapped from, None for memory.
+    """
 
     def __init__(
-        self, images: Tensor, labels: Tensor, index: np.ndarray, boundary: int = 0, places: Tensor | None = None
+        self,
+        images: Tensor,
+        labels: Tensor,
+        index: np.ndarray,
+        boundary: int = 0,
+        places: Tensor | None = None,
+        file: Path | None = None,
     ) -> None:
         super().__init__(labels, index, boundary)
         self.images = images
         self.places = places
+        self.file = file
 
     def only(self, rows: Tensor) -> "Split":
         """Some of the rows, without a copy."""
         places = rows if self.places is None else self.places[rows]
-        return Split(self.images, self.labels[rows], self.index[rows.numpy()], self.boundary, places)
+        return Split(self.images, self.labels[rows], self.index[rows.numpy()], self.boundary, places, self.file)
 
     def to(self, device: torch.device) -> "Split":
         """With its batches on `device`: the images too where they fit there, so that an epoch moves nothing."""
@@ -94,7 +105,7 @@ class Split(Rows):
         if device != images.device and fits(len(self) * bytes_of(images), device):
             images, places = images if places is None else take(images, places), None
             images = images.to(device)
-        return Split(images, self.labels.to(device), self.index, self.boundary, places)
+        return Split(images, self.labels.to(device), self.index, self.boundary, places, self.file)
 
     @property
     def nbytes(self) -> int:

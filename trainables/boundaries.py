@@ -333,7 +333,8 @@ def opened(path: Path) -> Entry:
         if description["channels_last"]:
             data = data.permute(0, 3, 1, 2)
         with np.load(path / "rows.npz") as rows:
-            split = Split(data, torch.from_numpy(rows["label"]), rows["index"], description["facts"]["boundary"])
+            labels, index = torch.from_numpy(rows["label"]), rows["index"]
+        split = Split(data, labels, index, description["facts"]["boundary"], file=path / "boundary.npy")
         return Entry(path, split, file, identity(now))
     except BaseException:
         os.close(file)

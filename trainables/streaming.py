@@ -1,7 +1,11 @@
 """Images that are augmented at random: Ray Data changes them on CPUs, some batches ahead of the device."""
 
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import ray
@@ -10,7 +14,7 @@ from ray.data import Dataset
 from torch import Tensor
 
 from trainables.augmentation import augmented, seeds_of
-from trainables.batches import Rows
+from trainables.batches import Rows, Split, Together
 from trainables.world import World
 
 AHEAD = 4  # batches
@@ -64,16 +68,67 @@ class Augmented(Rows):
 def dataset(rows: Rows, name: str, seed: int, orders: list[list[Tensor]]) -> Dataset:
     """A Ray Dataset of a block a batch, in order: `image (H, W, 3) uint8 or float32, label`."""
     plan = [(epoch, order.numpy()) for epoch, batches in enumerate(orders) for order in batches]
-    images = rows.images_at(torch.arange(len(rows))).permute(0, 2, 3, 1).numpy()  # once a node, read without a copy
-    held = ray.put((images, rows.labels.cpu().numpy(), rows.index, plan))
+    held = ray.put((pixels_of(rows), rows.labels.cpu().numpy(), rows.index, plan))
 
     def change(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        images, labels, index, plan = ray.get(held)
+        pixels, labels, index, plan = ray.get(held)
         epoch, chosen = plan[int(batch["id"][0])]
-        pixels = torch.from_numpy(images[chosen]).permute(0, 3, 1, 2)
-        changed = augmented(name, pixels, seeds_of(seed, epoch, index[chosen]))
+        changed = augmented(name, pixels.at(chosen), seeds_of(seed, epoch, index[chosen]))
         return {"image": changed.permute(0, 2, 3, 1).contiguous().numpy(), "label": labels[chosen]}
 
-    blocks = ray.data.range(len(plan), override_num_blocks=len(plan)).map_batches(change, batch_size=None)
-    blocks.context.execution_options.preserve_order = True
-    return blocks
+    here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}  # where the file is
+    blocks = ray.data.range(len(plan), override_num_blocks=len(plan))
+    changed = blocks.map_batches(change, batch_size=None, label_selector=here)
+    changed.context.execution_options.preserve_order = True
+    return changed
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Rows of boundary 0 as other processes of this node read them: from its file, or from Ray's object store.
+
+    `places` are where each row lies in it.
+    """
+
+    where: Path | ray.ObjectRef
+    places: np.ndarray
+
+    def at(self, rows: np.ndarray) -> Tensor:
+        """(N, 3, H, W) uint8."""
+        images = mapped(self.where) if isinstance(self.where, Path) else ray.get(self.where)
+        return torch.from_numpy(images[self.places[rows]]).permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class Several:
+    """Some of them, one after the other; `ends` are the rows at which each ends."""
+
+    parts: tuple[Stored, ...]
+    ends: np.ndarray
+
+    def at(self, rows: np.ndarray) -> Tensor:
+        which = np.searchsorted(self.ends, rows, side="right")
+        starts = np.concatenate([[0], self.ends[:-1]])
+        found: Any = [None] * len(rows)
+        for i in np.unique(which):
+            here = np.flatnonzero(which == i)
+            for place, image in zip(here, self.parts[i].at(rows[here] - starts[i]), strict=True):
+                found[place] = image
+        return torch.stack(found)
+
+
+@lru_cache(maxsize=8)
+def mapped(file: Path) -> np.ndarray:
+    return np.load(file, mmap_mode="r")
+
+
+def pixels_of(rows: Rows) -> Stored | Several:
+    if isinstance(rows, Together):
+        return Several(tuple(stored(split) for split in rows.splits), np.cumsum([len(split) for split in rows.splits]))
+    assert isinstance(rows, Split)
+    return stored(rows)
+
+
+def stored(split: Split) -> Stored:
+    places = np.arange(len(split)) if split.places is None else split.places.numpy()
+    return Stored(split.file or ray.put(split.images.permute(0, 2, 3, 1).cpu().numpy()), places)
