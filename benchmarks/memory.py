@@ -2,8 +2,8 @@
 
     python -m benchmarks.memory
 
-Photographs of 2,400 x 1,800 px, 1 MB each. A child process trains the head of the small ResNet for one epoch on them at
-224 px, from the files on: they are looked at, decoded by Ray Data into boundary 0, and read from there. What counts is
+Photographs of 2,400 x 1,800 px, 1 MB each. A child process trains the head of AlexNet (random weights) for one epoch on them
+at 224 px, from the files on: they are looked at, decoded by Ray Data into boundary 0, and read from there. What counts is
 the memory that belongs to the training process and to Ray's processes that work for it, at its peak: pages that a file
 backs can be dropped at any time, and are not in it. (A limit by RLIMIT_DATA was tried: it counts what threads reserve
 and never touch, so that torch and Ray do not even start below 2 GiB.)
@@ -117,18 +117,15 @@ def train_on(folder: Path) -> None:
     from study.data.reading import prepare
     from study.data.source import Request
     from study.data.splits import split
-    from trainables.architecture import HALF, Preprocessing
     from trainables.recipe import Hyperparameters
     from trainables.trainer import Model, Resources, Run, train
 
     cluster.quieten()
-    preprocessing = Preprocessing(224, *HALF, crop=0.875)
     with cluster.connected():
         splits = split(anywhere.load(str(folder), Request()))
-        model = Model("resnet", "mini", "resnet_mini", CLASSES, preprocessing=preprocessing)
-        point = Hyperparameters(1e-3, 0.0, 5)
-        run = Run("memory", model, point, RECIPES["fair"], 0, splits.parts(), last_epoch=1)
-        data = dict(prepare(splits, preprocessing, ("train", "val")))
+        model = Model("alexnet", "paper", "alexnet", CLASSES)
+        run = Run("memory", model, Hyperparameters(1e-3, 0.0, 7), RECIPES["fair"], 0, splits.parts(), last_epoch=1)
+        data = dict(prepare(splits, model.described.preprocessing, ("train", "val")))
         outcome = train(run, data, Resources(), report=lambda row: None)
         assert outcome.failure is None
 
