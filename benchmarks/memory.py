@@ -2,11 +2,11 @@
 
     python -m benchmarks.memory
 
-Photographs of 2,400 x 1,800 px, 1 MB each. A child process trains the head of AlexNet (random weights) for one epoch on them
-at 224 px, from the files on: they are looked at, decoded by Ray Data into boundary 0, and read from there. What counts is
-the memory that belongs to the training process and to Ray's processes that work for it, at its peak: pages that a file
-backs can be dropped at any time, and are not in it. (A limit by RLIMIT_DATA was tried: it counts what threads reserve
-and never touch, so that torch and Ray do not even start below 2 GiB.)
+Photographs of 2,400 x 1,800 px, 1 MB each. A child process trains the head of AlexNet (random weights) for one epoch on
+them at 224 px, from the files on: they are looked at, decoded by Ray Data into boundary 0, and read from there. What
+counts is the memory that belongs to the training process and to Ray's processes that work for it, at its peak: pages
+that a file backs can be dropped at any time, and are not in it. (A limit by RLIMIT_DATA was tried: it counts what
+threads reserve and never touch, so that torch and Ray do not even start below 2 GiB.)
 """
 
 import argparse
