@@ -302,7 +302,7 @@ def brought(images: Dataset | Callable[[], Dataset]) -> Iterator[Rows]:
     """Boundary 0 of a split, in any order: Ray Data promises none. Nothing is read before a row is asked for."""
     dataset = images() if callable(images) else images
     for block in dataset.iter_batches(batch_size=None, batch_format="numpy"):
-        pixels = torch.from_numpy(block["image"]).permute(0, 3, 1, 2)
+        pixels = torch.tensor(block["image"]).permute(0, 3, 1, 2)  # a copy: Ray's arrays may not be written to
         yield block["position"], block["index"], block["label"], pixels
 
 

@@ -98,7 +98,11 @@ class Recipe:
         return augmentation.is_wide(self.augmentation)
 
     def __str__(self) -> str:
-        said = [f"{self.epochs} epochs", f"batches of {self.batch_size}", f"{self.schedule} schedule"]
+        said = [
+            f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}",
+            f"batches of {self.batch_size}",
+            f"{self.schedule} schedule",
+        ]
         if self.head_first:
             share, scale = self.head_first.share, self.head_first.lr_scale
             said.append(f"the head alone for {share:.0%} of the epochs, then the rest at {scale:g} x lr")

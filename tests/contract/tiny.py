@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
+from torch import Tensor, nn
 
 from trainables import architecture
 from trainables.batches import Source, Split
 from trainables.loop import Epoch, fit
+from trainables.memory import Memory
 from trainables.precision import Precision
 from trainables.recipe import Hyperparameters, Recipe
 from trainables.stages import StagedModel
@@ -38,6 +40,17 @@ def untrained(name: str, seed: int = 0) -> StagedModel:
     return family.assemble(family.variant("mini", "none"), CLASSES)
 
 
+def little_memory(model: StagedModel, limit: int) -> StagedModel:
+    """The model on a device whose memory ends, deep in the model, with more than `limit` images at once."""
+
+    def ends(module: nn.Module, given: tuple[Tensor]) -> None:
+        if len(given[0]) > limit:
+            raise torch.OutOfMemoryError(f"out of memory with {len(given[0])} images")
+
+    model.head.register_forward_pre_hook(ends)
+    return model
+
+
 def run(
     model: StagedModel,
     train: Source,
@@ -48,6 +61,7 @@ def run(
     precision: Precision = FP32,
     seed: int = 0,
     world: World | None = None,
+    memory: Memory | None = None,
     last_epoch: int | None = None,
     also: Callable[[Epoch], None] = lambda epoch: None,
 ) -> list[Epoch]:
@@ -68,6 +82,7 @@ def run(
         seed=seed,
         report=report,
         world=world,
+        memory=memory,
         last_epoch=last_epoch,
     )
     return curve

@@ -18,6 +18,23 @@ MISTAKES = {
     "an unknown dataset": (["--model", "vit", "--dataset", "digit"], ["unknown dataset 'digit'", "mean digits?"]),
     "an unknown pretraining": (["--model", "vit", "--pretraining", "fashion"], ["'fashion'", "fashion6k, none"]),
     "an unknown recipe": (["--model", "vit", *NONE, "--recipe", "far"], ["unknown recipe 'far'", "fair"]),
+    "another model's recipe": (
+        ["--model", "vit", *NONE, "--recipe", "paper_crop"],
+        ["unknown recipe 'paper_crop'", "did you mean paper?"],
+    ),
+    "a recipe that is not there": (["--model", "vit", *NONE, "--recipe", "no.toml"], ["recipe no.toml cannot be read"]),
+    "a size that the model cannot take": (
+        ["--model", "vit", *NONE, "--preprocessing", "size=64"],
+        ["vit_mini cannot take images of 64 px"],
+    ),
+    "parts of a batch that are no number": (
+        ["--model", "vit", *NONE, "--grad-accum", "some"],
+        ["grad-accum takes a whole number or auto, got 'some'"],
+    ),
+    "more parts than images": (
+        ["--model", "vit", *NONE, "--grad-accum", "65"],
+        ["grad-accum must be auto or 1 to the batch size 64, got 65"],
+    ),
     "an unknown scale": (["--model", "vit", "--scale", "tiny"], ["unknown scale 'tiny'", "auto, mini, paper"]),
     "an unknown precision": (["--model", "vit", *NONE, "--precision", "fp8"], ["unknown precision 'fp8'"]),
     "no trials": (["--model", "vit", *NONE, "--trials", "0"], ["trials must be at least 1, got 0"]),

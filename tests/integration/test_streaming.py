@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from torchvision.transforms.v2.functional import resize
 
 from tests.contract.tiny import RECIPE, digits, losses, run, untrained
-from trainables.augmentation import AUGMENTATIONS, augmented, seeds_of
+from trainables.augmentation import AUGMENTATIONS, augmented, seeds_of, wide
 from trainables.batches import Split
 from trainables.streaming import Augmented
 from trainables.world import World
@@ -57,9 +58,11 @@ def test_an_image_is_changed_anew_in_every_epoch_and_the_same_way_in_the_same_ru
 @pytest.mark.usefixtures("ray_session", "one_thread")
 def test_an_augmentation_moves_the_training_loss_and_each_one_otherwise() -> None:
     train = digits(24)
+    margin = Split(resize(train.images, [wide(32)]), train.labels, train.index)
     seen = [losses(run(untrained("alexnet"), train))]
-    for name in AUGMENTATIONS:
-        seen.append(losses(run(untrained("alexnet"), Augmented(train, name, seed=0, epochs=RECIPE.epochs))))
+    for name, augmentation in AUGMENTATIONS.items():
+        given = margin if augmentation.wide else train
+        seen.append(losses(run(untrained("alexnet"), Augmented(given, name, seed=0, epochs=RECIPE.epochs))))
     assert len({tuple(curve) for curve in seen}) == len(AUGMENTATIONS) + 1
 
 

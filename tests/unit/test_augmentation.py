@@ -7,7 +7,18 @@ import pytest
 import torch
 
 from study.cli import parse
-from trainables.augmentation import AUGMENTATIONS, NONE, augmented, check, seeds_of
+from trainables.augmentation import (
+    AUGMENTATIONS,
+    EIGENVALUES,
+    EIGENVECTORS,
+    NONE,
+    augmented,
+    check,
+    narrow,
+    pca_jitter,
+    seeds_of,
+    wide,
+)
 from trainables.recipe import Recipe
 
 
@@ -18,11 +29,11 @@ def one_image(n: int, size: int = 32) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_images_keep_their_shape_and_dtype_and_are_not_all_changed_alike(name: str) -> None:
-    images = one_image(16)
-    changed = augmented(name, images, range(16))
-    assert changed.shape == images.shape
-    assert changed.dtype == torch.uint8
+def test_images_come_out_as_the_model_takes_them_and_are_not_all_changed_alike(name: str) -> None:
+    side = wide(32) if AUGMENTATIONS[name].wide else 32
+    changed = augmented(name, one_image(16, side), range(16))
+    assert changed.shape == (16, 3, 32, 32)
+    assert changed.dtype in (torch.uint8, torch.float32)
     assert len({image.numpy().tobytes() for image in changed}) > 1
 
 
@@ -54,6 +65,53 @@ def test_a_crop_moves_an_image_by_an_eighth_of_its_side_at_most() -> None:
     assert len(places) == 200
     assert (places - 16).abs().max() <= 5  # 4, and a flip of an even side moves by one
     assert len({tuple(place) for place in places.tolist()}) > 30
+
+
+# AlexNet's
+
+
+def test_a_margin_is_that_of_224_in_256_and_is_cut_off_again_at_every_size() -> None:
+    assert (wide(224), wide(32)) == (256, 37)
+    assert all(narrow(wide(side)) == side for side in range(1, 1000))
+
+
+def test_the_components_of_colour_are_orthonormal_columns() -> None:
+    torch.testing.assert_close(EIGENVECTORS.T @ EIGENVECTORS, torch.eye(3), atol=2e-4, rtol=0)
+
+
+def test_colour_jitter_adds_the_papers_sum_over_components_to_every_pixel() -> None:
+    image, strengths = one_image(1, 4)[0], torch.tensor([0.3, -0.2, 0.15])
+    seen = pca_jitter(image, strengths)
+    for channel in range(3):
+        moved = sum(EIGENVECTORS[channel, i].item() * strengths[i].item() * EIGENVALUES[i].item() for i in range(3))
+        wanted = image[channel].numpy() / 255 + moved  # in [0, 1], as the paper has it
+        assert seen[channel].numpy() / 255 == pytest.approx(wanted, abs=1e-5)
+
+
+def test_a_brighter_and_a_darker_draw_both_show_on_white_and_on_black() -> None:
+    for level in (0, 255):
+        image = torch.full((3, 2, 2), level, dtype=torch.uint8)
+        for strength in (-0.1, 0.1):
+            assert (pca_jitter(image, torch.tensor([strength, 0.0, 0.0])) != level).all()
+
+
+def test_alexnets_draws_are_a_place_a_flip_and_three_normal_strengths_an_image() -> None:
+    side = wide(32)
+    flat = torch.full((600, 3, side, side), 128, dtype=torch.uint8)
+    colours = augmented("alexnet", flat, range(600))
+    assert (colours == colours[:, :, :1, :1]).all()  # one colour for all of an image
+    strengths = (colours[:, :, 0, 0] - 128) / 255 @ EIGENVECTORS / EIGENVALUES
+    assert strengths.mean(dim=0).abs().max() < 0.02
+    torch.testing.assert_close(strengths.std(dim=0), torch.full((3,), 0.1), atol=0.01, rtol=0)
+    assert torch.corrcoef(strengths.T).fill_diagonal_(0).abs().max() < 0.15
+
+    dot = torch.zeros(600, 3, side, side, dtype=torch.uint8)
+    dot[:, :, 16, 16] = 255
+    places = augmented("alexnet", dot, range(600))[:, 0].flatten(1).argmax(dim=1)
+    rows, columns = places // 32, places % 32
+    assert set(rows.tolist()) == set(range(11, 17))  # a margin of 5: 6 places
+    assert set(columns.tolist()) == {*range(11, 17), *range(15, 21)}  # and mirrored
+    assert 240 <= (columns > 16).sum() * 6 / 4 <= 420  # 4 of 6 mirrored places are told apart
 
 
 def test_the_seeds_of_an_epoch_are_those_of_its_images_and_new_in_every_epoch_and_run() -> None:

@@ -9,8 +9,9 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
-from tests.contract.tiny import POINT, RECIPE, digits, losses, run, untrained
+from tests.contract.tiny import POINT, RECIPE, digits, little_memory, losses, run, untrained
 from trainables.loop import NotFinite
+from trainables.memory import DoesNotFit, Memory
 from trainables.recipe import HeadFirst, Hyperparameters, Recipe
 from trainables.world import World, joined
 
@@ -39,6 +40,12 @@ def trained(case: str, world: World) -> dict[str, Any]:
     }
 
 
+def divided(world: World, memory: Memory, limit: int = 8) -> dict[str, Any]:
+    """Batches of 8 images a worker, on a device that has memory for `limit`."""
+    curve = run(little_memory(untrained("vit"), limit), digits(48), recipe=RECIPE, world=world, memory=memory)
+    return {"losses": losses(curve), "at once": memory.micro_batch_size, "notes": memory.notes}
+
+
 def worker(rank: int, folder: str) -> None:
     """One process: joins the others, runs every case, and writes down what it saw."""
     torch.set_num_threads(1)
@@ -51,6 +58,12 @@ def worker(rank: int, folder: str) -> None:
         run(untrained("vit"), digits(48), point=replace(POINT, lr=1e30), world=world)
     except NotFinite as reason:
         seen["absurd lr"] = str(reason)
+    seen["parts"] = divided(world, Memory(parts=3))
+    seen["one lacks memory"] = divided(world, Memory(), limit=3 if rank == 1 else 8)
+    try:
+        divided(world, Memory(), limit=0 if rank == 1 else 8)
+    except DoesNotFit as reason:
+        seen["no memory"] = str(reason)
     torch.save(seen, Path(folder, f"{rank}.pt"))
     dist.destroy_process_group()
 
@@ -93,3 +106,26 @@ def test_workers_really_train(case: str, workers: list[dict[str, Any]]) -> None:
 
 def test_a_run_that_breaks_ends_in_every_worker(workers: list[dict[str, Any]]) -> None:
     assert [seen["absurd lr"] for seen in workers] == ["the training loss is nan in epoch 1"] * WORKERS
+
+
+# Batches in parts
+
+
+def test_workers_that_divide_their_batches_have_the_losses_of_one_that_does_not(workers: list[dict[str, Any]]) -> None:
+    whole = losses(run(untrained("vit"), digits(48)))
+    for seen in workers:
+        assert seen["parts"]["losses"] == pytest.approx(whole, rel=1e-4)
+        assert seen["parts"]["at once"] == 3
+
+
+def test_when_one_worker_lacks_memory_all_divide_their_batches_alike(workers: list[dict[str, Any]]) -> None:
+    whole = losses(run(untrained("vit"), digits(48)))
+    for seen in workers:
+        assert seen["one lacks memory"]["losses"] == pytest.approx(whole, rel=1e-4)
+        assert seen["one lacks memory"]["at once"] == 2
+        [note] = seen["one lacks memory"]["notes"]
+        assert "8 images of training" in note
+
+
+def test_when_one_worker_has_no_memory_at_all_the_run_ends_in_every_worker(workers: list[dict[str, Any]]) -> None:
+    assert ["one image at a time" in seen["no memory"] for seen in workers] == [True, True]

@@ -73,6 +73,7 @@ def test_a_hyperparameter_out_of_range_is_refused_with_its_value(field: str, val
         ("warmup", -0.1, r"warmup .* got -0\.1"),
         ("label_smoothing", 1.5, r"label_smoothing .* got 1\.5"),
         ("clip_norm", -1.0, r"clip_norm .* got -1\.0"),
+        ("clip_norm", nan, r"clip_norm .* got nan"),
         ("head_first", HeadFirst(1.0, 0.1), r"head_first\.share .* got 1\.0"),
         ("head_first", HeadFirst(0.5, 0.0), r"head_first\.lr_scale .* got 0\.0"),
         ("milestones", (0.5, 1.5), r"milestones\[1\] .* got 1\.5"),
@@ -116,7 +117,12 @@ def test_cosine_without_warmup_is_torchs_and_the_closed_form() -> None:
     assert seen == pytest.approx([PEAK * (1 + cos(pi * step / 20)) / 2 for step in range(20)])
 
 
-@pytest.mark.parametrize("name", ["cosine", "step"])
+def test_a_constant_learning_rate_is_constant_once_it_is_warm() -> None:
+    assert rates(replace(RECIPE, schedule="constant", warmup=0.0), 20) == [PEAK] * 20
+    assert rates(replace(RECIPE, schedule="constant", warmup=0.2), 20)[4:] == pytest.approx([PEAK] * 16)
+
+
+@pytest.mark.parametrize("name", ["cosine", "step", "constant"])
 def test_warmup_climbs_in_equal_steps_to_the_peak_and_the_schedule_starts_there(name: str) -> None:
     seen = rates(replace(RECIPE, schedule=name, warmup=0.25), 40)
     assert seen[:11] == pytest.approx([PEAK * (step + 1) / 11 for step in range(11)])
@@ -135,6 +141,25 @@ def test_the_milestones_of_steps_are_shares_of_the_whole_run(warmup: float) -> N
     assert seen[24] == pytest.approx(PEAK)
     if not warmup:
         assert seen == pytest.approx(rates_of(lambda sgd: MultiStepLR(sgd, [25, 40], gamma=0.2), 50))
+
+
+# In a line
+
+
+def test_a_recipe_says_in_a_line_what_it_does_and_what_it_does_not() -> None:
+    plain = replace(RECIPE, schedule="constant", batch_size=32, clip_norm=0.0)
+    line = (
+        "recipe test: 10 epochs, batches of 32, constant schedule, augmentation none, no label smoothing, no clipping"
+    )
+    assert str(plain) == line
+    rich = replace(RECIPE, label_smoothing=0.1, head_first=HeadFirst(0.3, 0.1), augmentation="flip")
+    for words in (
+        "the head alone for 30% of the epochs, then the rest at 0.1 x lr",
+        "augmentation flip",
+        "label smoothing 0.1",
+        "gradients clipped at 1",
+    ):
+        assert words in str(rich)
 
 
 # Phases

@@ -1,0 +1,132 @@
+"""Every recipe of every architecture trains, on Ray Data: the small models, and the paper's at their true size."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import ray
+from ray.data import Dataset
+
+from study import datasets
+from study.datasets.reading import prepare
+from study.datasets.source import split
+from study.record import Record
+from study.run import main
+from trainables import architecture
+from trainables.architecture import Preprocessing
+from trainables.reader import Part, wide
+from trainables.recipe import Recipe
+from trainables.trainer import Model, Outcome, Resources, Run, train
+
+EVERY = [(name, recipe) for name in architecture.names() for recipe in architecture.get(name).recipes]
+CLASSES = 10
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+every_recipe = pytest.mark.parametrize(("name", "recipe"), EVERY, ids=[f"{n}-{r.name}" for n, r in EVERY])
+
+
+def run_of(name: str, scale: str, recipe: Recipe, parts: Mapping[str, Part]) -> Run:
+    """A run at the paper's point from random weights, which trains on one split and looks at another."""
+    family = architecture.get(name)
+    variant = family.variant(scale, "none")
+    return Run(
+        run_id=f"{name}-{recipe.name}",
+        model=Model(name, scale, variant.name, CLASSES),
+        hyperparameters=family.paper(family.backbone_stages(variant)),
+        recipe=recipe,
+        seed=0,
+        parts=parts,
+        boundaries="off",
+        fit_on=("val",),
+        validate_on="test",
+    )
+
+
+def ran_to_the_end(run: Run, data: Mapping[str, Dataset]) -> Outcome:
+    outcome = train(run, data, Resources(), lambda row: None)
+    assert outcome.failure is None
+    assert [epoch.epoch for epoch in outcome.epochs] == list(range(1, run.recipe.epochs + 1))
+    images = run.parts["val"].length
+    assert outcome.micro_batch_size == ceil(images / ceil(images / run.recipe.batch_size))
+    assert outcome.notes == ()
+    return outcome
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[Mapping[str, Part], dict[str, Dataset]]:
+    """What is in the splits of the digits, and the images of two of them, as they are and with a margin."""
+    splits = split(datasets.load("digits"))
+    given = architecture.get("alexnet").variant("mini").preprocessing  # as of every mini model
+    data = dict(prepare(splits, given, ("val", "test")))
+    return splits.parts(), data | {wide("val"): prepare(splits, given.wide, ("val",))["val"]}
+
+
+@every_recipe
+def test_a_recipe_trains_its_small_model_on_digits(
+    name: str, recipe: Recipe, digits: tuple[Mapping[str, Part], dict[str, Dataset]]
+) -> None:
+    parts, data = digits
+    first, second = ran_to_the_end(run_of(name, "mini", replace(recipe, epochs=2), parts), data).epochs
+    assert first.train_loss != second.train_loss
+
+
+def pictures(n: int, preprocessing: Preprocessing) -> Dataset:
+    """n images of the size that a model takes."""
+    random = np.random.default_rng(n)
+    shape = (n, preprocessing.size, preprocessing.size, 3)
+    return ray.data.from_numpy(random.integers(0, 256, shape, dtype=np.uint8)).map_batches(
+        lambda batch: {
+            "position": np.arange(n),
+            "index": np.arange(n),
+            "image": batch["data"],
+            "label": np.arange(n) % CLASSES,
+        },
+        batch_size=None,
+    )
+
+
+@every_recipe
+def test_a_recipe_trains_the_papers_model_for_an_epoch_at_224_px(name: str, recipe: Recipe) -> None:
+    run = run_of(name, "paper", replace(recipe, epochs=1), {"val": Part(name, 4), "test": Part("other", 2)})
+    data = {dataset: pictures(part.length, given) for dataset, (part, given) in run.images.items()}
+    sizes = {"val": 224, wide("val"): 256, "test": 224}
+    assert {dataset: given.size for dataset, (_, given) in run.images.items()} == {
+        dataset: sizes[dataset] for dataset in data
+    }
+    assert (wide("val") in data) == recipe.wide
+    ran_to_the_end(run, data)
+
+
+@pytest.mark.parametrize(("model", "recipe", "epochs"), [("resnet", "paper", 2), ("alexnet", "paper_crop", 1)])
+def test_a_study_by_the_papers_recipe_is_one_command(
+    model: str, recipe: str, epochs: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    budget = ["--trials", "1", "--epochs", f"{epochs}", "--top-k", "1", "--seeds", "1", "--grad-accum", "3"]
+    given = ["--preprocessing", "mean=0.3,0.3,0.3", "--name", "paper", "--results", str(tmp_path)]
+    assert main(["--model", model, "--pretraining", "none", "--recipe", recipe, *budget, *given]) == 0
+    assert f"recipe {recipe}: {epochs} epoch" in capsys.readouterr().out
+
+    record, family = Record(tmp_path / "paper"), architecture.get(model)
+    [trial] = record.trials
+    paper = family.paper(family.backbone_stages(family.variant("mini", "none")))
+    assert (trial["lr"], trial["weight_decay"], trial["freeze_depth"]) == (
+        paper.lr,
+        paper.weight_decay,
+        paper.freeze_depth,
+    )
+    assert [run["phase"] for run in record.runs] == ["replicate", "test"]
+    own = next(one for one in family.recipes if one.name == recipe)
+    for row in [trial, *record.runs]:
+        assert row["status"] == "completed"
+        assert row["micro_batch_size"] == pytest.approx(own.batch_size / 3, rel=0.2)
+    facts = record.study["study"]
+    assert facts["grad_accum"] == 3
+    assert facts["recipe"]["augmentation"] == own.augmentation
+    assert facts["preprocessing"] == record.study["preprocessing"]
+    assert record.study["preprocessing"]["mean"] == [0.3, 0.3, 0.3]
+    best = json.loads((record.folder / "best" / "config.json").read_text())
+    assert best["preprocessing"]["mean"] == [0.3, 0.3, 0.3]
