@@ -1,7 +1,7 @@
 """Ray Data brings the images: rows of a source, decoded and resized to what an architecture takes."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -37,20 +37,29 @@ def in_blocks(images: Images, labels: np.ndarray, rows: np.ndarray, convert: Con
         images, labels, rows, convert = ray.get(everything)
         position = batch["id"]
         index = rows[position]
-        pixels = [convert(image) for image in images.decoded(index)]
-        return {"position": position, "index": index, "image": column(pixels), "label": labels[index]}
+        pixels = column((convert(image) for image in images.decoded(index)), len(index))
+        return {"position": position, "index": index, "image": pixels, "label": labels[index]}
 
     blocks = max(1, len(rows) // ROWS_A_BLOCK)
     return ray.data.range(len(rows), override_num_blocks=blocks).map_batches(gather, batch_size=None)
 
 
-def column(images: list[np.ndarray]) -> np.ndarray:
-    """Images as Ray Data takes a batch of them, also where they are of different sizes."""
-    if len({image.shape for image in images}) == 1:
-        return np.stack(images)
-    several = np.empty(len(images), object)
-    several[:] = images
-    return several
+def column(images: Iterator[np.ndarray], length: int) -> np.ndarray:
+    """Images as Ray Data takes a batch of them, also where they are of different sizes.
+
+    They are copied into one array as they come. Kept one by one they would lie between the larger ones that they were
+    made of, whose memory could then not be used again: it grew by a whole photograph with each.
+    """
+    first = next(images)
+    together = np.empty((length, *first.shape), np.uint8)
+    together[0] = first
+    for i, image in enumerate(images, start=1):
+        if image.shape != first.shape:
+            several = np.empty(length, object)
+            several[:] = [*together[:i], image, *images]
+            return several
+        together[i] = image
+    return together
 
 
 def resized(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:

@@ -12,8 +12,8 @@ import ray
 from ray.data import Dataset
 
 from study import datasets
-from study.datasets.reading import prepare
-from study.datasets.source import split
+from study.data.reading import prepare
+from study.data.splits import split
 from study.record import Record
 from study.run import main
 from trainables import architecture
