@@ -19,6 +19,10 @@ from trainables.stages import StagedModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+# After some steps of Adam, which divides even the smallest gradients by their own size: kernels round differently from
+# one memory layout to another, and from one kind of CPU to another
+ROUNDING = 5e-3
+
 
 @pytest.fixture(scope="module")
 def train() -> Split:
@@ -73,7 +77,8 @@ def test_the_loop_gives_the_losses_of_a_loop_written_by_hand(
     recipe = replace(RECIPE, epochs=3, warmup=0.0, **changed)
     wanted = by_hand(untrained(name), train, recipe, freeze_depth)
     seen = run(untrained(name), train, point=replace(POINT, freeze_depth=freeze_depth), recipe=recipe)
-    assert losses(seen) == pytest.approx(wanted, rel=1e-4)
+    assert losses(seen)[0] == pytest.approx(wanted[0], rel=1e-4)
+    assert losses(seen) == pytest.approx(wanted, rel=ROUNDING)
     assert wanted[0] != pytest.approx(wanted[-1], rel=1e-3)
 
 
@@ -251,4 +256,4 @@ def test_weights_and_gradients_stay_in_fp32_under_bf16(train: Split) -> None:
 def test_a_model_in_channels_last_trains_to_the_same_losses(train: Split) -> None:
     plain = run(untrained("resnet"), train)
     packed: StagedModel = untrained("resnet").to(memory_format=torch.channels_last)
-    assert losses(run(packed, train)) == pytest.approx(losses(plain), rel=1e-3)
+    assert losses(run(packed, train)) == pytest.approx(losses(plain), rel=ROUNDING)
