@@ -237,3 +237,36 @@ def test_a_planned_run_gives_the_numbers_of_every_forced_one(store: Store) -> No
     assert all(run == runs[0] for run in runs)
     assert runs[1].line == "reads boundary 0, computes 5 of 5 frozen stages: as asked"
     assert all(run.line for run in runs)
+
+
+# Images with a margin, for random crops
+
+
+def test_images_with_a_margin_are_an_entry_of_their_own_and_the_others_are_read_without_one(store: Store) -> None:
+    brought = {
+        "train": TRAIN,
+        "val": VAL,
+        "train wide": Pictures(TRAIN.n, size=37),
+        "val wide": Pictures(VAL.n, size=37),
+    }
+    asked: list[str] = []
+
+    def shard(name: str) -> Any:
+        asked.append(name)
+        return brought[name]
+
+    with reading(RESNET, store, shard=shard) as reader:
+        margin = reader.source("train", "val", augmentation="alexnet").at(0)
+        assert margin.images_at(torch.arange(len(margin))).shape == (TRAIN.n + VAL.n, 3, 37, 37)
+        assert reader.source("val").at(0).images_at(torch.arange(3)).shape == (3, 3, 32, 32)
+        assert reader.source("train", augmentation="flip").at(0).images_at(torch.arange(3)).shape == (3, 3, 32, 32)
+    assert asked == ["train wide", "val wide", "val", "train"]
+    assert len(contents(store)) == 4
+
+
+def test_an_augmented_split_is_one_stream_whatever_a_phase_freezes(store: Store) -> None:
+    with reading(RESNET, store) as reader:
+        train = reader.source("train", augmentation="flip", epochs=2)
+        assert train.at(5) is train.at(0)
+        assert train.at(5).boundary == 0
+        assert len(reader.streams) == 1

@@ -1,0 +1,71 @@
+"""A run on a device with little memory is not lost, and one on a device with too little ends with one reason."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from study import datasets
+from study.config import RECIPES
+from study.datasets.reading import prepare
+from study.datasets.source import Splits, split
+from tests.contract.tiny import little_memory
+from trainables import trainer
+from trainables.recipe import Hyperparameters
+from trainables.trainer import Model, Outcome, Resources, Run, prepared_model, train
+
+DATA = tuple[Splits, dict[str, Any]]
+MODEL = Model("resnet", "mini", "resnet_mini", 10)
+
+
+@pytest.fixture(scope="module")
+def data(ray_session: None) -> DATA:
+    splits = split(datasets.load("digits"))
+    return splits, dict(prepare(splits, MODEL.described.preprocessing, ("val", "test")))
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """The model that these runs leave in the process has little memory: no other test shall get it."""
+    trainer._models.pop(MODEL, None)
+    yield
+    trainer._models.pop(MODEL, None)
+
+
+def ran(data: DATA, limit: int, **given: Any) -> Outcome:
+    little_memory(prepared_model(MODEL, 0), limit)
+    run = Run(
+        run_id="little",
+        model=MODEL,
+        hyperparameters=Hyperparameters(lr=1e-3, weight_decay=0.0, freeze_depth=0),
+        recipe=replace(RECIPES["fair"], epochs=1),
+        seed=0,
+        parts=data[0].parts(),
+        boundaries="off",
+        fit_on=("val",),
+        validate_on="test",
+        predict_on="test",
+    )
+    return train(replace(run, **given), data[1], Resources(), lambda row: None)
+
+
+def test_a_run_that_does_not_fit_divides_its_batches_and_says_so(data: DATA) -> None:
+    outcome = ran(data, limit=20)
+    assert outcome.failure is None
+    assert outcome.predictions is not None
+    assert outcome.micro_batch_size == outcome.summary()["micro_batch_size"] == 15  # 360 images are 6 batches of 60
+    training, evaluation = outcome.notes
+    assert training.startswith("a batch of 60 images of training does not fit")
+    assert evaluation.startswith("a batch of 256 images of evaluation does not fit")
+
+
+def test_a_run_for_which_nothing_fits_fails_with_one_reason(data: DATA) -> None:
+    outcome = ran(data, limit=0)
+    assert outcome.failure == "out of memory with one image at a time: choose a smaller model or a larger device"
+    assert outcome.epochs == []
+
+
+def test_parts_that_were_asked_for_and_do_not_fit_are_the_reason(data: DATA) -> None:
+    outcome = ran(data, limit=20, grad_accum=2)
+    assert outcome.failure == "out of memory with 30 images at a time: give --grad-accum auto or above 2"
