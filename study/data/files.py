@@ -73,6 +73,6 @@ def unreadable(listing: Listing, problems: Sequence[str | None], request: Reques
     if len(found) > MOST_UNREADABLE * len(problems):
         raise ValueError(
             f"{listing.name}: {len(found)} of {len(problems)} images cannot be read, more than {MOST_UNREADABLE:.0%}: "
-            f"{some(names)}: repair or remove them (python -m study.data check names them all)"
+            f"{some(names)}: repair or remove them (python -m study.data check --json names them all)"
         )
     return found

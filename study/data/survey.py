@@ -52,7 +52,7 @@ class Look:
 
 def look(data: bytes | OSError) -> Look:
     if isinstance(data, OSError):
-        return Look("", 0, problem=data.strerror or str(data))
+        return Look("", 0, problem=os.strerror(data.errno) if data.errno else " ".join(str(data).split())[:80])
     seen = Look(sha256(data).hexdigest(), len(data))
     try:
         seen = Look(seen.hash, seen.bytes, **asdict(described(data)))
@@ -63,7 +63,10 @@ def look(data: bytes | OSError) -> Look:
 
 
 def survey(images: Encoded, what: str) -> pa.Table:
-    """A row an image, in order; see `SCHEMA`. From what an earlier call kept, if nothing has changed since."""
+    """A row an image, in order; see `SCHEMA`. From what an earlier call kept, if nothing has changed since.
+
+    Not kept where a file could not be read: a network that is down, or a permission, may be another tomorrow.
+    """
     kept = folder() / f"{images.state}.parquet"
     with suppress(OSError, pa.ArrowInvalid):
         table = pq.read_table(kept)
@@ -71,6 +74,8 @@ def survey(images: Encoded, what: str) -> pa.Table:
             return table
     seen = [asdict(one) for one in looked(images, what)]
     table = pa.Table.from_pylist(seen, schema=SCHEMA)
+    if any(one["hash"] == "" for one in seen):
+        return table
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
         part = kept.with_suffix(f".{os.getpid()}.part")
