@@ -1,5 +1,6 @@
 """An image file's bytes to pixels, the same way wherever they are read: upright, eight bits, grey or RGB."""
 
+import os
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -107,6 +108,8 @@ def pixels(upright: Image.Image) -> np.ndarray:
 
 def reason(error: Exception) -> str:
     """In a few words, on one line."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
     words = " ".join(str(error).split())
     if "cannot identify image file" in words:
         return "not an image"

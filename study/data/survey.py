@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import track
 
-from study.data.decoding import Unreadable, decode, described
+from study.data.decoding import Unreadable, decode, described, reason
 from study.data.listing import Encoded
 
 SCHEMA = pa.schema(
@@ -52,13 +52,13 @@ class Look:
 
 def look(data: bytes | OSError) -> Look:
     if isinstance(data, OSError):
-        return Look("", 0, problem=os.strerror(data.errno) if data.errno else " ".join(str(data).split())[:80])
+        return Look("", 0, problem=reason(data))
     seen = Look(sha256(data).hexdigest(), len(data))
     try:
         seen = Look(seen.hash, seen.bytes, **asdict(described(data)))
         decode(data)
-    except Unreadable as reason:
-        return Look(**asdict(seen) | {"problem": str(reason)})
+    except Unreadable as refusal:
+        return Look(**asdict(seen) | {"problem": str(refusal)})
     return seen
 
 
