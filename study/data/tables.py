@@ -141,6 +141,7 @@ def listing(
         schemas = [file.schema for file in files]
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{name}: a table cannot be read: {' '.join(str(error).split())[:200]}") from error
+    parts = parts_of([file.path for file in files], name, place)
     image = column_of("image", schemas[0], settings, name, holds_images)
     label = column_of("label", schemas[0], settings, name, holds_labels)
     for file, schema in zip(files, schemas, strict=True):
@@ -155,7 +156,6 @@ def listing(
         for group, size in enumerate(file.group_sizes()):
             groups.append((number, group, first))
             first += size
-    parts = parts_of([file.path for file in files], name, place)
     return Listing(
         name=name,
         images=Tables(place, files, image, tuple(groups), first, state_of(files, image, label)),
@@ -172,10 +172,10 @@ def check_same(
     for column in (image, label):
         if column not in schema.names:
             raise ValueError(f"{file.path} has no column {column!r}, which {first.path} has")
-    types = schema.field(label).type, expected.field(label).type
-    if types[0] != types[1] or class_names(schema, label) != class_names(expected, label):
+    here, there = (class_names(one, label) or one.field(label).type for one in (schema, expected))
+    if here != there:
         raise ValueError(
-            f"column {label!r} means something else in {file.path} ({types[0]}) than in {first.path} ({types[1]})"
+            f"column {label!r} holds something else in {file.path} ({here}) than in {first.path} ({there})"
         )
 
 
