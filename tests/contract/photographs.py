@@ -103,7 +103,7 @@ def saved(place: Path, table: pa.Table, shards: int = 1) -> Path:
     for n, name in enumerate(names):
         with pa.OSFile(str(place / name), "wb") as file, pa.ipc.new_stream(file, table.schema) as stream:
             stream.write_table(table.slice(n * size, size), max_chunksize=4)
-    state = {
+    state: dict[str, Any] = {
         "_data_files": [{"filename": name} for name in names],
         **{"_fingerprint": "eb4c97a02af1c893", "_format_columns": None, "_format_kwargs": {}, "_format_type": None},
         **{"_output_all_columns": False, "_split": None},

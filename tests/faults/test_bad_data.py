@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,7 +119,8 @@ def test_a_grey_image_with_transparency_is_laid_on_white() -> None:
 def test_a_palette_becomes_colours(tmp_path: Path, transparent: bool) -> None:
     image = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8), "L").convert("P")
     image.putpalette([250, 10, 20, 30, 240, 50, 70, 80, 230])
-    image.save(tmp_path / "p.png", **({"transparency": 1} if transparent else {}))
+    options: dict[str, Any] = {"transparency": 1} if transparent else {}
+    image.save(tmp_path / "p.png", **options)
     second = [255, 255, 255] if transparent else [30, 240, 50]
     assert decode((tmp_path / "p.png").read_bytes()).tolist() == [[[250, 10, 20], second], [[70, 80, 230], second]]
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib import request as http
@@ -108,11 +108,16 @@ def test_rays_workers_read_a_bucket_with_the_credentials_of_the_environment(buck
 @contextmanager
 def for_members_only(bucket: Bucket) -> Iterator[None]:
     """Inside, the server answers nobody whom it does not know."""
-    put = f"http://{bucket.host}/moto-api/reset-auth"
-    with closing(http.urlopen(http.Request(put, data=b"0"))):
+
+    def check_after(requests: bytes) -> None:
+        address, plain = f"http://{bucket.host}/moto-api/reset-auth", {"Content-Type": "text/plain"}
+        http.urlopen(http.Request(address, requests, plain)).close()
+
+    check_after(b"0")
+    try:
         yield
-    with closing(http.urlopen(http.Request(put, data=b"inf"))):
-        pass
+    finally:
+        check_after(b"inf")
 
 
 def test_credentials_that_are_wrong_are_one_line(bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:

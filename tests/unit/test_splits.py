@@ -63,9 +63,12 @@ def test_so_many_images_of_every_class_are_just_as_many(splits: Splits, n: int) 
 
 
 def test_a_seed_chooses_the_same_images_again_and_another_seed_others(splits: Splits) -> None:
-    chosen = [choose(splits, images_per_class=5, seed=seed).chosen for seed in (1, 1, 2)]
-    assert np.array_equal(chosen[0], chosen[1])
-    assert not np.array_equal(chosen[0], chosen[2])
+    first, again, other = (choose(splits, images_per_class=5, seed=seed).chosen for seed in (1, 1, 2))
+    assert first is not None
+    assert again is not None
+    assert other is not None
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
 
 
 def test_a_part_of_train_leaves_validation_and_test_alone_and_is_another_study(splits: Splits) -> None:
