@@ -8,6 +8,7 @@ import ray
 from ray.data import Dataset
 from ray.exceptions import RayError
 
+from study import reasons
 from trainables.trainer import Outcome, Resources, Run, train
 
 T = TypeVar("T")
@@ -69,7 +70,7 @@ class Pool:
                         again.add(run.run_id)
                         waiting.append(run)
                         continue
-                    outcome = Outcome(run.run_id, failure=str(error).strip().splitlines()[-1])
+                    outcome = Outcome(run.run_id, failure=reasons.of(str(error)))
                 yield run, outcome
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:

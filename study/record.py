@@ -6,7 +6,7 @@ that dies has lost nothing that was finished. docs/record.md describes the files
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ COST = [
     ("micro_batch_size", pa.int64()),
 ]
 POINT = [("lr", pa.float64()), ("weight_decay", pa.float64()), ("freeze_depth", pa.int64())]
+PLACE = pa.dictionary(pa.int32(), pa.string())  # where a user finds an image: once, however many seeds predict it
 TABLES = {
     "trials": pa.schema(
         [
@@ -77,6 +78,7 @@ TABLES = {
             ("label", pa.int64()),
             ("predicted", pa.int64()),
             ("confidence", pa.float64()),
+            ("image", PLACE),
         ]
     ),
     "samples": pa.schema(
@@ -86,6 +88,7 @@ TABLES = {
             ("label", pa.int64()),
             ("predicted", pa.int64()),
             ("confidence", pa.float64()),
+            ("image", PLACE),
             ("png", pa.binary()),
         ]
     ),
@@ -132,10 +135,13 @@ class Record:
             self.tables[name].extend(new)
             self._write(name)
 
-    def keep_predictions(self, seed: int, seen: Predictions) -> None:
-        """The predictions of the test run with that seed, in place of any that an interrupted session left."""
+    def keep_predictions(self, seed: int, seen: Predictions, place: Callable[[int], str | None]) -> None:
+        """The predictions of the test run with that seed, in place of any that an interrupted session left.
+
+        `place` says of an index where that image is found.
+        """
         others = [row for row in self.tables["predictions"] if row["seed"] != seed]
-        self.replace("predictions", [*others, *prediction_rows(seed, seen)])
+        self.replace("predictions", [*others, *prediction_rows(seed, seen, place)])
 
     def replace(self, name: str, rows: Iterable[Row]) -> None:
         self.tables[name] = list(rows)
@@ -154,10 +160,17 @@ class Record:
         write_json(self.folder / "study.json", self.study)
 
 
-def prediction_rows(seed: int, seen: Predictions) -> list[dict[str, Any]]:
+def prediction_rows(seed: int, seen: Predictions, place: Callable[[int], str | None]) -> list[dict[str, Any]]:
     columns = (seen.index, seen.label, seen.predicted, seen.confidence)
     return [
-        {"seed": seed, "index": index, "label": label, "predicted": predicted, "confidence": confidence}
+        {
+            "seed": seed,
+            "index": index,
+            "label": label,
+            "predicted": predicted,
+            "confidence": confidence,
+            "image": place(index),
+        }
         for index, label, predicted, confidence in zip(*(column.tolist() for column in columns), strict=True)
     ]
 

@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None, *, since: float | None = None) 
         session = Session.prepare(options, cli.configure(options, scale))
     except ValueError as mistake:
         return terminal.fail(str(mistake))
+    except KeyboardInterrupt:
+        print("interrupted before the study began: nothing was written", file=sys.stderr)
+        return 130
     session.terminal.say(why)
     session.terminal.say(str(session.study.recipe))
     try:

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from study import tracking
+from study.data.decoding import Unreadable
 from study.data.source import Source
 from study.record import Record, Row
 from study.statistics import scores
@@ -23,7 +24,10 @@ def choose(source: Source, seen: Predictions, seed: int) -> list[Row]:
     right = right[np.linspace(0, len(right) - 1, min(OF_EACH_KIND, len(right))).astype(int)]
     chosen = np.concatenate([wrong, right])
     rows = seen.index[chosen]
-    pictures = {row: png(pixels) for row, pixels in zip(rows.tolist(), source.images.decoded(rows), strict=True)}
+    try:
+        pictures = {row: png(pixels) for row, pixels in zip(rows.tolist(), source.images.decoded(rows), strict=True)}
+    except Unreadable:  # gone since the store took it: the record has its name
+        return []
     return [
         {
             "seed": seed,
@@ -31,6 +35,7 @@ def choose(source: Source, seen: Predictions, seed: int) -> list[Row]:
             "label": int(seen.label[i]),
             "predicted": int(seen.predicted[i]),
             "confidence": float(seen.confidence[i]),
+            "image": source.images.name(int(seen.index[i])),
             "png": pictures[int(seen.index[i])],
         }
         for i in chosen

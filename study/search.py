@@ -28,7 +28,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from study import environment
+from study import environment, reasons
 from study.config import Study
 from study.record import Record, Row
 from trainables.recipe import Hyperparameters
@@ -293,7 +293,5 @@ def status_of(result: dict[str, Any], budget: int) -> str:
 
 
 def reason_of(trial: Any) -> str:
-    """The last line of a trial's error."""
     path = Path(trial.error_file) if trial.error_file else None
-    lines = path.read_text().strip().splitlines() if path and path.exists() else ["the process died"]
-    return lines[-1]
+    return reasons.of(path.read_text()) if path and path.exists() else "the process died"

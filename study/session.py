@@ -257,7 +257,7 @@ class Session:
         for epoch in curve:
             self.tracker.log(run.run_id, epoch)
         if seen:
-            self.record.keep_predictions(run.seed, seen)
+            self.record.keep_predictions(run.seed, seen, self.splits.source.images.name)
         kept = {seed["seed"] for seed in self.record.tables["predictions"]}
         if seen and outcome.state is not None and run.seed == min(kept):
             best.save(self.record, outcome.state)

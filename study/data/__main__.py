@@ -21,7 +21,7 @@ from study.terminal import fail
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns 0 if a study would take the dataset, 1 if not, 2 for a user's mistake."""
+    """Returns 0 if a study would take the dataset, 1 if not, 2 for a user's mistake, 130 for Ctrl-C."""
     parser = cli.Parser(
         prog="python -m study.data", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = checked(options.source, cli.request(options))
     except ValueError as mistake:
         return fail(str(mistake))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     if options.json:
         print(json.dumps(found, indent=1))
     else:

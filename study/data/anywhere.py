@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -12,6 +13,8 @@ from study.data.files import source_of
 from study.data.listing import Listing
 from study.data.source import Request, Source
 from trainables.choices import choose
+
+PATIENCE_SECONDS = 20
 
 
 def load(given: str, request: Request) -> Source:
@@ -50,7 +53,7 @@ def listing(given: str, request: Request) -> Listing:
         for name in request.settings:
             choose(f"option of {given}", name, allowed) if allowed else refuse(given, name)
         if paths:
-            return tables.listing(given, filesystem, paths, dict(request.settings))
+            return tables.listing(given, filesystem, place, paths, dict(request.settings))
         return folder.listing(given, filesystem, place)
     except OSError as error:
         raise ValueError(f"dataset {given} cannot be read: {' '.join(str(error).split())[:300]}") from error
@@ -63,11 +66,23 @@ def refuse(given: str, name: str) -> None:
 def opened(given: str) -> tuple[pafs.FileSystem, str]:
     if "://" not in given:
         return pafs.LocalFileSystem(), str(Path(given).absolute())
+    if urlsplit(given).password:
+        raise ValueError(
+            f"the address of a dataset in {urlsplit(given).hostname} holds a password, which every record would keep: "
+            "leave it out, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
     try:
-        filesystem, place = pafs.FileSystem.from_uri(given)
+        filesystem, place = pafs.FileSystem.from_uri(impatient(given))
     except (pa.ArrowInvalid, ValueError) as error:
         raise ValueError(f"dataset {given} cannot be read: {' '.join(str(error).split())[:200]}") from error
     return filesystem, place.rstrip("/")
+
+
+def impatient(uri: str) -> str:
+    """Google's client would try for 15 minutes to reach a host that does not answer; S3's gives up after seconds."""
+    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={PATIENCE_SECONDS}"
 
 
 def tables_at(filesystem: pafs.FileSystem, place: str, info: pafs.FileInfo) -> list[str]:
@@ -79,7 +94,10 @@ def tables_at(filesystem: pafs.FileSystem, place: str, info: pafs.FileInfo) -> l
     saved = tables.saved_to_disk(filesystem, place)
     if saved is not None:
         return saved
+    if isinstance(filesystem, pafs.LocalFileSystem):
+        return sorted(str(path) for depth in ("", "*/") for path in Path(place).glob(f"{depth}*.parquet"))
     near = filesystem.get_file_info(pafs.FileSelector(place))
     inner = [one.path for one in near if one.type == pafs.FileType.Directory]
+    # a request a folder: there are few where each holds a split, and very many where each is a class
     deeper = [one for path in inner[:8] for one in filesystem.get_file_info(pafs.FileSelector(path))]
     return sorted(one.path for one in [*near, *deeper] if one.path.endswith(".parquet"))

@@ -1,5 +1,6 @@
 """An image file's bytes to pixels, the same way wherever they are read: upright, eight bits, grey or RGB."""
 
+import os
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -8,6 +9,8 @@ import torch
 from PIL import Image, ImageOps
 
 MOST_PIXELS = 1 << 27  # 134 million: more is taken for a decompression bomb
+MOST_SLENDER = 100  # times as long as wide: resized by its shorter side, a thread of pixels would fill the memory
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # Pillow has others that start programs
 SUFFIXES = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 ORIENTATION = 0x0112  # of EXIF
 
@@ -40,7 +43,7 @@ def decode(data: bytes) -> np.ndarray:
         if what.format == "JPEG" and what.mode in {"L", "RGB"} and not what.rotated:
             return jpeg(data)
         try:
-            return pixels(image)
+            return pixels(ImageOps.exif_transpose(image) if what.rotated else image)
         except Exception as error:  # Pillow's decoders raise many kinds
             raise Unreadable(reason(error)) from error
 
@@ -55,7 +58,7 @@ def opened(data: bytes) -> Image.Image:
     if not data:
         raise Unreadable("empty file")
     try:
-        return Image.open(BytesIO(data))
+        return Image.open(BytesIO(data), formats=FORMATS)
     except Exception as error:
         raise Unreadable(reason(error)) from error
 
@@ -64,14 +67,22 @@ def header(image: Image.Image) -> Header:
     width, height = image.size
     if width * height > MOST_PIXELS:
         raise Unreadable(f"{width} x {height} pixels, more than {MOST_PIXELS:,}")
+    if max(width, height) > MOST_SLENDER * min(width, height):
+        raise Unreadable(f"{width} x {height} pixels, more than {MOST_SLENDER} times as long as wide")
     if image.mode == "F":
         raise Unreadable("floating-point pixels")
     try:
-        rotated = image.getexif().get(ORIENTATION, 1) != 1
         frames = getattr(image, "n_frames", 1)
     except Exception as error:
         raise Unreadable(reason(error)) from error
-    return Header(image.format or "?", image.mode, width, height, frames, rotated)
+    return Header(image.format or "?", image.mode, width, height, frames, rotated(image))
+
+
+def rotated(image: Image.Image) -> bool:
+    try:
+        return image.getexif().get(ORIENTATION, 1) in range(2, 9)
+    except Exception:  # EXIF that makes no sense; the image is one all the same
+        return False
 
 
 def jpeg(data: bytes) -> np.ndarray:
@@ -85,8 +96,7 @@ def jpeg(data: bytes) -> np.ndarray:
     return chw[0].numpy() if len(chw) == 1 else chw.permute(1, 2, 0).contiguous().numpy()
 
 
-def pixels(image: Image.Image) -> np.ndarray:
-    upright = ImageOps.exif_transpose(image)
+def pixels(upright: Image.Image) -> np.ndarray:
     if upright.mode.startswith("I"):
         return np.clip(np.asarray(upright).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
     if upright.has_transparency_data:
@@ -98,6 +108,8 @@ def pixels(image: Image.Image) -> np.ndarray:
 
 def reason(error: Exception) -> str:
     """In a few words, on one line."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
     words = " ".join(str(error).split())
     if "cannot identify image file" in words:
         return "not an image"

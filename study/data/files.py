@@ -7,7 +7,7 @@ from hashlib import sha256
 import numpy as np
 
 from study.data.copies import copies
-from study.data.decoding import Unreadable, decode
+from study.data.decoding import Unreadable, decode, reason
 from study.data.listing import Encoded, Listing, some
 from study.data.source import Request, Source
 from study.data.survey import survey
@@ -27,12 +27,12 @@ class Decoded:
         for row, data in zip(wanted, self.images.read(wanted), strict=True):
             try:
                 if isinstance(data, OSError):
-                    raise data
-                yield decode(data)
-            except (OSError, Unreadable) as reason:
-                raise Unreadable(
-                    f"{self.images.name(int(row))} could be read when the study began, and now not: {reason}"
-                ) from reason
+                    raise Unreadable(reason(data))
+                pixels = decode(data)
+            except Unreadable as why:
+                name = self.images.name(int(row))
+                raise Unreadable(f"{name} could be read when the study began, and now not: {why}") from None
+            yield pixels
 
     def name(self, row: int) -> str:
         return self.images.name(int(self.rows[row]))
@@ -73,6 +73,6 @@ def unreadable(listing: Listing, problems: Sequence[str | None], request: Reques
     if len(found) > MOST_UNREADABLE * len(problems):
         raise ValueError(
             f"{listing.name}: {len(found)} of {len(problems)} images cannot be read, more than {MOST_UNREADABLE:.0%}: "
-            f"{some(names)}: repair or remove them (python -m study.data check names them all)"
+            f"{some(names)}: repair or remove them (python -m study.data check --json names them all)"
         )
     return found

@@ -1,11 +1,12 @@
 """A folder of images, `class/image.ext` or `train/class/image.ext`, on this machine or in a bucket."""
 
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +23,7 @@ PARTS = {
 LAYOUTS = "class/image.ext, or train/class/image.ext beside val/ and test/"
 
 
-@dataclass(frozen=True, order=True)
-class Found:
+class Found(NamedTuple):
     """A file below a folder, or a folder where `size` is None; `path` is relative to it."""
 
     path: str
@@ -32,9 +32,9 @@ class Found:
 
 
 def listing(name: str, filesystem: pafs.FileSystem, folder: str) -> Listing:
-    """Raises ValueError if there are no classes, an empty one, or parts without train."""
-    found = sorted(walked(filesystem, folder))
-    depth = 1 if in_parts(found) else 0
+    """Raises ValueError if there are no classes, an empty one, or parts without train or with something else."""
+    found = sorted(walked(filesystem, folder), key=attrgetter("path"))
+    depth = 1 if in_parts(name, found) else 0
     images = [one for one in found if is_image(one) and one.path.count("/") > depth]
     if not images:
         raise ValueError(f"{name} has no images in class folders: it must hold {LAYOUTS} ({', '.join(SUFFIXES)})")
@@ -59,7 +59,11 @@ def files(filesystem: pafs.FileSystem, folder: str, images: list[Found]) -> File
     state = sha256(folder.encode())
     for one in images:
         state.update(f"{one.path}\0{one.size}\0{one.changed}\0".encode("utf-8", "surrogateescape"))
-    return Files(filesystem, folder, pa.array([one.path for one in images], pa.large_string()), state.hexdigest())
+    paths = [one.path for one in images]
+    try:
+        return Files(filesystem, folder, pa.array(paths, pa.large_string()), state.hexdigest())
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{folder}: the file name {os.fsencode(error.object)!r} is not UTF-8: rename it") from error
 
 
 def files_of(folder: Path, paths: list[str]) -> Files:
@@ -73,10 +77,20 @@ def is_image(one: Found) -> bool:
     return one.size is not None and one.path.lower().endswith(SUFFIXES)
 
 
-def in_parts(found: list[Found]) -> bool:
-    """Whether the folders at the top are splits and not classes: all of them are named so, and train is there."""
-    tops = {one.path.split("/")[0].lower() for one in found if one.size is None or "/" in one.path}
-    return bool(tops) and tops <= set(PARTS) and bool(tops & {"train", "training"})
+def in_parts(name: str, found: list[Found]) -> bool:
+    """Whether the folders at the top are splits and not classes. Raises ValueError if they are a bit of both."""
+    tops = {one.path.split("/")[0] for one in found if "/" in one.path and is_image(one)}
+    tops |= {one.path for one in found if one.size is None and one.path.lower() in PARTS}
+    parts = {PARTS[top.lower()] for top in tops if top.lower() in PARTS}
+    others = sorted(top for top in tops if top.lower() not in PARTS)
+    if parts and not others and "train" not in parts:
+        raise ValueError(f"{name} has {' and '.join(sorted(parts))}, but no train: it must hold {LAYOUTS}")
+    if len(parts) > 1 and others:
+        raise ValueError(
+            f"{name} has {' and '.join(sorted(parts))}, and images in {some(others)} beside them: move those away, or "
+            "rename what are classes and not splits"
+        )
+    return bool(parts) and not others
 
 
 def class_folders(found: list[Found], depth: int) -> set[str]:
@@ -87,7 +101,7 @@ def class_folders(found: list[Found], depth: int) -> set[str]:
 def walked(filesystem: pafs.FileSystem, folder: str) -> Iterator[Found]:
     """All files and folders below, but for hidden ones. Raises ValueError if the folder cannot be read."""
     if isinstance(filesystem, pafs.LocalFileSystem):
-        yield from walked_here(folder, "", frozenset())
+        yield from walked_here(folder, "", frozenset({place_of(os.stat(folder))}))
         return
     try:
         entries = filesystem.get_file_info(pafs.FileSelector(folder, recursive=True))
@@ -108,11 +122,19 @@ def walked_here(folder: str, below: str, above: frozenset[tuple[int, int]]) -> I
     for entry in entries:
         if entry.name.startswith((".", "__MACOSX")):
             continue
-        with suppress(FileNotFoundError):  # a link to nothing
+        path = f"{below}/{entry.name}" if below else entry.name
+        try:
             state = entry.stat()
-            path = f"{below}/{entry.name}" if below else entry.name
-            if not entry.is_dir():
-                yield Found(path, state.st_size, state.st_mtime_ns)
-            elif (state.st_dev, state.st_ino) not in above:
-                yield Found(path, None, 0)
-                yield from walked_here(folder, path, above | {(state.st_dev, state.st_ino)})
+        except OSError:  # a link to nothing, or to itself: an image that cannot be read
+            yield Found(path, 0, 0)
+            continue
+        if stat.S_ISREG(state.st_mode):
+            yield Found(path, state.st_size, state.st_mtime_ns)
+        elif stat.S_ISDIR(state.st_mode) and place_of(state) not in above:
+            yield Found(path, None, 0)
+            yield from walked_here(folder, path, above | {place_of(state)})
+
+
+def place_of(state: os.stat_result) -> tuple[int, int]:
+    """What is the same for a folder and every link to it."""
+    return state.st_dev, state.st_ino

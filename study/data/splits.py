@@ -88,9 +88,13 @@ def check(source: Source, rows: np.ndarray, needed: int) -> None:
     if len(few):
         into = {3: "train, validation and test", 2: "two splits", 1: "train"}[needed]
         raise ValueError(
-            f"{source.name}: class {source.classes[few[0]]!r} has {counts[few[0]]} images, needs {needed} for {into}"
+            f"{source.name}: class {source.classes[few[0]]!r} has {images(counts[few[0]])}, needs {needed} for {into}"
             f"{more(len(few) - 1)}: add images, or remove the class"
         )
+
+
+def images(n: int) -> str:
+    return "1 image" if n == 1 else f"{n} images"
 
 
 def more(n: int) -> str:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import track
 
-from study.data.decoding import Unreadable, decode, described
+from study.data.decoding import Unreadable, decode, described, reason
 from study.data.listing import Encoded
 
 SCHEMA = pa.schema(
@@ -52,18 +52,21 @@ class Look:
 
 def look(data: bytes | OSError) -> Look:
     if isinstance(data, OSError):
-        return Look("", 0, problem=data.strerror or str(data))
+        return Look("", 0, problem=reason(data))
     seen = Look(sha256(data).hexdigest(), len(data))
     try:
         seen = Look(seen.hash, seen.bytes, **asdict(described(data)))
         decode(data)
-    except Unreadable as reason:
-        return Look(**asdict(seen) | {"problem": str(reason)})
+    except Unreadable as refusal:
+        return Look(**asdict(seen) | {"problem": str(refusal)})
     return seen
 
 
 def survey(images: Encoded, what: str) -> pa.Table:
-    """A row an image, in order; see `SCHEMA`. From what an earlier call kept, if nothing has changed since."""
+    """A row an image, in order; see `SCHEMA`. From what an earlier call kept, if nothing has changed since.
+
+    Not kept where a file could not be read: a network that is down, or a permission, may be another tomorrow.
+    """
     kept = folder() / f"{images.state}.parquet"
     with suppress(OSError, pa.ArrowInvalid):
         table = pq.read_table(kept)
@@ -71,6 +74,8 @@ def survey(images: Encoded, what: str) -> pa.Table:
             return table
     seen = [asdict(one) for one in looked(images, what)]
     table = pa.Table.from_pylist(seen, schema=SCHEMA)
+    if any(one["hash"] == "" for one in seen):
+        return table
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
         part = kept.with_suffix(f".{os.getpid()}.part")

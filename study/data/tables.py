@@ -26,7 +26,7 @@ PART = re.compile(rf"(?:^|[/_.-])({'|'.join(PARTS)})(?=[/_.-])", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class TableFile:
-    """One file: Parquet by row groups, or an Arrow stream as a whole."""
+    """One file: Parquet by row groups, or an Arrow stream by its batches."""
 
     filesystem: pafs.FileSystem
     path: str
@@ -46,6 +46,10 @@ class TableFile:
         file = pa.memory_map(self.path) if local else self.filesystem.open_input_file(self.path)
         return pa.ipc.open_stream(file).read_all()
 
+    @cached_property
+    def batches(self) -> list[pa.RecordBatch]:
+        return self.table.to_batches()
+
     @property
     def schema(self) -> pa.Schema:
         return self.parquet.schema_arrow if self.is_parquet else self.table.schema
@@ -54,10 +58,12 @@ class TableFile:
         if self.is_parquet:
             metadata = self.parquet.metadata
             return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-        return [len(self.table)]
+        return [len(batch) for batch in self.batches]
 
-    def group(self, number: int, column: str) -> pa.ChunkedArray:
-        return self.parquet.read_row_group(number, [column])[column] if self.is_parquet else self.table[column]
+    def group(self, number: int, column: str) -> pa.Array | pa.ChunkedArray:
+        if self.is_parquet:
+            return self.parquet.read_row_group(number, [column])[column]
+        return self.batches[number][column]
 
     def column(self, name: str) -> pa.ChunkedArray:
         return self.parquet.read([name])[name] if self.is_parquet else self.table[name]
@@ -68,8 +74,9 @@ class TableFile:
 
 @dataclass(frozen=True)
 class Tables:
-    """Encoded images in a column of several files."""
+    """Encoded images in a column of several files below a place."""
 
+    place: str
     files: tuple[TableFile, ...]
     image: str
     groups: tuple[tuple[int, int, int], ...]  # file, group in it, first row
@@ -79,7 +86,7 @@ class Tables:
     def __len__(self) -> int:
         return self.length
 
-    @property
+    @cached_property
     def starts(self) -> np.ndarray:
         return np.array([first for _, _, first in self.groups])
 
@@ -90,10 +97,14 @@ class Tables:
         open_group, column = -1, None
         for row, group in zip(rows, np.searchsorted(self.starts, rows, side="right") - 1, strict=True):
             file, number, first = self.groups[group]
-            if group != open_group:
-                open_group, column = group, self.files[file].group(number, self.image)
-            assert column is not None
-            yield self.bytes_of(file, column[int(row) - first].as_py())
+            try:
+                if group != open_group:
+                    column = self.files[file].group(number, self.image)
+                    open_group = group
+                assert column is not None
+                yield self.bytes_of(file, column[int(row) - first].as_py())
+            except (OSError, pa.ArrowInvalid) as error:  # the file was cut or removed
+                yield OSError(" ".join(str(error).split()))
 
     def bytes_of(self, file: int, value: Any) -> bytes | OSError:
         """A cell: bytes, or Hugging Face's `bytes` and `path`, one of which may be missing."""
@@ -108,24 +119,36 @@ class Tables:
         return OSError("no image in this row") if value is None else value
 
     def name(self, row: int) -> str:
-        file, number, first = self.groups[int(np.searchsorted(self.starts, row, side="right")) - 1]
-        before = sum(self.files[file].group_sizes()[:number])
-        return f"{PurePosixPath(self.files[file].path).name} row {before + row - first}"
+        file, _, _ = self.groups[int(np.searchsorted(self.starts, row, side="right")) - 1]
+        path = self.files[file].path
+        return f"{path.removeprefix(self.place).lstrip('/') or PurePosixPath(path).name} row {row - self.firsts[file]}"
+
+    @cached_property
+    def firsts(self) -> dict[int, int]:
+        """The first row of each file."""
+        return {file: first for file, _, first in reversed(self.groups)}
 
 
-def listing(name: str, filesystem: pafs.FileSystem, paths: Sequence[str], settings: dict[str, str]) -> Listing:
-    """Raises ValueError for a file that is no table, and a column that is missing or could be more than one."""
+def listing(
+    name: str, filesystem: pafs.FileSystem, place: str, paths: Sequence[str], settings: dict[str, str]
+) -> Listing:
+    """Of the tables at `paths`, below `place`.
+
+    Raises ValueError for a file that is no table, and a column that is missing or could be more than one.
+    """
     files = tuple(TableFile(filesystem, path) for path in sorted(paths))
     try:
         schemas = [file.schema for file in files]
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{name}: a table cannot be read: {' '.join(str(error).split())[:200]}") from error
+    parts = parts_of([file.path for file in files], name, place)
     image = column_of("image", schemas[0], settings, name, holds_images)
     label = column_of("label", schemas[0], settings, name, holds_labels)
     for file, schema in zip(files, schemas, strict=True):
-        if missing := {image, label} - set(schema.names):
-            raise ValueError(f"{file.path} has no column {missing.pop()!r}, which {files[0].path} has")
+        check_same(file, schema, files[0], schemas[0], image, label)
     values = np.concatenate([file.column(label).to_numpy(zero_copy_only=False) for file in files])
+    if not len(values):
+        raise ValueError(f"{name} has no rows: {', '.join(sorted(paths)[:3])}")
     lengths = [sum(file.group_sizes()) for file in files]
     labels, classes = classes_of(values, schemas[0], label, name)
     groups, first = [], 0
@@ -133,14 +156,27 @@ def listing(name: str, filesystem: pafs.FileSystem, paths: Sequence[str], settin
         for group, size in enumerate(file.group_sizes()):
             groups.append((number, group, first))
             first += size
-    parts = [part_of(path, name) or "" for path in sorted(paths)]
     return Listing(
         name=name,
-        images=Tables(files, image, tuple(groups), first, state_of(files, image, label)),
+        images=Tables(place, files, image, tuple(groups), first, state_of(files, image, label)),
         labels=labels,
         classes=classes,
-        parts=np.repeat(parts, lengths) if all(parts) and "train" in parts else None,
+        parts=np.repeat(parts, lengths) if parts else None,
     )
+
+
+def check_same(
+    file: TableFile, schema: pa.Schema, first: TableFile, expected: pa.Schema, image: str, label: str
+) -> None:
+    """Raises ValueError where a file's images or labels are not as those of the first file."""
+    for column in (image, label):
+        if column not in schema.names:
+            raise ValueError(f"{file.path} has no column {column!r}, which {first.path} has")
+    here, there = (class_names(one, label) or one.field(label).type for one in (schema, expected))
+    if here != there:
+        raise ValueError(
+            f"column {label!r} holds something else in {file.path} ({here}) than in {first.path} ({there})"
+        )
 
 
 def state_of(files: Sequence[TableFile], image: str, label: str) -> str:
@@ -151,11 +187,18 @@ def state_of(files: Sequence[TableFile], image: str, label: str) -> str:
     return digest.hexdigest()
 
 
-def part_of(path: str, name: str) -> str | None:
-    """Which split a file holds, by its name or its folder's."""
-    below = path[path.rfind(name) + len(name) :] if name in path else path
-    found = PART.findall(below)
-    return PARTS[found[-1].lower()] if found else None
+def parts_of(paths: Sequence[str], name: str, place: str) -> list[str] | None:
+    """Which split each file holds; None where none of them says so. Raises ValueError where only some do."""
+    found = {path: PART.findall(path.removeprefix(place)) for path in paths}
+    unnamed = [path for path in paths if not found[path]]
+    if len(unnamed) == len(paths):
+        return None
+    parts = [PARTS[found[path][-1].lower()] for path in paths if found[path]]
+    if unnamed and len(set(parts)) > 1:
+        raise ValueError(f"{name}: {unnamed[0]} is in none of {', '.join(sorted(set(parts)))}: move it away")
+    if not unnamed and "train" not in parts and len(set(parts)) > 1:
+        raise ValueError(f"{name} has {' and '.join(sorted(set(parts)))}, but no train")
+    return parts if not unnamed and "train" in parts else None
 
 
 def holds_images(field: pa.Field) -> bool:
@@ -166,7 +209,8 @@ def holds_images(field: pa.Field) -> bool:
 
 
 def holds_labels(field: pa.Field) -> bool:
-    return pa.types.is_integer(field.type) or pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    return any(test(kind) for test in (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string))
 
 
 def column_of(what: str, schema: pa.Schema, settings: dict[str, str], name: str, able: Any) -> str:
@@ -174,6 +218,8 @@ def column_of(what: str, schema: pa.Schema, settings: dict[str, str], name: str,
     if given is not None:
         if given not in schema.names:
             raise ValueError(f"{name} has no column {given!r} for {what}: it has {', '.join(schema.names)}")
+        if not able(schema.field(given)):
+            raise ValueError(f"{name}: column {given!r} holds {schema.field(given).type}, which is no {what}")
         return given
     able_ones = [field.name for field in schema if able(field)]
     if what in able_ones:
@@ -187,13 +233,15 @@ def column_of(what: str, schema: pa.Schema, settings: dict[str, str], name: str,
 def classes_of(values: np.ndarray, schema: pa.Schema, label: str, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels 0.. and the names of the classes that occur: Hugging Face's, or the values themselves."""
     numbers = values.dtype.kind in "iu"
-    missing = sum(value is None or value != value or (numbers and value < 0) for value in values)
+    missing = sum(value is None or value != value or value == "" or (numbers and value < 0) for value in values)
     if missing:
         raise ValueError(f"{name}: {missing} of {len(values)} rows have no label in column {label!r}: remove them")
     if values.dtype.kind == "f":
         values = values.astype(np.int64)
     found, labels = np.unique(values, return_inverse=True)
     known = class_names(schema, label)
+    if known and int(found[-1]) >= len(known):
+        raise ValueError(f"{name}: label {found[-1]} in column {label!r}, which names only {len(known)} classes")
     names = [known[int(value)] if known else str(value) for value in found]
     return labels.astype(np.int64), tuple(names)
 

@@ -94,21 +94,29 @@ def test_columns_that_a_table_does_not_have_are_not_written(record: Record) -> N
     assert pq.read_schema(record.folder / "trials.parquet").equals(TABLES["trials"])
 
 
+def place(index: int) -> str:
+    return f"cat/{index}.png"
+
+
 def test_predictions_of_a_seed_take_the_place_of_what_an_interrupted_session_left(record: Record) -> None:
-    record.keep_predictions(1, seen(6, predicted=0))
-    record.keep_predictions(2, seen(6, predicted=1))
-    record.keep_predictions(1, seen(5, predicted=2))
+    record.keep_predictions(1, seen(6, predicted=0), place)
+    record.keep_predictions(2, seen(6, predicted=1), place)
+    record.keep_predictions(1, seen(5, predicted=2), place)
     rows = Record(record.folder).tables["predictions"]
     assert [(row["seed"], row["predicted"]) for row in rows] == [(2, 1)] * 6 + [(1, 2)] * 5
 
 
-def test_a_prediction_is_a_row_of_plain_numbers() -> None:
-    rows = prediction_rows(7, seen(2))
-    assert rows == [
-        {"seed": 7, "index": 100, "label": 0, "predicted": 1, "confidence": pytest.approx(0.1)},
-        {"seed": 7, "index": 101, "label": 1, "predicted": 1, "confidence": pytest.approx(0.9)},
-    ]
-    assert all(type(value) in (int, float) for row in rows for value in row.values())
+def test_a_prediction_is_a_row_of_plain_values() -> None:
+    rows = prediction_rows(7, seen(2), place)
+    first = {"seed": 7, "index": 100, "label": 0, "predicted": 1, "confidence": pytest.approx(0.1)}
+    second = {"seed": 7, "index": 101, "label": 1, "predicted": 1, "confidence": pytest.approx(0.9)}
+    assert rows == [first | {"image": "cat/100.png"}, second | {"image": "cat/101.png"}]
+    assert all(type(value) in (int, float, str) for row in rows for value in row.values())
+
+
+def test_an_image_that_is_in_no_file_has_no_place(record: Record) -> None:
+    record.keep_predictions(1, seen(3), lambda index: None)
+    assert [row["image"] for row in Record(record.folder).tables["predictions"]] == [None] * 3
 
 
 # Whole at any moment
