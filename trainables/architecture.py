@@ -17,6 +17,7 @@ from trainables.stages import Normalize, Stage, StagedModel
 from trainables.weights import Weights
 
 SCALES = ("mini", "paper")
+FAMILIES = ("convolution", "attention", "hybrid")
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,21 @@ class Variant:
 class Architecture:
     """A family of models: its variants, its cut into stages, and the point of the search that the paper used.
 
-    `paper` gives the paper's hyperparameters, for a given number of backbone stages.
+    Attributes:
+        title: the name for a reader.
+        family: what it is built of, one of FAMILIES.
+        paper: the paper's hyperparameters, for a given number of backbone stages.
     """
 
     name: str
+    title: str
+    family: str
     variants: tuple[Variant, ...]
     cut: Callable[[Any], list[Stage]]
     paper: Callable[[int], Hyperparameters]
+
+    def __post_init__(self) -> None:
+        choose("family", self.family, FAMILIES)
 
     def pretrainings(self, scale: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(v.pretraining for v in self.variants if v.scale == scale))
