@@ -55,8 +55,7 @@ class Study:
             raise ValueError("train-fraction and images-per-class both choose a part of train: give one of them")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
-        if not re.fullmatch(r"[\w.-]+", self.name) or set(self.name) == {"."}:
-            raise ValueError(f"name must be letters, digits, '.', '_' or '-', got {self.name!r}")
+        check_name(self.name)
         if self.workers_per_trial > self.recipe.batch_size:
             size = self.recipe.batch_size
             raise ValueError(f"workers-per-trial must be at most the batch size {size}, got {self.workers_per_trial}")
@@ -124,6 +123,12 @@ class Study:
             "fixed": self.fixed,
             "recipe": asdict(self.recipe),
         }
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError if it cannot name a folder of results."""
+    if not re.fullmatch(r"[\w.-]+", name) or set(name) == {"."}:
+        raise ValueError(f"name must be letters, digits, '.', '_' or '-', got {name!r}")
 
 
 def fixed(assignments: list[str], backbone_stages: int) -> dict[str, float]:

@@ -21,7 +21,7 @@ from study.data.reading import prepare
 from study.data.splits import Splits, choose, split
 from study.pool import Pool
 from study.record import FORMAT, Record, Row
-from study.search import search
+from study.search import SAMPLER, search
 from study.terminal import Terminal
 from study.tracking import JobType
 from trainables.trainer import Model, Outcome, Run
@@ -62,7 +62,7 @@ class Session:
         if record.study:
             cli.check_same_images(study, record.study["data"]["fingerprint"], splits.fingerprint)
         weights = study.architecture.pretrained(study.pretrained_variant, path=options.weights, offline=options.offline)
-        cli.make_folder(study)
+        cli.make_folder(study.folder)
         return cls(study, options, Terminal(quiet=options.quiet), record, splits, weights)
 
     @property
@@ -92,6 +92,9 @@ class Session:
             self.tracker.close(timeout=10)
             with suppress(Exception):  # the page is a courtesy here; the record is complete
                 report.write(study.folder)
+            raise
+        except OSError:  # a comparison goes on with its next row
+            self.tracker.close(timeout=10)
             raise
         finally:
             self.pool.close()
@@ -133,6 +136,7 @@ class Session:
             preprocessing=asdict(variant.preprocessing),
             model={"parameters": whole.parameter_counts()[0], "stage_names": whole.stage_names},
             space={name: {"low": d.low, "high": d.high, "log": d.log} for name, d in study.space.items()},
+            sampler={"name": "TPE", **SAMPLER},
             command=command,
             versions=provenance.versions(),
             hardware=provenance.hardware(),

@@ -43,10 +43,10 @@ def best(group: Group) -> str:
         return f"On {group.title} the highest accuracy is that of {first.label}, {share(first)}. {group.not_paired}."
     ahead = leaders(group)
     if len(ahead) == 1:
-        return f"{first.label} is ahead on {group.title}: {share(first)}. {sentence(what_they_beat(group, ahead))}."
-    said = f"{listed(ahead)} are not distinguishable on {group.title}{why_not(group, ahead)}"
-    rest = what_they_beat(group, ahead)
-    return f"{said}; {rest}." if rest else f"{said}."
+        said = f"{first.label} is ahead on {group.title}: {share(first)}."
+    else:
+        said = f"{listed(ahead)} are not distinguishable on {group.title}: {apart(group, ahead)}."
+    return " ".join([said, *([sentence(rest) + "."] if (rest := what_they_beat(group, ahead)) else [])])
 
 
 def leaders(group: Group) -> list[Row]:
@@ -54,44 +54,49 @@ def leaders(group: Group) -> list[Row]:
     return [row for row in group.rows if group.ranks[row.name] == 1]
 
 
-def why_not(group: Group, ahead: Sequence[Row]) -> str:
-    """How far apart those are whose difference is not established."""
+def apart(group: Group, ahead: Sequence[Row]) -> str:
+    """How far apart those are whose difference is not established, and why it is not where that is not plain."""
     found = group.between(ahead[0], ahead[-1])
-    apart = f": {ahead[0].label} less {ahead[-1].label} is {points(found)}"
-    single = [row.label for row in ahead if len(row.seeds) == 1]
-    if single:
-        return f"{apart}, but with one seed ({some(single)}) two runs are compared, not two recipes"
-    return apart
+    said = f"{ahead[0].label} less {ahead[-1].label} is {points(found)}"
+    if single := [row.label for row in ahead if len(row.seeds) == 1]:
+        return f"{said}, but with one seed ({some(single)}) two runs are compared, not two recipes"
+    if found.interval.low > 0:
+        return f"{said}, which is not established among {len(group.differences)} pairs (p = {found.p_adjusted:.2f})"
+    return said
 
 
 def what_they_beat(group: Group, ahead: Sequence[Row]) -> str:
-    """`both beat C by 2.1 points [1.0, 3.2]`; leaders that beat others than their equals do are told apart."""
+    """`both beat C by 2.1 points [1.0, 3.2]`, and who of the others is not beaten by all of them."""
+    subject, beat = {1: ("it", "beats"), 2: ("both", "beat")}.get(len(ahead), ("all of them", "beat"))
     others = [row for row in group.rows if row not in ahead]
-    if not others:
-        return ""
-    alike: dict[tuple[str, ...], list[Row]] = {}
-    for row in ahead:
-        beaten = tuple(other.name for other in others if group.beats(row, other))
-        alike.setdefault(beaten, []).append(row)
-    return "; ".join(
-        clause(group, who, [group.row(name) for name in beaten], all_of_them=len(alike) == 1, others=others)
-        for beaten, who in alike.items()
+    beaten = [other for other in others if all(group.beats(row, other) for row in ahead)]
+    partly = [other for other in others if other not in beaten]
+    said = []
+    if beaten:
+        least = min((group.between(row, other) for row in ahead for other in beaten), key=lambda found: found.mean)
+        more = " or more" if len(ahead) * len(beaten) > 1 else ""
+        said.append(f"{subject} {beat} {listed(beaten)} by {points(least)}{more}")
+    if len(ahead) == 1 and partly:
+        said.append(f"{'' if beaten else 'it '}is not distinguishable from {listed(partly)}")
+    elif len(partly) == 1:
+        said.append(one_by_one(group, ahead, partly[0]))
+    elif partly:
+        said.append(f"{listed(partly)} are each behind some row, but not behind all of these")
+    return ", but ".join(said)
+
+
+def one_by_one(group: Group, ahead: Sequence[Row], other: Row) -> str:
+    """`A beats B by 3.0 points [1.0, 5.0], C is not distinguishable from B`"""
+    winners = [row for row in ahead if group.beats(row, other)]
+    if not winners:
+        return f"{other.label} is behind other rows only"
+    least = min((group.between(row, other) for row in winners), key=lambda found: found.mean)
+    rest = [row for row in ahead if row not in winners]
+    return (
+        f"{listed(winners)} {'beats' if len(winners) == 1 else 'beat'} {other.label} by {points(least)}"
+        f"{' or more' if len(winners) > 1 else ''}, while {listed(rest)} {'is' if len(rest) == 1 else 'are'} not "
+        f"distinguishable from it"
     )
-
-
-def clause(group: Group, who: Sequence[Row], beaten: Sequence[Row], *, all_of_them: bool, others: Sequence[Row]) -> str:
-    subject = listed(who)
-    if all_of_them:
-        subject = {1: "it", 2: "both"}.get(len(who), "all of them")
-    if not beaten:
-        return f"{subject} {'is' if len(who) == 1 else 'are'} not distinguishable from {listed(others)}"
-    found = [group.between(one, other) for one in who for other in beaten]
-    least = min(found, key=lambda difference: difference.mean)
-    more = " or more" if len(found) > 1 else ""
-    said = f"{subject} {'beats' if len(who) == 1 else 'beat'} {listed(beaten)} by {points(least)}{more}"
-    if open_ := [row for row in others if row not in beaten]:
-        said += f", but {'is' if len(who) == 1 else 'are'} not distinguishable from {listed(open_)}"
-    return said
 
 
 def families(group: Group) -> str:
@@ -104,11 +109,12 @@ def families(group: Group) -> str:
         first = [row for row in rows if not any(group.beats(other, row) for other in rows)]
         ahead = by_family(first)
         behind = by_family(row for row in rows if row.family not in ahead)
+        are = "is" if len(behind) == 1 else "are"
         where = f"On {group.title} {weights(name)}"
         if len(ahead) == 1:
-            said.append(f"{where}, {described(ahead)} ranks first alone; {described(behind)} behind it.")
+            said.append(f"{where}, {described(ahead)} ranks first alone; {described(behind)} {are} behind it.")
         elif behind:
-            said.append(f"{where}, {described(ahead)} share the first rank; {described(behind)} behind them.")
+            said.append(f"{where}, {described(ahead)} share the first rank; {described(behind)} {are} behind them.")
         else:
             said.append(f"{where}, no family is ahead: {described(ahead)} share the first rank.")
     return " ".join(said)
@@ -127,7 +133,10 @@ def by_family(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 def described(families: dict[str, list[Row]]) -> str:
     words = {"hybrid": "both at once", UNKNOWN: "of unknown family"}
-    each = [f"{words.get(name, name)} ({', '.join(row.title for row in rows)})" for name, rows in families.items()]
+    each = [
+        f"{words.get(name, name)} ({', '.join(dict.fromkeys(row.title for row in rows))})"
+        for name, rows in families.items()
+    ]
     return joined(each)
 
 

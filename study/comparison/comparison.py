@@ -49,7 +49,7 @@ def compare(folders: Iterable[Path], left_out: Sequence[tuple[str, str]] = ()) -
     """
     found: list[Row] = []
     not_here = list(left_out)
-    for folder in dict.fromkeys(path.resolve() for path in folders):
+    for folder in {path.resolve(): path for path in folders}.values():
         try:
             found.append(read(folder))
         except (ValueError, OSError) as reason:

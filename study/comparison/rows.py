@@ -106,7 +106,7 @@ def of(record: Record) -> Row:
     if study["format"] != FORMAT:
         raise ValueError(f"its record has format {study['format']}, this version reads format {FORMAT}")
     if study["status"] != "finished":
-        raise ValueError(f"it is not finished but {study['status']}: go on with it by the command that began it")
+        raise ValueError(f"it is not finished but {study['status']}; go on with: {going_on(study['command'])}")
     facts, data = study["study"], study["data"]
     classes = tuple(data["classes"])
     seeds, index, label, predicted = answers(record, len(classes))
@@ -140,6 +140,10 @@ def of(record: Record) -> Row:
         predicted=predicted,
         record=record,
     )
+
+
+def going_on(command: str) -> str:
+    return command if "--resume" in command or "study.run" not in command else f"{command} --resume"
 
 
 def answers(record: Record, classes: int) -> tuple[tuple[int, ...], np.ndarray, np.ndarray, np.ndarray]:
