@@ -29,6 +29,7 @@ EXAMPLES = """examples:
   python -m study.run --model resnet --fix freeze_depth=all     # search a head on a frozen backbone
   python -m study.run --model coatnet --trials 32 --resume      # go on where it stopped
 """
+PRETRAININGS = "mini: fashion60k (default), fashion6k, none; paper: in1k, in21k, in12k, none"
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,15 +55,35 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME|PLACE",
         help=f"{', '.join(datasets.names())}, or a folder of images, Parquet files, s3://... (default %(default)s)",
     )
-    what.add_argument(
-        "--pretraining", help="mini: fashion60k (default), fashion6k, none; paper: in1k, in21k, in12k, none"
-    )
-    what.add_argument(
-        "--scale", default="auto", help=f"auto, {', '.join(SCALES)}: paper where there is a GPU (default)"
-    )
+    what.add_argument("--pretraining", help=PRETRAININGS)
     what.add_argument("--variant", help="one model of the family by name, where the pretraining leaves a choice")
     what.add_argument("--weights", type=Path, metavar="PATH", help="a file with the backbone's weights")
-    what.add_argument("--offline", action="store_true", help="never fetch anything from the network")
+    add_scale_arguments(what)
+    output = add_study_arguments(parser)
+    output.add_argument("--name", help="default: MODEL-PRETRAINING-DATASET")
+    output.add_argument("--resume", action="store_true", help="go on with the study of that name, if it is there")
+    return parsed(parser, arguments)
+
+
+def parsed(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    options = parser.parse_args(arguments)
+    if options.max_concurrent is not None and options.max_concurrent < 1:
+        parser.error(f"max-concurrent must be at least 1, got {options.max_concurrent}")
+    return options
+
+
+def add_scale_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--scale", default="auto", help=f"auto, {', '.join(SCALES)}: paper where there is a GPU (default)"
+    )
+    group.add_argument("--offline", action="store_true", help="never fetch anything from the network")
+
+
+def add_study_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Whatever does not say which study it is: the same for one study and for all rows of a comparison.
+
+    Returns the group of what is written, for its name.
+    """
     data = parser.add_argument_group("the images")
     add_data_arguments(data)
     data.add_argument("--train-fraction", type=float, metavar="F", help="train on this part of train, stratified")
@@ -113,16 +134,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     machine.add_argument("--precision", default="auto", help=f"auto, {', '.join(DTYPES)} (default %(default)s)")
     output = parser.add_argument_group("the record")
-    output.add_argument("--name", help="default: MODEL-PRETRAINING-DATASET")
     output.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default %(default)s")
-    output.add_argument("--resume", action="store_true", help="go on with the study of that name, if it is there")
     output.add_argument("--wandb", choices=("online", "offline", "disabled"), help="default: online when logged in")
     output.add_argument("--quiet", action="store_true", help="print the summary only")
     output.add_argument("--verbose", action="store_true", help="show what Ray says")
-    options = parser.parse_args(arguments)
-    if options.max_concurrent is not None and options.max_concurrent < 1:
-        parser.error(f"max-concurrent must be at least 1, got {options.max_concurrent}")
-    return options
+    return output
 
 
 def add_data_arguments(group: argparse._ActionsContainer) -> None:
@@ -220,12 +236,12 @@ def check_writable(folder: Path) -> None:
         raise ValueError(f"{folder} cannot be written ({nearest} is not a writable folder): choose another --results")
 
 
-def make_folder(study: Study) -> None:
+def make_folder(folder: Path) -> None:
     """The last thing that can be a mistake, and the first that is written."""
     try:
-        study.folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"{study.folder} cannot be written ({error.strerror}): choose another --results") from error
+        raise ValueError(f"{folder} cannot be written ({error.strerror}): choose another --results") from error
 
 
 def check_same_images(study: Study, recorded: str, now: str) -> None:

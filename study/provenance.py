@@ -14,12 +14,12 @@ import torch
 LIBRARIES = ("torch", "torchvision", "timm", "ray", "optuna", "wandb", "pyarrow", "scikit-learn", "numpy", "scipy")
 
 
-def command(arguments: Sequence[str] | None, *, resume: bool = False) -> str:
-    """The line that runs this study again, or goes on with it."""
+def command(arguments: Sequence[str] | None, *, module: str = "study.run", resume: bool = False) -> str:
+    """The line that runs this again, or goes on with it."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if resume and "--resume" not in given:
         given.append("--resume")
-    return shlex.join(["python", "-m", "study.run", *given])
+    return shlex.join(["python", "-m", module, *given])
 
 
 def versions() -> dict[str, str]:

@@ -39,13 +39,7 @@ def main(arguments: Sequence[str] | None = None, *, since: float | None = None) 
     session.terminal.say(why)
     session.terminal.say(str(session.study.recipe))
     try:
-        if not session.finished:
-            with cluster.connected(verbose=options.verbose), session.under_way():
-                session.start(provenance.command(arguments), since=start)
-                session.search()
-                session.replicate()
-                session.test()
-                session.finish()
+        complete(session, provenance.command(arguments), since=start)
     except (Interrupted, KeyboardInterrupt):
         print(f"interrupted; go on with: {provenance.command(arguments, resume=True)}", file=sys.stderr)
         return 130
@@ -54,6 +48,18 @@ def main(arguments: Sequence[str] | None = None, *, since: float | None = None) 
         return 1
     print(summary(session.record))
     return 0
+
+
+def complete(session: Session, command: str, *, since: float) -> None:
+    """The steps of a study that its record lacks. Raises Interrupted and Fruitless."""
+    if session.finished:
+        return
+    with cluster.connected(verbose=session.options.verbose), session.under_way():
+        session.start(command, since=since)
+        session.search()
+        session.replicate()
+        session.test()
+        session.finish()
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ from trainables.recipe import Hyperparameters
 from trainables.trainer import Resources, Run, bring_all, fill, train
 
 METRIC = "val_accuracy"
+SAMPLER: dict[str, Any] = {"multivariate": True, "constant_liar": True}  # of Optuna's TPE
 STATES = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 OnStart = Callable[[str, dict[str, Any]], None]
@@ -151,7 +152,7 @@ class Searcher(NotSaved, OptunaSearch):
     def suggest(self, trial_id_of_tune: str) -> dict[str, Any]:
         number = self._numbers.pop(0)
         seed = int(np.random.SeedSequence([self._study.seed, number]).generate_state(1)[0])
-        self._optuna.sampler = TPESampler(multivariate=True, constant_liar=True, seed=seed)
+        self._optuna.sampler = TPESampler(**SAMPLER, seed=seed)
         point = super().suggest(trial_id_of_tune)
         assert point is not None
         self._ot_trials[trial_id_of_tune].set_user_attr("trial_id", trial_id(number))

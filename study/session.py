@@ -21,8 +21,8 @@ from study.data.listing import some
 from study.data.reading import prepare
 from study.data.splits import Splits, choose, split
 from study.pool import Pool
-from study.record import Record, Row
-from study.search import search
+from study.record import FORMAT, Record, Row
+from study.search import SAMPLER, search
 from study.terminal import Terminal
 from study.tracking import JobType
 from trainables.reader import wide
@@ -64,7 +64,7 @@ class Session:
         if record.study:
             cli.check_same_images(study, record.study["data"]["fingerprint"], splits.fingerprint)
         weights = study.architecture.pretrained(study.pretrained_variant, path=options.weights, offline=options.offline)
-        cli.make_folder(study)
+        cli.make_folder(study.folder)
         return cls(study, options, Terminal(quiet=options.quiet), record, splits, weights)
 
     @property
@@ -94,6 +94,9 @@ class Session:
             self.tracker.close(timeout=10)
             with suppress(Exception):  # the page is a courtesy here; the record is complete
                 report.write(study.folder)
+            raise
+        except OSError:  # a comparison goes on with its next row
+            self.tracker.close(timeout=10)
             raise
         finally:
             self.pool.close()
@@ -126,19 +129,21 @@ class Session:
             readers=study.trials if "freeze_depth" in study.fixed else study.trials / (study.backbone_stages + 1),
         )
         self.record.note(
-            format=1,
+            format=FORMAT,
             status="running",
             study=study.facts() | {"max_concurrent": self.max_concurrent},
             data={
                 "name": source.name,
                 "classes": source.classes,
                 "fingerprint": self.splits.fingerprint,
+                "test_set": self.template.parts["test"].content,
                 "sizes": self.splits.sizes(),
                 "left_out": [list(one) for one in source.left_out],
             },
             preprocessing=asdict(variant.preprocessing),
             model={"parameters": whole.parameter_counts()[0], "stage_names": whole.stage_names},
             space={name: {"low": d.low, "high": d.high, "log": d.log} for name, d in study.space.items()},
+            sampler={"name": "TPE", **SAMPLER},
             command=command,
             versions=provenance.versions(),
             hardware=provenance.hardware(),

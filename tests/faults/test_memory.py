@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from study.datasets.reading import prepare
-from study.datasets.source import Splits, split
+from study.data.reading import prepare
+from study.data.splits import Splits, split
 
 from study import datasets
 from study.config import RECIPES

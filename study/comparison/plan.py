@@ -1,0 +1,166 @@
+"""The command line of a comparison: arguments to the studies that are its rows."""
+
+import argparse
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from study import cli
+from study.comparison.comparison import study_folders
+from study.comparison.rows import FROM_SCRATCH
+from study.config import Study, check_name
+from study.data import anywhere
+from study.record import Record
+from study.terminal import duration
+from trainables import architecture
+
+EXAMPLES = """examples:
+  python -m study.compare --trials 32                            # every architecture, on the digits
+  python -m study.compare --models resnet vit --pretraining in1k in21k --datasets caltech256 cifar10 --trials 32
+  python -m study.compare --from results/compare-digits results/my-study
+"""
+READING = {"records", "name", "results", "quiet", "verbose"}  # what --from leaves a choice of
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a comparison is made of.
+
+    Attributes:
+        read: the folders of studies to read, where it runs none.
+        studies: the rows to run, none for a comparison that only reads.
+        left_out: rows that do not exist, each with the reason.
+        why: the scale, in a sentence.
+    """
+
+    options: argparse.Namespace
+    folder: Path
+    read: tuple[Path, ...] = ()
+    studies: tuple[Study, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
+    why: str = ""
+
+    def folders(self, *, without: Collection[str] = ()) -> list[Path]:
+        """Whose records to compare: with a run, all that lie in its folder, those of earlier commands included."""
+        there = self.read or sorted(one.parent for one in self.folder.glob("*/study.json"))
+        return [folder for folder in there if folder.name not in without]
+
+    def missing(self) -> list[Study]:
+        return [study for study in self.studies if not done(study)]
+
+    def options_of(self, study: Study) -> argparse.Namespace:
+        """What `study.run` would have been given for this row."""
+        return argparse.Namespace(**{**vars(self.options), "resume": True, "weights": None, "name": study.name})
+
+    def progress(self, study: Study, *, left: int) -> str:
+        """Which row comes now, and how long it and the others will take, by the mean of those that are done."""
+        number = len(self.studies) - left + 1
+        line = f"row {number} of {len(self.studies)}: {title(study)}"
+        took = [sum(Record(one.folder).study["seconds"].values()) for one in self.studies if done(one)]
+        return f"{line}, about {duration(fmean(took) * left)} left" if took else line
+
+
+def done(study: Study) -> bool:
+    return Record(study.folder).study.get("status") == "finished"
+
+
+def title(study: Study) -> str:
+    return f"{label(study.model, study.pretrained_variant.pretraining)} on {anywhere.name_of(study.dataset)}"
+
+
+def label(model: str, pretraining: str) -> str:
+    return f"{architecture.get(model).title} {FROM_SCRATCH if pretraining == 'none' else pretraining}"
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = cli.Parser(
+        prog="python -m study.compare",
+        description="Run a study for every model, pretraining and dataset, with one budget, and compare them. The same "
+        "command again skips what is done and goes on with what is not.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_argument_group("what is compared")
+    what.add_argument("--models", nargs="+", default=architecture.names(), metavar="MODEL", help="default: all of them")
+    what.add_argument(
+        "--pretraining", nargs="+", metavar="NAME", help=f"default: each model's first. {cli.PRETRAININGS}"
+    )
+    what.add_argument(
+        "--datasets", nargs="+", default=["digits"], metavar="NAME|PLACE", help="as --dataset of study.run"
+    )
+    what.add_argument(
+        "--from", dest="records", nargs="+", type=Path, metavar="DIR", help="read these studies, and run none"
+    )
+    cli.add_scale_arguments(what)
+    output = cli.add_study_arguments(parser)
+    output.add_argument("--name", help="of the folder; default: compare-DATASETS, with --from: comparison")
+    options = cli.parsed(parser, arguments)
+    if options.records:
+        given = [name for name, value in vars(options).items() if value != parser.get_default(name)]
+        if other := sorted(set(given) - READING):
+            parser.error(f"--from only reads records: leave out --{other[0].replace('_', '-')}, or --from")
+    return options
+
+
+def reading(options: argparse.Namespace) -> Plan:
+    """The plan of a comparison that runs nothing. Raises ValueError for a mistake."""
+    return Plan(options, folder_of(options, "comparison"), tuple(study_folders(options.records)))
+
+
+def running(options: argparse.Namespace) -> Plan:
+    """Every row that exists, before any is begun. Raises ValueError for a mistake."""
+    scale, why = cli.chosen_scale(options.scale)
+    models, datasets = (list(dict.fromkeys(given)) for given in (options.models, options.datasets))
+    if len(datasets) > 1 and (options.data_dir or options.data_option):
+        raise ValueError(
+            "--data-dir and --data-option are of one dataset: run the comparison once a dataset, with the same --name"
+        )
+    folder = folder_of(options, "-".join(["compare", *map(anywhere.name_of, datasets)]))
+    studies, left_out = [], []
+    for dataset in datasets:
+        for model in models:
+            there = architecture.get(model).pretrainings(scale)
+            for pretraining in dict.fromkeys(options.pretraining or there[:1]):
+                if pretraining in there:
+                    studies.append(row(options, scale, folder, model, pretraining, dataset))
+                else:
+                    why_not = f"there are no {pretraining} weights of it at scale {scale}, but {', '.join(there)}"
+                    left_out.append((f"{label(model, pretraining)} on {anywhere.name_of(dataset)}", why_not))
+    if not studies:
+        raise ValueError(f"no row is left: {left_out[0][0]}: {left_out[0][1]}")
+    apart(studies)
+    for study in studies:
+        check(study)
+    return Plan(options, folder, studies=tuple(studies), left_out=tuple(left_out), why=why)
+
+
+def row(options: argparse.Namespace, scale: str, folder: Path, model: str, pretraining: str, dataset: str) -> Study:
+    """The study of a row, as `study.run` would describe it."""
+    one = {"model": model, "pretraining": pretraining, "dataset": dataset, "results": folder}
+    return cli.configure(argparse.Namespace(**{**vars(options), **one, "variant": None, "name": None}), scale)
+
+
+def folder_of(options: argparse.Namespace, default: str) -> Path:
+    name = default if options.name is None else options.name
+    check_name(name)
+    folder = options.results / name
+    cli.check_writable(folder)
+    return folder
+
+
+def apart(studies: Sequence[Study]) -> None:
+    """Raises ValueError if two datasets would share their folders."""
+    folders: dict[str, Study] = {}
+    for study in studies:
+        other = folders.setdefault(study.name, study)
+        if other is not study:
+            raise ValueError(f"datasets {other.dataset} and {study.dataset} have one name: compare them one at a time")
+
+
+def check(study: Study) -> None:
+    """Raises ValueError if the row's folder holds another study."""
+    cli.check_folder(study, resume=True)
+    record = Record(study.folder)
+    if record.study:
+        cli.check_same(study, record.study["study"], tested=bool(record.tables["predictions"]))

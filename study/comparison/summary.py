@@ -1,0 +1,49 @@
+"""The screen that a comparison ends with: the answer, what is unequal, the ranked rows, what is left out."""
+
+from pathlib import Path
+
+from study.comparison.comparison import Comparison
+from study.comparison.groups import Group
+from study.comparison.rows import Row, Score
+from study.terminal import duration
+
+MOST_ROWS = 20
+
+
+def summary(comparison: Comparison, folder: Path) -> str:
+    blocks = [
+        "\n".join(f"UNEQUAL: {what}" for what in comparison.unequal),
+        comparison.answer,
+        *(ranked(group) for group in comparison.groups),
+        "\n".join(f"note: {note}" for note in comparison.notes),
+        "\n".join(f"left out: {name}: {why}" for name, why in comparison.left_out),
+        f"  tables      {folder}/comparison.csv, .md, .tex\n  everything  {folder / 'comparison.json'}",
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def ranked(group: Group) -> str:
+    """The best rows of a group as a table; a rank is shared where no difference is established."""
+    shown = group.rows[:MOST_ROWS]
+    width = max(len(row.label) for row in shown)
+    lines = [
+        f"on {group.title}, {group.n_test} test images",
+        f"  rank  {'':<{width}}  {'accuracy':<22}  {'macro-F1':<22}  {'seeds':>5}  {'trials':>6}  search",
+    ]
+    lines += [line(row, group.ranks.get(row.name), width) for row in shown]
+    if len(group.rows) > len(shown):
+        lines.append(f"  and {len(group.rows) - len(shown)} more")
+    return "\n".join(lines)
+
+
+def line(row: Row, rank: int | None, width: int) -> str:
+    return (
+        f"  {'–' if rank is None else rank:>4}  {row.label:<{width}}  {interval(row.accuracy):<22}  "
+        f"{interval(row.macro_f1):<22}  {len(row.seeds):>5}  {row.trials:>6}  {duration(row.device_seconds)}"
+    )
+
+
+def interval(score: Score) -> str:
+    """In percent: `97.6 [95.5, 98.7]`"""
+    low, high = score.interval
+    return f"{100 * score.mean:.2f} [{100 * low:.2f}, {100 * high:.2f}]"

@@ -1,0 +1,218 @@
+"""A comparison as files: JSON with everything, CSV with a line a row, and tables for Markdown and LaTeX."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from study.comparison.comparison import Comparison
+from study.comparison.groups import Group
+from study.comparison.rows import Row, Score
+from study.comparison.summary import interval
+from study.record import write_json
+from study.report import downloads
+from study.statistics import ExpectedBest
+
+SCORES = ("accuracy", "mean_class_accuracy", "macro_f1")
+HEAD = ("rank", "model", "accuracy", "mean class accuracy", "macro-F1", "seeds", "trials", "parameters")
+PAIRS = ("pair", "points", "95 % interval", "p (Holm)", "p (McNemar)", "P(A > B)", "established")
+LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--"},
+}
+
+Table = tuple[Sequence[str], list[list[str]]]
+
+
+def write(comparison: Comparison, folder: Path, command: str) -> None:
+    """`comparison.json`, `.csv`, `.md` and `.tex`, each as a whole. The folder is made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "comparison.json", {"format": 1, "command": command, **everything(comparison)})
+    for suffix, text in (("csv", as_csv), ("md", as_markdown), ("tex", as_latex)):
+        part = folder / f".comparison.{suffix}.part"
+        part.write_text(text(comparison), encoding="utf-8")
+        os.replace(part, folder / f"comparison.{suffix}")
+
+
+# For machines
+
+
+def everything(comparison: Comparison) -> dict[str, Any]:
+    """All of it as JSON holds it."""
+    distance = comparison.critical_difference
+    return {
+        "answer": comparison.answer,
+        "questions": [asdict(question) for question in comparison.questions],
+        "unequal": list(comparison.unequal),
+        "notes": list(comparison.notes),
+        "left_out": [{"row": name, "why": why} for name, why in comparison.left_out],
+        "groups": [group_facts(group) for group in comparison.groups],
+        "critical_difference": asdict(distance) if distance else None,
+        "no_critical_difference": comparison.no_critical_difference,
+    }
+
+
+def group_facts(group: Group) -> dict[str, Any]:
+    return {
+        "title": group.title,
+        "dataset": group.dataset,
+        "test_images": group.n_test,
+        "rows": [facts(row) | {"rank": group.ranks.get(row.name)} for row in group.rows],
+        "differences": [
+            {"better": better, "worse": worse, **asdict(found), "established": found.established}
+            for (better, worse), found in group.differences.items()
+        ],
+        "not_paired": group.not_paired,
+    }
+
+
+def facts(row: Row) -> dict[str, Any]:
+    named = ("name", "label", "model", "family", "variant", "pretraining", "dataset", "parameters")
+    return {
+        **{name: getattr(row, name) for name in named},
+        **{name: {"mean": score.mean, "interval": list(score.interval)} for name, score in scores(row).items()},
+        "seeds": list(row.seeds),
+        "accuracies": list(row.accuracies),
+        "n_test": row.n_test,
+        "trials": row.trials,
+        "recall": row.recall,
+        "seconds": row.seconds,
+        "search_device_seconds": row.device_seconds,
+        "expected_best": expected(row.expected_best),
+        "winner": row.record.study.get("winner"),
+        "record": str(row.record.folder),
+    }
+
+
+def scores(row: Row) -> dict[str, Score]:
+    return {name: getattr(row, name) for name in SCORES}
+
+
+def expected(found: ExpectedBest | None) -> dict[str, list[float]] | None:
+    return {name: values.tolist() for name, values in vars(found).items()} if found else None
+
+
+def as_csv(comparison: Comparison) -> str:
+    """A line a row; fractions, not percent."""
+    bounds = [f"{name}_{end}" for name in SCORES for end in ("mean", "low", "high")]
+    names = ("dataset", "rank", "name", "label", "model", "family", "variant", "pretraining")
+    counted = ("n_test", "seeds", "trials", "parameters", "search_device_seconds")
+    rows = []
+    for group in comparison.groups:
+        for row in group.rows:
+            rank = {"rank": group.ranks.get(row.name), "dataset": group.title}
+            words = [rank[name] if name in rank else getattr(row, name) for name in names]
+            numbers = [value for score in scores(row).values() for value in (score.mean, *score.interval)]
+            counts = [row.n_test, len(row.seeds), row.trials, row.parameters, row.device_seconds]
+            rows.append([*words, *numbers, *counts])
+    return downloads.text([*names, *bounds, *counted], rows)
+
+
+# For readers
+
+
+def ranked(group: Group) -> Table:
+    return HEAD, [
+        [
+            str(group.ranks.get(row.name, "–")),
+            row.label,
+            *(interval(score) for score in scores(row).values()),
+            str(len(row.seeds)),
+            str(row.trials),
+            "–" if row.parameters is None else f"{row.parameters:,}",
+        ]
+        for row in group.rows
+    ]
+
+
+def pairs(group: Group) -> Table:
+    """Of every two rows, the more accurate one first."""
+    label = {row.name: row.label for row in group.rows}
+    return PAIRS, [
+        [
+            f"{label[better]} – {label[worse]}",
+            f"{100 * found.mean:.2f}",
+            f"[{100 * found.interval.low:.2f}, {100 * found.interval.high:.2f}]",
+            p_value(found.p_adjusted),
+            p_value(found.mcnemar_p),
+            f"{found.probability_better:.2f}",
+            "yes" if found.established else "no",
+        ]
+        for (better, worse), found in group.differences.items()
+    ]
+
+
+def p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def as_markdown(comparison: Comparison) -> str:
+    blocks = [f"**Unequal:** {markdown(what)}" for what in comparison.unequal]
+    blocks.append(markdown(comparison.answer))
+    for group in comparison.groups:
+        blocks.append(f"## {markdown(group.title)}, {group.n_test:,} test images")
+        blocks.append("Accuracies in percent, with 95 % intervals over seeds and test images.")
+        blocks += [in_markdown(table) for table in (ranked(group), pairs(group)) if table[1]]
+        blocks += [markdown(group.not_paired)] if group.not_paired else []
+    blocks += bullets("Notes", comparison.notes)
+    blocks += bullets("Left out", [f"{name}: {why}" for name, why in comparison.left_out])
+    if comparison.no_critical_difference:
+        blocks.append(markdown(f"{comparison.no_critical_difference}."))
+    return "\n\n".join(blocks) + "\n"
+
+
+def bullets(title: str, lines: Sequence[str]) -> list[str]:
+    return [f"## {title}", "\n".join(f"- {markdown(line)}" for line in lines)] if lines else []
+
+
+def in_markdown(table: Table) -> str:
+    head, rows = table
+    return "\n".join(
+        "| " + " | ".join(map(markdown, cells)) + " |" if cells else "|" + "---|" * len(head)
+        for cells in (head, (), *rows)
+    )
+
+
+def markdown(text: str) -> str:
+    """As text: what Markdown or HTML would take for a mark is escaped."""
+    return re.sub(r"([\\`*_|<>])", r"\\\1", text)
+
+
+def as_latex(comparison: Comparison) -> str:
+    """booktabs tables, one a data set; `\\input` it where the package is loaded."""
+    comments = [f"% unequal: {what}" for what in comparison.unequal]
+    comments += [f"% left out: {name}: {why}" for name, why in comparison.left_out]
+    tables = [in_latex(group) for group in comparison.groups]
+    return "\n".join([" ".join(comment.split()) for comment in comments] + tables) + "\n"
+
+
+def in_latex(group: Group) -> str:
+    head, rows = ranked(group)
+    caption = latex(
+        f"{group.title}: accuracies in percent with 95 % intervals over seeds and {group.n_test:,} test images. "
+        "Rows whose difference is not established share a rank."
+    )
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"  \caption{{{caption}}}",
+            r"  \begin{tabular}{rlrrrrrr}",
+            r"  \toprule",
+            latex_line(head),
+            r"  \midrule",
+            *map(latex_line, rows),
+            r"  \bottomrule",
+            r"  \end{tabular}",
+            r"\end{table}",
+        ]
+    )
+
+
+def latex_line(cells: Sequence[str]) -> str:
+    return "  " + " & ".join(map(latex, cells)) + r" \\"
+
+
+def latex(text: str) -> str:
+    return "".join(LATEX.get(character, character) for character in text)
