@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
     """argparse, but a mistake is one line without the usage above it."""
 
     def error(self, message: str) -> NoReturn:
-        sys.exit(fail(f"{message} (python -m study.run --help lists the options)"))
+        sys.exit(fail(f"{message} ({self.prog} --help lists the options)"))
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -97,16 +97,9 @@ class Record:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.tables: dict[str, list[Row]] = {name: self._read(name) for name in TABLES}
+        self.tables: dict[str, list[Row]] = {name: read_table(folder, name) for name in TABLES}
         path = folder / "study.json"
         self.study: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-
-    def _read(self, name: str) -> list[Row]:
-        path = self.folder / f"{name}.parquet"
-        if not path.exists():
-            return []
-        # in one go: the file may be replaced between two looks at it
-        return pq.read_table(pa.BufferReader(path.read_bytes())).to_pylist()
 
     @property
     def trials(self) -> list[Row]:
@@ -140,16 +133,28 @@ class Record:
         self._write(name)
 
     def _write(self, name: str) -> None:
-        columns = TABLES[name].names
-        rows = [{column: row.get(column) for column in columns} for row in self.tables[name]]
-        part = self.folder / f".{name}.parquet.part"
-        pq.write_table(pa.Table.from_pylist(rows, schema=TABLES[name]), part)
-        os.replace(part, self.folder / f"{name}.parquet")
+        write_table(self.folder, name, TABLES[name], self.tables[name])
 
     def note(self, **facts: Any) -> None:
         """Sets top-level entries of `study.json`."""
         self.study.update(facts)
         write_json(self.folder / "study.json", self.study)
+
+
+def read_table(folder: Path, name: str) -> list[Row]:
+    path = folder / f"{name}.parquet"
+    if not path.exists():
+        return []
+    # in one go: the file may be replaced between two looks at it
+    return pq.read_table(pa.BufferReader(path.read_bytes())).to_pylist()
+
+
+def write_table(folder: Path, name: str, schema: pa.Schema, rows: Iterable[Row]) -> None:
+    """What of the rows is in the schema."""
+    table = pa.Table.from_pylist([{column: row.get(column) for column in schema.names} for row in rows], schema=schema)
+    part = folder / f".{name}.parquet.part"
+    pq.write_table(table, part)
+    os.replace(part, folder / f"{name}.parquet")
 
 
 def prediction_rows(seed: int, seen: Predictions) -> list[dict[str, Any]]:
