@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     interrupted = threading.Event()
     try:
         environment.check()
-        studies = [Requirements.prepare(folder, options, interrupted) for folder in dict.fromkeys(options.studies)]
+        studies = [Requirements.prepare(folder, options, interrupted) for folder in options.studies]
+        check_names(studies)
     except ValueError as mistake:
         return terminal.fail(str(mistake))
     try:
@@ -169,6 +170,15 @@ class Requirements:
         self.rows.append(row)
         write_table(self.session.study.folder, TABLE, SCHEMA, self.rows)
         self.session.terminal.finished(run.run_id, in_a_line(row), None, completed=not outcome.failure)
+
+
+def check_names(studies: list[Requirements]) -> None:
+    """Raises ValueError where two studies would be told apart by nothing."""
+    seen: dict[str, Path] = {}
+    for folder, name in ((one.session.study.folder, one.session.study.name) for one in studies):
+        if name in seen:
+            raise ValueError(f"{seen[name]} and {folder} are both called {name}: give one of them")
+        seen[name] = folder
 
 
 def row_of(planned: Planned, run: Run, outcome: Outcome) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from study.record import Record, Row
-from study.statistics import Curve, Difference, compared, crossings, curve, images_needed
-from study.statistics.requirements import Answers, Name
+from study.statistics import Crossing, Curve, Difference, compared, crossings, curve, images_needed
+from study.statistics.requirements import Answers, Compared
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
@@ -76,7 +76,8 @@ def tables(study: Measured) -> list[list[str]]:
         for n, accuracy, low, high, runs in by_point(points):
             lines.append(
                 f"  {shown(n):>6}  {accuracy:7.2%}  95 % band {low:.2%} to {high:.2%}"
-                f"  ({plural(runs, 'run')} of {plural(rows[n]['epochs'], 'epoch')})"
+                f"  ({plural(runs, 'run')} of {plural(rows[n]['epochs'], 'epoch')}"
+                f"{'' if rows[n]['images_per_class'] else ', all of train'})"
             )
         if (points.runs == 1).any():
             lines.append("  the band of a single run covers the test images, not draws and seeds")
@@ -100,20 +101,21 @@ def depths(study: Measured) -> list[str]:
         equal = [str(depth) for depth in means if depth != best and not is_better(differences, best, depth, n)]
         but = f"; {listed(equal)} {'is' if len(equal) == 1 else 'are'} not established to be worse" if equal else ""
         lines.append(f"  {shown(n):>6}  freeze depth {best} has the best mean, {means[best]:.2%}{but}")
-    for one in crossings(differences):
-        lines.append(
-            f"  freeze depth {one.after} overtakes {one.before} at about {shown(one.images_per_class)} images a class "
-            f"(established worse at {shown(one.low)}, better at {shown(one.high)})"
-        )
-    title = f"{study.name}, freeze depths {listed([str(d) for d in by_depth])}, all at the winner's learning rate"
-    return [title, *lines] if lines else []
+    lines += [f"  freeze depth {overtaking(one)}" for one in crossings(differences)]
+    return [f"{study.name}: the best freeze depth, all at the winner's learning rate", *lines] if lines else []
 
 
-def is_better(differences: Mapping[tuple[Name, Name, float], Difference], a: Name, b: Name, n: float) -> bool:
-    """Whether a is established to be better than b."""
-    one = differences.get((a, b, n))
-    other = differences.get((b, a, n))
-    return bool((one and one.established and one.mean > 0) or (other and other.established and other.mean < 0))
+def is_better(differences: Compared[int], a: int, b: int, n: float) -> bool:
+    """Whether depth a is established to be better than depth b."""
+    one = differences[min(a, b), max(a, b), n]
+    return one.established and (one.mean > 0) == (a < b)
+
+
+def overtaking(one: Crossing[Any]) -> str:
+    return (
+        f"{one.after} overtakes {one.before} at about {shown(one.images_per_class)} images a class "
+        f"(established to be worse at {shown(one.low)}, better at {shown(one.high)})"
+    )
 
 
 def failures(study: Measured) -> list[str]:
@@ -134,10 +136,10 @@ def needs(studies: Sequence[Measured]) -> list[str]:
         for level in LEVELS:
             need = images_needed(points, level)
             if need.images_per_class is not None and need.images_per_class > points.images_per_class[0]:
-                most = "never" if need.most is None else shown(need.most)
                 lines.append(
                     f"  {study.name} reaches {level:.0%} with {shown(need.images_per_class)} images a class "
-                    f"(by its band {shown(need.fewest or need.images_per_class)} to {most})"
+                    f"(by its band {shown(need.fewest or need.images_per_class)} "
+                    f"{'or more' if need.most is None else f'to {shown(need.most)}'})"
                 )
         best = points.accuracy.max()
         if never := [level for level in LEVELS if images_needed(points, level).images_per_class is None]:
@@ -156,11 +158,7 @@ def comparisons(studies: Sequence[Measured]) -> list[list[str]]:
             for a, b in dict.fromkeys((a, b) for a, b, _ in differences)
             for sentence in ordering(a, b, {n: one for (x, y, n), one in differences.items() if (x, y) == (a, b)})
         ]
-        for one in crossings(differences):
-            lines.append(
-                f"  {one.after} overtakes {one.before} at about {shown(one.images_per_class)} images a class "
-                f"(established worse at {shown(one.low)}, better at {shown(one.high)})"
-            )
+        lines += [f"  {overtaking(one)}" for one in crossings(differences)]
         if lines:
             found.append(["Compared, p adjusted by Holm over all pairs and amounts", *lines])
     return found
@@ -180,8 +178,8 @@ def ordering(a: str, b: str, differences: Mapping[float, Difference]) -> list[st
 
 
 def shown(images_per_class: float) -> str:
-    """`1`, `7.4`, `108`."""
-    return f"{images_per_class:.0f}" if images_per_class >= 10 else f"{images_per_class:.2g}"
+    """`1`, `7.43`, `108`."""
+    return f"{images_per_class:.0f}" if images_per_class >= 10 else f"{images_per_class:.3g}"
 
 
 def plural(n: int, thing: str) -> str:

@@ -49,6 +49,7 @@ def run(
     seed: int = 0,
     world: World | None = None,
     last_epoch: int | None = None,
+    validate_every_epoch: bool = True,
     also: Callable[[Epoch], None] = lambda epoch: None,
 ) -> list[Epoch]:
     """Fits the model in place and returns its curve."""
@@ -69,6 +70,7 @@ def run(
         report=report,
         world=world,
         last_epoch=last_epoch,
+        validate_every_epoch=validate_every_epoch,
     )
     return curve
 
