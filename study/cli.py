@@ -247,7 +247,10 @@ def make_folder(folder: Path) -> None:
 def check_same_images(study: Study, recorded: str, now: str) -> None:
     """Raises ValueError if the images or their splits are no longer those that were recorded."""
     if recorded != now:
-        raise ValueError(f"{study.folder} was recorded on other images than {study.dataset} now: choose another --name")
+        raise ValueError(
+            f"{study.folder} was recorded on other images than {study.dataset} now: bring those back, or choose "
+            f"another --name for these"
+        )
 
 
 GROWING = ("trials", "seeds", "top_k")

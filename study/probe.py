@@ -74,7 +74,8 @@ def probe(
         seen = ridge(known.values, known.label, test.values, classes=model.classes, train=train, val=val)
         ridge_seconds += perf_counter() - start
         probes.append(seen)
-        predictions += prediction_rows(seed, Predictions(test.index, test.label, seen.predicted, seen.confidence, 0.0))
+        answers = Predictions(test.index, test.label, seen.predicted, seen.confidence, 0.0)
+        predictions += prediction_rows(seed, answers, splits.source.images.name)
     correct = np.stack([seen.predicted == test.label for seen in probes])
     variant = model.described
     return {

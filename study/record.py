@@ -103,7 +103,7 @@ class Record:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.tables: dict[str, list[Row]] = {name: self._read(name) for name in TABLES}
+        self.tables: dict[str, list[Row]] = {name: read_table(folder, name) for name in TABLES}
         self.study: dict[str, Any] = self._facts()
 
     def _facts(self) -> dict[str, Any]:
@@ -117,16 +117,6 @@ class Record:
         if not isinstance(facts, dict):
             raise ValueError(f"{path} is not an object: it is no record of ours")
         return facts
-
-    def _read(self, name: str) -> list[Row]:
-        path = self.folder / f"{name}.parquet"
-        if not path.exists():
-            return []
-        try:
-            # in one go: the file may be replaced between two looks at it
-            return pq.read_table(pa.BufferReader(path.read_bytes())).to_pylist()
-        except (OSError, pa.ArrowException) as error:
-            raise damaged(path, error) from None
 
     @property
     def trials(self) -> list[Row]:
@@ -163,16 +153,31 @@ class Record:
         self._write(name)
 
     def _write(self, name: str) -> None:
-        columns = TABLES[name].names
-        rows = [{column: row.get(column) for column in columns} for row in self.tables[name]]
-        part = self.folder / f".{name}.parquet.part"
-        pq.write_table(pa.Table.from_pylist(rows, schema=TABLES[name]), part)
-        os.replace(part, self.folder / f"{name}.parquet")
+        write_table(self.folder, name, TABLES[name], self.tables[name])
 
     def note(self, **facts: Any) -> None:
         """Sets top-level entries of `study.json`."""
         self.study.update(facts)
         write_json(self.folder / "study.json", self.study)
+
+
+def read_table(folder: Path, name: str) -> list[Row]:
+    path = folder / f"{name}.parquet"
+    if not path.exists():
+        return []
+    try:
+        # in one go: the file may be replaced between two looks at it
+        return pq.read_table(pa.BufferReader(path.read_bytes())).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(path, error) from None
+
+
+def write_table(folder: Path, name: str, schema: pa.Schema, rows: Iterable[Row]) -> None:
+    """What of the rows is in the schema."""
+    table = pa.Table.from_pylist([{column: row.get(column) for column in schema.names} for row in rows], schema=schema)
+    part = folder / f".{name}.parquet.part"
+    pq.write_table(table, part)
+    os.replace(part, folder / f"{name}.parquet")
 
 
 def damaged(path: Path, error: Exception) -> ValueError:

@@ -3,7 +3,7 @@
 import argparse
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +35,24 @@ class Interrupted(Exception):
 
 class Fruitless(Exception):
     """Every run of a step failed, so the next one has nothing to work on."""
+
+
+@contextmanager
+def stopping_in_order(interrupted: threading.Event, say: Callable[[str], None]) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) sets the event, the second ends everything at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        interrupted.set()
+        say("stopping: what is finished is kept; Ctrl-C again to leave at once")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @dataclass
@@ -74,60 +92,37 @@ class Session:
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """The first Ctrl-C (or SIGTERM) ends the study in order, the second at once; the record says how it ended."""
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            if self.interrupted.is_set():
-                raise KeyboardInterrupt
-            self.interrupted.set()
-            self.terminal.warn("stopping: what is finished is kept; Ctrl-C again to leave at once")
-
+        """Ends in order when it is interrupted; the record says how it ended."""
         study = self.study
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        self.resources, self.max_concurrent = cluster.share(study.workers_per_trial, self.options.max_concurrent)
-        self.pool = Pool(self.resources, self.max_concurrent)
-        self.tracker = tracking.start(self.options.wandb, folder=study.folder, group=study.name, say=self.terminal.warn)
-        try:
-            yield
-        except (Interrupted, Fruitless) as end:
-            self.record.note(status="interrupted" if isinstance(end, Interrupted) else "failed")
-            self.tracker.close(timeout=10)
-            with suppress(Exception):  # the page is a courtesy here; the record is complete
-                report.write(study.folder)
-            raise
-        except OSError:  # a comparison goes on with its next row
-            self.tracker.close(timeout=10)
-            raise
-        finally:
-            self.pool.close()
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with stopping_in_order(self.interrupted, self.terminal.warn):
+            self.resources, self.max_concurrent = cluster.share(study.workers_per_trial, self.options.max_concurrent)
+            self.pool = Pool(self.resources, self.max_concurrent)
+            self.tracker = tracking.start(
+                self.options.wandb, folder=study.folder, group=study.name, say=self.terminal.warn
+            )
+            try:
+                yield
+            except (Interrupted, Fruitless) as end:
+                self.record.note(status="interrupted" if isinstance(end, Interrupted) else "failed")
+                self.tracker.close(timeout=10)
+                with suppress(Exception):  # the page is a courtesy here; the record is complete
+                    report.write(study.folder)
+                raise
+            except OSError:  # a comparison goes on with its next row
+                self.tracker.close(timeout=10)
+                raise
+            finally:
+                self.pool.close()
 
     def start(self, command: str, *, since: float) -> None:
         """Writes the head of the record and gets ready what every run shares."""
         study, source = self.study, self.splits.source
         if source.left_out:
             shown = some([f"{name} ({why})" for name, why in source.left_out])
-            self._noted([f"{len(source.left_out)} images are left out: {shown}"])
+            self.noted([f"{len(source.left_out)} images are left out: {shown}"])
         variant = study.pretrained_variant
-        model = Model(
-            *(study.model, study.scale, study.variant, len(source.classes)),
-            weights=cluster.put(self.weights),
-            preprocessing=study.preprocessing,
-        )
-        whole = model.build()
-        self.template = Run(
-            run_id="",
-            model=model,
-            hyperparameters=study.hyperparameters({}),
-            recipe=study.recipe,
-            seed=study.seed,
-            parts=self.splits.parts(),
-            precision=study.precision,
-            boundaries=self.options.boundaries,
-            grad_accum=study.grad_accum,
-            readers=study.trials if "freeze_depth" in study.fixed else study.trials / (study.backbone_stages + 1),
-        )
+        self.template = self.run()
+        whole = self.template.model.build()
         self.record.note(
             format=FORMAT,
             status="running",
@@ -157,6 +152,26 @@ class Session:
             self.datasets |= {wide(name): images for name, images in with_margin.items()}
         self.check()
         self._spent("startup", since)
+
+    def run(self) -> Run:
+        """What every run of the study has in common."""
+        study, classes = self.study, len(self.splits.source.classes)
+        return Run(
+            run_id="",
+            model=Model(
+                *(study.model, study.scale, study.variant, classes),
+                weights=cluster.put(self.weights),
+                preprocessing=study.preprocessing,
+            ),
+            hyperparameters=study.hyperparameters({}),
+            recipe=study.recipe,
+            seed=study.seed,
+            parts=self.splits.parts(),
+            precision=study.precision,
+            boundaries=self.options.boundaries,
+            grad_accum=study.grad_accum,
+            readers=study.trials if "freeze_depth" in study.fixed else study.trials / (study.backbone_stages + 1),
+        )
 
     def search(self) -> None:
         start = perf_counter()
@@ -215,7 +230,7 @@ class Session:
         if self.interrupted.is_set():
             raise Interrupted
 
-    def _noted(self, notes: Iterable[str]) -> None:
+    def noted(self, notes: Iterable[str]) -> None:
         """What a run had to say besides its result, once each."""
         for note in notes:
             if note not in self._said:
@@ -223,7 +238,7 @@ class Session:
                 self.terminal.warn(f"note: {note}")
 
     def _trial_ended(self, row: Row, curve: list[Row]) -> None:
-        self._noted(row.get("notes", ()))
+        self.noted(row.get("notes", ()))
         self.record.add(trials=[row], curves=curve)
         self.tracker.finish(row["trial_id"], summary_of(row), row["status"])
         self.terminal.finished(
@@ -246,7 +261,7 @@ class Session:
 
     def _run_ended(self, phase: str, trial_id: str, run: Run, outcome: Outcome) -> None:
         seen = outcome.predictions
-        self._noted(outcome.notes)
+        self.noted(outcome.notes)
         row = {
             **asdict(run.hyperparameters),
             **outcome.summary(),

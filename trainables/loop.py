@@ -75,6 +75,7 @@ def fit(
     world: World | None = None,
     memory: Memory | None = None,
     last_epoch: int | None = None,
+    validate_every_epoch: bool = True,
 ) -> None:
     """Trains `model` in place and reports every epoch.
 
@@ -84,6 +85,7 @@ def fit(
         seed: decides the order of the images and the dropout masks.
         memory: into how many parts a batch is divided; by default into more than one only where it does not fit.
         last_epoch: stop after this epoch of the recipe's schedule, all of them by default.
+        validate_every_epoch: if not, only after the last one; the reports before it carry None.
 
     Raises NotFinite when an epoch's loss is not a finite number, DoesNotFit when memory does not suffice.
     """
@@ -91,6 +93,7 @@ def fit(
     torch.manual_seed(seed)
     order = torch.Generator().manual_seed(seed)
     epoch = 0
+    last = min(recipe.epochs, last_epoch or recipe.epochs)
     for phase in recipe.phases(hyperparameters, head_only=model.backbone_stages):
         model.freeze(phase.freeze_depth)
         images = train.at(phase.freeze_depth)
@@ -98,7 +101,7 @@ def fit(
         step.plan(lr=phase.lr, steps=phase.epochs * images.steps(recipe.batch_size, world.size))
         for _ in range(phase.epochs):
             epoch += 1
-            if last_epoch is not None and epoch > last_epoch:
+            if epoch > last:
                 return
             start = perf_counter()
             lr = step.lr
@@ -108,7 +111,8 @@ def fit(
             trained = perf_counter()
             if not isfinite(train_loss):
                 raise NotFinite(f"the training loss is {train_loss} in epoch {epoch}")
-            seen = predict(model, val, precision, memory) if val is not None else None
+            validated = val is not None and (validate_every_epoch or epoch == last)
+            seen = predict(model, val, precision, memory) if val is not None and validated else None
             report(
                 Epoch(
                     epoch=epoch,

@@ -60,7 +60,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Run:
-    """One training run: fit on some splits, validate on another at every epoch, predict one at the end.
+    """One training run: fit on some splits, validate on another at every epoch or the last, predict one at the end.
 
     `parts` says what is in each split; `boundaries` is a mode of the planner; `readers` is how many runs are likely
     to read the boundaries that this one does; `grad_accum` is into how many parts a batch is divided, None for as few
@@ -81,6 +81,7 @@ class Run:
     validate_on: str | None = "val"
     predict_on: str | None = None
     last_epoch: int | None = None
+    validate_every_epoch: bool = True
     keep_state: bool = False
 
     @property
@@ -226,6 +227,7 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
             world=workers,
             memory=memory,
             last_epoch=run.last_epoch,
+            validate_every_epoch=run.validate_every_epoch,
         )
         if run.predict_on:
             outcome.predictions = predict(model, reader.source(run.predict_on, epochs=1), choice, memory)

@@ -8,18 +8,26 @@ from study.statistics.classification import confusion, most_confused, scores
 from study.statistics.comparison import Difference, differences, ranks
 from study.statistics.data_sets import CriticalDifference, critical_difference
 from study.statistics.intervals import Interval, accuracy_interval, score_intervals
+from study.statistics.requirements import Crossing, Curve, Needed, compared, crossings, curve, images_needed
 from study.statistics.trials import ExpectedBest, expected_best
 
 __all__ = [
     "CriticalDifference",
+    "Crossing",
+    "Curve",
     "Difference",
     "ExpectedBest",
     "Interval",
+    "Needed",
     "accuracy_interval",
+    "compared",
     "confusion",
     "critical_difference",
+    "crossings",
+    "curve",
     "differences",
     "expected_best",
+    "images_needed",
     "most_confused",
     "ranks",
     "score_intervals",

@@ -8,12 +8,14 @@ interval leaves out 0.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 
 from study.statistics.intervals import Interval, Variance, image_variances, images_alone, seed_variances
 
 SIGNIFICANCE = 0.05
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -54,17 +56,21 @@ def differences(correct: Mapping[str, np.ndarray]) -> dict[tuple[str, str], Diff
     Raises:
         ValueError: models were tested on different numbers of images.
     """
-    from statsmodels.stats.multitest import multipletests
-
     images = {name: values.shape[-1] for name, values in correct.items()}
     if len(set(images.values())) > 1:
         each = ", ".join(f"{name} has {n}" for name, n in images.items())
         raise ValueError(f"models are compared on the same test images, but {each}: compare studies of one test set")
-    pairs = {(a, b): difference(correct[a], correct[b]) for a, b in combinations(correct, 2)}
+    return adjusted({(a, b): difference(correct[a], correct[b]) for a, b in combinations(correct, 2)})
+
+
+def adjusted(pairs: Mapping[Key, Difference]) -> dict[Key, Difference]:
+    """The same differences, each p adjusted by Holm over all of them."""
+    from statsmodels.stats.multitest import multipletests
+
     if not pairs:
         return {}
-    adjusted = multipletests([pair.p for pair in pairs.values()], method="holm")[1]
-    return {names: replace(pair, p_adjusted=float(p)) for (names, pair), p in zip(pairs.items(), adjusted, strict=True)}
+    ps = multipletests([pair.p for pair in pairs.values()], method="holm")[1]
+    return {key: replace(pair, p_adjusted=float(p)) for (key, pair), p in zip(pairs.items(), ps, strict=True)}
 
 
 def difference(a: np.ndarray, b: np.ndarray, *, level: float = 0.95) -> Difference:

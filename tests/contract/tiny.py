@@ -63,6 +63,7 @@ def run(
     world: World | None = None,
     memory: Memory | None = None,
     last_epoch: int | None = None,
+    validate_every_epoch: bool = True,
     also: Callable[[Epoch], None] = lambda epoch: None,
 ) -> list[Epoch]:
     """Fits the model in place and returns its curve."""
@@ -84,6 +85,7 @@ def run(
         world=world,
         memory=memory,
         last_epoch=last_epoch,
+        validate_every_epoch=validate_every_epoch,
     )
     return curve
 

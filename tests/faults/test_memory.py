@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from study.data.reading import prepare
-from study.data.splits import Splits, split
 
 from study import datasets
 from study.config import RECIPES
+from study.data.reading import prepare
+from study.data.splits import Splits, split
 from tests.contract.tiny import little_memory
 from trainables import trainer
 from trainables.recipe import Hyperparameters

@@ -119,6 +119,17 @@ def test_looking_at_validation_changes_nothing_in_training(train: Split, val: Sp
         assert all(torch.equal(a, b) for a, b in zip(first.buffers(), second.buffers(), strict=True))
 
 
+@pytest.mark.parametrize("last_epoch", [None, 3])
+def test_a_run_that_validates_once_does_so_after_its_last_epoch(
+    last_epoch: int | None, train: Split, val: Split
+) -> None:
+    recipe = replace(RECIPE, epochs=4, head_first=HeadFirst(0.5, 0.1))
+    every = run(untrained("resnet"), train, val, recipe=recipe, last_epoch=last_epoch)
+    once = run(untrained("resnet"), train, val, recipe=recipe, last_epoch=last_epoch, validate_every_epoch=False)
+    assert [epoch.val_accuracy for epoch in once[:-1]] == [None] * (len(every) - 1)
+    assert numbers(once[-1:]) == numbers(every[-1:])
+
+
 @pytest.mark.parametrize("last_epoch", [1, 2, 3])
 def test_a_run_that_stops_early_has_the_first_epochs_of_the_whole_run(last_epoch: int, train: Split) -> None:
     recipe = replace(RECIPE, epochs=4, head_first=HeadFirst(0.5, 0.1))
