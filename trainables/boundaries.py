@@ -28,7 +28,9 @@ from torch import Tensor
 from trainables.batches import Split
 
 Facts = Mapping[str, Any]
-Rows = tuple[np.ndarray, np.ndarray, np.ndarray, Tensor]  # positions in the entry, indices, labels, (rows, ...) of data
+Chunk = tuple[
+    np.ndarray, np.ndarray, np.ndarray, Tensor
+]  # positions in the entry, indices, labels, (rows, ...) of data
 
 FILES = ("boundary.npy", "rows.npz", "entry.json")
 CHECKED_AT_A_TIME = 1 << 24
@@ -134,7 +136,7 @@ class Store:
             os.utime(path / "entry.json")
         return entry
 
-    def open_or_fill(self, facts: Facts, length: int, row_bytes: int, rows: Iterable[Rows]) -> Entry | None:
+    def open_or_fill(self, facts: Facts, length: int, row_bytes: int, rows: Iterable[Chunk]) -> Entry | None:
         """The entry, from disk or else from `rows`, which are only asked for if nobody has filled it meanwhile.
 
         Args:
@@ -197,7 +199,7 @@ class Store:
             with suppress(OSError), held(part, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 shutil.rmtree(part, ignore_errors=True)
 
-    def _fill(self, path: Path, facts: Facts, length: int, rows: Iterable[Rows]) -> None:
+    def _fill(self, path: Path, facts: Facts, length: int, rows: Iterable[Chunk]) -> None:
         with writing():
             part = Path(mkdtemp(prefix=f".{path.name}.part-", dir=self.folder))
         try:
@@ -208,7 +210,7 @@ class Store:
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
-    def _write(self, part: Path, facts: Facts, length: int, rows: Iterable[Rows]) -> None:
+    def _write(self, part: Path, facts: Facts, length: int, rows: Iterable[Chunk]) -> None:
         index, label = np.full(length, -1, np.int64), np.full(length, -1, np.int64)
         stored: np.memmap | None = None
         dtype, last = "", False

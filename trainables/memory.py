@@ -2,8 +2,10 @@
 
 import gc
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -111,3 +113,11 @@ class Before:
         torch.set_rng_state(self.random)
         if self.random_of_device is not None:
             torch.cuda.set_rng_state(self.random_of_device, self.device)
+
+
+def available() -> float:
+    """Bytes of memory that this machine could still give; infinite where it does not say (it is Linux that says)."""
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1])
+    return inf

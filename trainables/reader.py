@@ -11,11 +11,12 @@ import torch
 from ray.data import Dataset
 from torch import Tensor
 
-from trainables import batches, boundaries, planner
+from trainables import boundaries, planner
 from trainables.architecture import Preprocessing
 from trainables.augmentation import NONE, is_wide
-from trainables.batches import Split, Together, take
-from trainables.boundaries import Entry, Facts, Rows, Store
+from trainables.batches import Rows, Split, Together, take
+from trainables.boundaries import GIB, Chunk, Entry, Facts, Store
+from trainables.memory import DoesNotFit, available
 from trainables.planner import Costs, Plan, plan
 from trainables.precision import Precision
 from trainables.stages import StagedModel
@@ -141,6 +142,7 @@ class Reader:
         if key not in _in_memory:
             for stale in _in_memory.keys() - self.keys():
                 del _in_memory[stale]
+            check_memory(part.length * image_bytes(preprocessing))
             _in_memory[key] = gathered(dataset())
         return _in_memory[key]
 
@@ -162,7 +164,7 @@ class Reader:
         self.entries.append(entry)
         return entry.split
 
-    def computed(self, name: str, k: int) -> Iterator[Rows]:
+    def computed(self, name: str, k: int) -> Iterator[Chunk]:
         """Boundary k, computed from the nearest that exists, in order."""
         before = self.nearest(name, k)
         for rows in torch.arange(len(before)).split(FILLED_ROWS):
@@ -192,7 +194,7 @@ class Reader:
             "stage": self.model.stage_names[k - 1],
             "weights": self.weights(k),
             "precision": self.precision.name,
-            "device": name_of(self.device),
+            "device": computer(self.device),
         }
 
     def weights(self, k: int) -> str:
@@ -241,15 +243,15 @@ class Parts:
     epochs: int
     augmentation: str = NONE
     seed: int = 0
-    opened: dict[int, batches.Rows] = field(default_factory=dict)
+    opened: dict[int, Rows] = field(default_factory=dict)
 
-    def at(self, freeze_depth: int) -> batches.Rows:
+    def at(self, freeze_depth: int) -> Rows:
         depth = freeze_depth if self.augmentation == NONE else 0  # one stream for all phases
         if depth not in self.opened:
             self.opened[depth] = self.open(freeze_depth)
         return self.opened[depth]
 
-    def open(self, freeze_depth: int) -> batches.Rows:
+    def open(self, freeze_depth: int) -> Rows:
         if self.augmentation != NONE:
             self.reader.plans.append(Plan(freeze_depth, 0, f"{self.augmentation} changes them at random"))
             stream = Augmented(
@@ -262,7 +264,7 @@ class Parts:
             return self.images()
         return splits[0] if len(splits) == 1 else Together(*splits)
 
-    def images(self, *, margin: bool = False) -> batches.Rows:
+    def images(self, *, margin: bool = False) -> Rows:
         splits = [self.reader.of_the_part(name, self.reader.images(name, margin=margin)) for name in self.names]
         return splits[0] if len(splits) == 1 else Together(*splits)
 
@@ -289,16 +291,30 @@ def facts_of_images(part: Part, preprocessing: Preprocessing) -> Facts:
     }
 
 
+def image_bytes(preprocessing: Preprocessing) -> int:
+    return 3 * preprocessing.size**2
+
+
+def check_memory(size: int) -> None:
+    """Raises DoesNotFit where so many bytes of images, which the store does not hold, are too many to gather."""
+    free = available()
+    if 2 * size > free:  # once as they come, once in their order
+        raise DoesNotFit(
+            f"the images take {size / GIB:.1f} GiB, which the store does not hold, and {free / GIB:.1f} GiB of memory are "
+            "free: leave --boundaries on, with STUDY_CACHE on a disk that has room and STUDY_CACHE_GIB above that"
+        )
+
+
 def key_of(part: Part, preprocessing: Preprocessing) -> str:
     return boundaries.name_of(facts_of_images(part, preprocessing))
 
 
-def bring(store: Store, part: Part, preprocessing: Preprocessing, rows: Iterator[Rows]) -> Entry | None:
+def bring(store: Store, part: Part, preprocessing: Preprocessing, rows: Iterator[Chunk]) -> Entry | None:
     """Boundary 0, from the store or else from `rows`, which are then kept there; None where it cannot be kept."""
-    return store.open_or_fill(facts_of_images(part, preprocessing), part.length, preprocessing.size**2 * 3, rows)
+    return store.open_or_fill(facts_of_images(part, preprocessing), part.length, image_bytes(preprocessing), rows)
 
 
-def brought(images: Dataset | Callable[[], Dataset]) -> Iterator[Rows]:
+def brought(images: Dataset | Callable[[], Dataset]) -> Iterator[Chunk]:
     """Boundary 0 of a split, in any order: Ray Data promises none. Nothing is read before a row is asked for."""
     dataset = images() if callable(images) else images
     for block in dataset.iter_batches(batch_size=None, batch_format="numpy"):
@@ -318,7 +334,7 @@ def gathered(dataset: Dataset) -> Split:
 
 
 @cache
-def name_of(device: torch.device) -> str:
+def computer(device: torch.device) -> str:
     """What computes: models of it round differently."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

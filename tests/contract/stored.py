@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trainables import boundaries
-from trainables.boundaries import GIB, Entry, Rows, Store
+from trainables.boundaries import GIB, Chunk, Entry, Store
 from trainables.precision import DTYPES
 
 FACTS: dict[str, Any] = {"boundary": 3, "stage": "layer3", "images": "0123456789abcdef", "precision": "fp32"}
@@ -26,21 +26,21 @@ def data_of(shape: Sequence[int] = (70, 4, 3, 5), kind: str = "fp32", seed: int 
     return numbers.mul(64).abs().to(torch.uint8) if kind == "uint8" else numbers.to(DTYPES[kind])
 
 
-def rows_of(data: Tensor, order: Sequence[int] | None = None) -> Iterator[Rows]:
+def rows_of(data: Tensor, order: Sequence[int] | None = None) -> Iterator[Chunk]:
     """Blocks of rows; a row's index is its position and 1000, its label is its position modulo 7."""
     for position in torch.tensor(range(len(data)) if order is None else order).split(BLOCK):
         at = position.numpy()
         yield at, at + 1000, at % 7, data[position]
 
 
-def never() -> Iterator[Rows]:
+def never() -> Iterator[Chunk]:
     """Rows that nobody may ask for."""
     raise AssertionError("the rows were asked for")
     yield
 
 
 def fill(
-    store: Store, data: Tensor, facts: Mapping[str, Any] = FACTS, rows: Iterator[Rows] | None = None
+    store: Store, data: Tensor, facts: Mapping[str, Any] = FACTS, rows: Iterator[Chunk] | None = None
 ) -> Entry | None:
     row_bytes = data[0].numel() * data.element_size()
     return store.open_or_fill(facts, len(data), row_bytes, rows_of(data) if rows is None else rows)

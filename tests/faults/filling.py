@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.contract.stored import data_of, fill, holds, rows_of, store_in
-from trainables.boundaries import Rows
+from trainables.boundaries import Chunk
 
 
-def slowly(folder: Path, pace: str) -> Iterator[Rows]:
+def slowly(folder: Path, pace: str) -> Iterator[Chunk]:
     """The rows, leaving a file that says who computes them; `forever` stops half way and says so."""
     (folder / f"computed-{os.getpid()}").touch()
     for block, rows in enumerate(rows_of(data_of())):

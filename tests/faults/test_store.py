@@ -31,7 +31,7 @@ from tests.contract.stored import (
     store_in,
 )
 from tests.contract.variants import MINI, Pair
-from trainables.boundaries import FILES, Rows, Store, damage
+from trainables.boundaries import FILES, Chunk, Store, damage
 from trainables.reader import Damaged
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -129,7 +129,7 @@ def test_what_a_process_leaves_that_is_killed_while_it_removes_an_entry_is_swept
 
 @pytest.mark.parametrize("after", [0, 2, 4, 5])
 def test_a_folder_that_is_deleted_while_an_entry_is_filled_costs_the_entry_at_most(store: Store, after: int) -> None:
-    def deleting() -> Iterator[Rows]:
+    def deleting() -> Iterator[Chunk]:
         for block, rows in enumerate([*rows_of(DATA), None]):
             if block == after:
                 shutil.rmtree(store.folder)

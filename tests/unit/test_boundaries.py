@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.contract.stored import FACTS, contents, data_of, fill, filled, holds, never, rows_of, store_in
-from trainables.boundaries import FILES, GIB, Rows, Store, damage
+from trainables.boundaries import FILES, GIB, Chunk, Store, damage
 
 SHAPES = [(70, 9), (70, 5, 6), (70, 4, 3, 5)]
 
@@ -205,7 +205,7 @@ def test_a_row_that_does_not_come_is_an_error_and_leaves_nothing(store: Store) -
 def test_a_failure_of_who_computes_is_passed_on_and_leaves_nothing(store: Store, after: int) -> None:
     data = data_of()
 
-    def failing() -> Iterator[Rows]:
+    def failing() -> Iterator[Chunk]:
         for block, rows in enumerate(rows_of(data)):
             if block == after:
                 raise ArithmeticError("the model failed")

@@ -11,6 +11,7 @@ from trainables import architecture
 from trainables.batches import Split
 from trainables.loop import Step, predict
 from trainables.memory import EVALUATION, TRAINING, DoesNotFit, Memory, out_of_memory
+from trainables.reader import check_memory
 from trainables.recipe import Recipe
 from trainables.stages import StagedModel
 from trainables.world import World
@@ -133,3 +134,9 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(train: Split) -> None:
     model.head.register_forward_pre_hook(lambda module, given: (given[0][:, :3],))
     with pytest.raises(RuntimeError, match="shapes"):
         run(model, train)
+
+
+def test_images_that_neither_the_store_nor_memory_can_hold_are_refused_with_the_way_out() -> None:
+    check_memory(1 << 20)
+    with pytest.raises(DoesNotFit, match=r"take 1048576\.0 GiB, .* GiB of memory are free: .*STUDY_CACHE_GIB"):
+        check_memory(1 << 50)
