@@ -148,7 +148,8 @@ class Step:
         self.recipe = recipe
         self.precision = precision
         self.world, self.memory = world, memory
-        self.rehearsed = False
+        self.rehearsed = 0
+        self.before = Before(model)
         self.trained = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = optimizer(model, lr=lr, weight_decay=weight_decay)
         self.scaler = precision.scaler()
@@ -175,15 +176,16 @@ class Step:
         """Leaves the gradient of the batch's mean loss in the model, and returns that loss.
 
         A worker in a group must not halve a batch by itself: the others would wait for it. So they find the size
-        together, in a rehearsal of the first batch, and memory that runs out later ends the run.
+        together, in rehearsals of the first two batches (the optimiser's state is made between them), and memory that
+        runs out later ends the run.
         """
 
         def compute(size: int) -> torch.Tensor:
             return self.gradients(self.model, images, labels, boundary, size)
 
-        if self.world.size > 1 and self.rehearsed:
+        if self.world.size > 1 and self.rehearsed == 2:
             return compute(self.memory.size(TRAINING, len(labels)))
-        before = Before(self.alone, labels.device)
+        self.before.remember(labels.device)
 
         def rehearse(size: int) -> None:
             lacking = torch.zeros((), device=labels.device)
@@ -198,13 +200,13 @@ class Step:
 
         def undo() -> None:
             self.optimizer.zero_grad(set_to_none=True)
-            before.restore()
+            self.before.restore()
 
         if self.world.size == 1:
             return self.memory.fitting(TRAINING, len(labels), compute, undo)
         self.memory.fitting(TRAINING, len(labels), rehearse, undo)
         undo()
-        self.rehearsed = True
+        self.rehearsed += 1
         return compute(self.memory.size(TRAINING, len(labels)))
 
     def gradients(

@@ -98,17 +98,19 @@ def release() -> None:
 class Before:
     """What a forward pass moves besides gradients, as it was: random numbers, and BatchNorm's running statistics."""
 
-    def __init__(self, model: nn.Module, device: torch.device) -> None:
-        norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
-        self.now: list[Tensor] = [buffer for norm in norms for buffer in norm.buffers()]
-        self.kept = [buffer.clone() for buffer in self.now]
+    def __init__(self, model: nn.Module) -> None:
+        self.norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
+
+    def remember(self, device: torch.device) -> None:
+        self.moved: list[Tensor] = [buffer for norm in self.norms if norm.training for buffer in norm.buffers()]
+        self.kept = [buffer.clone() for buffer in self.moved]
         self.random = torch.get_rng_state()
         self.device = device
         self.random_of_device = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
 
     @torch.no_grad()
     def restore(self) -> None:
-        for buffer, kept in zip(self.now, self.kept, strict=True):
+        for buffer, kept in zip(self.moved, self.kept, strict=True):
             buffer.copy_(kept)
         torch.set_rng_state(self.random)
         if self.random_of_device is not None:
