@@ -300,8 +300,8 @@ def check_memory(size: int) -> None:
     free = available()
     if 2 * size > free:  # once as they come, once in their order
         raise DoesNotFit(
-            f"the images take {size / GIB:.1f} GiB, which the store does not hold, and {free / GIB:.1f} GiB of memory are "
-            "free: leave --boundaries on, with STUDY_CACHE on a disk that has room and STUDY_CACHE_GIB above that"
+            f"the images take {size / GIB:.1f} GiB, which the store does not hold, and {free / GIB:.1f} GiB of memory "
+            "are free: leave --boundaries on, with STUDY_CACHE on a disk that has room and STUDY_CACHE_GIB above that"
         )
 
 
