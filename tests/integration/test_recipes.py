@@ -8,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import ray
+from PIL import Image
 from ray.data import Dataset
 
 from study import datasets
+from study.data import anywhere
 from study.data.reading import prepare
-from study.data.splits import split
+from study.data.source import Request
+from study.data.splits import Splits, split
 from study.record import Record
 from study.run import main
+from tests.contract.photographs import encoded, write
 from trainables import architecture
-from trainables.architecture import Preprocessing
 from trainables.reader import Part, wide
 from trainables.recipe import Recipe
 from trainables.trainer import Model, Outcome, Resources, Run, train
@@ -74,31 +76,31 @@ def test_a_recipe_trains_its_small_model_on_digits(
     assert first.train_loss != second.train_loss
 
 
-def pictures(n: int, preprocessing: Preprocessing) -> Dataset:
-    """n images of the size that a model takes."""
-    random = np.random.default_rng(n)
-    shape = (n, preprocessing.size, preprocessing.size, 3)
-    return ray.data.from_numpy(random.integers(0, 256, shape, dtype=np.uint8)).map_batches(
-        lambda batch: {
-            "position": np.arange(n),
-            "index": np.arange(n),
-            "image": batch["data"],
-            "label": np.arange(n) % CLASSES,
-        },
-        batch_size=None,
-    )
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Splits:
+    """A folder of JPEGs that are larger than what a model takes; of each class one to validate on and one to test."""
+    place, random = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
+    for part, each in (("train", 1), ("val", 2), ("test", 1)):
+        for name in ("cat", "dog"):
+            for number in range(each):
+                coarse = Image.fromarray(random.integers(0, 256, (12, 16, 3), dtype=np.uint8))
+                write(place / part / name / f"{number}.jpg", encoded(np.asarray(coarse.resize((400, 300))), "JPEG"))
+    return split(anywhere.load(str(place), Request()))
 
 
 @every_recipe
-def test_a_recipe_trains_the_papers_model_for_an_epoch_at_224_px(name: str, recipe: Recipe) -> None:
-    run = run_of(name, "paper", replace(recipe, epochs=1), {"val": Part(name, 4), "test": Part("other", 2)})
-    data = {dataset: pictures(part.length, given) for dataset, (part, given) in run.images.items()}
+def test_a_recipe_trains_the_papers_model_for_an_epoch_on_a_folder_at_224_px(
+    name: str, recipe: Recipe, photographs: Splits
+) -> None:
+    run = run_of(name, "paper", replace(recipe, epochs=1), photographs.parts())
     sizes = {"val": 224, wide("val"): 256, "test": 224}
     assert {dataset: given.size for dataset, (_, given) in run.images.items()} == {
-        dataset: sizes[dataset] for dataset in data
+        dataset: sizes[dataset] for dataset in run.images
     }
-    assert (wide("val") in data) == recipe.wide
-    ran_to_the_end(run, data)
+    assert (wide("val") in run.images) == recipe.wide
+    own = run.model.described.preprocessing
+    data = dict(prepare(photographs, own, ("val", "test")))
+    ran_to_the_end(run, data | {wide("val"): prepare(photographs, own.wide, ("val",))["val"]})
 
 
 @pytest.mark.parametrize(("model", "recipe", "epochs"), [("resnet", "paper", 2), ("alexnet", "paper_crop", 1)])
