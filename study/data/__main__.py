@@ -78,7 +78,7 @@ def lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("exact copies", groups(copies["names"])),
         ("across splits", groups(copies["across_splits"])),
         ("two labels", groups(copies["under_two_labels"])),
-        ("no images", f"{found['ignored_files']:,} other files" if found["ignored_files"] else ""),
+        ("other files", f"{found['ignored_files']:,} (no image, or in no class)" if found["ignored_files"] else ""),
         ("left out", f"{len(found['left_out']):,} images" if found["left_out"] else ""),
     ]
     return [(name, text) for name, text in rows if text]

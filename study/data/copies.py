@@ -24,9 +24,9 @@ def copies(listing: Listing, hashes: np.ndarray, usable: list[int], duplicates: 
     if leaving and (duplicates == "refuse" or (duplicates == "auto" and listing.parts is not None)):
         shown = some([" = ".join(listing.images.name(int(row)) for row in rows[:3]) for rows, _ in leaving])
         where = "more than one of its splits" if listing.parts is not None else "it more than once"
+        number = "1 image is" if len(leaving) == 1 else f"{len(leaving)} images are"
         raise ValueError(
-            f"{listing.name}: {len(leaving)} images are in {where}: {shown}: remove the copies, or leave them out by "
-            "--duplicates drop"
+            f"{listing.name}: {number} in {where}: {shown}: remove the copies, or leave them out by --duplicates drop"
         )
     found = {}
     for rows, leaves in leaving:

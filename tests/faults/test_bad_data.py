@@ -327,7 +327,7 @@ REFUSED: dict[str, tuple[Place, str]] = {
     "splits beside other images": (splits_and_more, "has test and train and val, and images in extra beside them"),
     "an image in train and test": (
         shared_between_train_and_test,
-        "1 images are in more than one of its splits: test/one/again.png = train/one/001.png.*--duplicates drop",
+        "1 image is in more than one of its splits: test/one/again.png = train/one/001.png.*--duplicates drop",
     ),
     "a file that is none of ours": (a_text_file, "is a file, and not Parquet"),
     "a table without images": (no_image_column, "no column called image; it has label, n: say which by --data-option"),

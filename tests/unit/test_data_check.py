@@ -57,7 +57,7 @@ def test_the_table_says_the_same_in_words(mixed: Path, capsys: pytest.CaptureFix
         *("a study takes it", "images 204", "classes 2, from 'dog' (52) to 'cat' (152)", "(drawn by seed)"),
         *("pixels 16 to 144 (median 16) wide, 16 to 64 (median 16) high", "formats PNG 202, JPEG 1"),
         *("colours L 203 (grey, repeated into three channels)", "unreadable 1: cat/broken.jpg (not an image)"),
-        *("exact copies 2:", "two labels 1: cat/009.png = dog/cat.png", "no images 1 other files"),
+        *("exact copies 2:", "two labels 1: cat/009.png = dog/cat.png", "other files 1 (no image, or in no class)"),
         "left out 4 images",
     ):
         assert words in shown
@@ -70,7 +70,7 @@ def test_images_in_two_splits_are_named_and_a_study_refuses_them(
     write(place / "test" / "one" / "x.png", (place / "train" / "one" / "000.png").read_bytes())
     status, seen = found(capsys, str(place))
     assert (status, seen["usable"], seen["splits"]) == (1, False, None)
-    assert "1 images are in more than one of its splits" in seen["study"]
+    assert "1 image is in more than one of its splits" in seen["study"]
     assert seen["copies"]["across_splits"] == [["test/one/x.png", "train/one/000.png"]]
     assert seen["comes_with"] == ["test", "train", "val"]
     status, seen = found(capsys, str(place), "--duplicates", "drop")
