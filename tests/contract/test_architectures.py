@@ -44,6 +44,19 @@ def test_an_architecture_is_named_like_its_file_and_offers_both_scales(name: str
         assert len(family.pretrainings(scale)) > 1
 
 
+def test_the_families_of_the_study_are_convolution_attention_and_both() -> None:
+    declared = {name: architecture.get(name).family for name in ("alexnet", "resnet", "vit", "coatnet")}
+    assert declared == {"alexnet": "convolution", "resnet": "convolution", "vit": "attention", "coatnet": "hybrid"}
+
+
+@pytest.mark.parametrize("name", architecture.names())
+def test_an_architecture_has_a_title_of_its_own_and_declares_its_family(name: str) -> None:
+    family = architecture.get(name)
+    assert [architecture.get(other).title for other in architecture.names()].count(family.title) == 1
+    with pytest.raises(ValueError, match="unknown family 'mixer'"):
+        replace(family, family="mixer")
+
+
 @pytest.mark.parametrize("name", architecture.names())
 def test_a_variant_is_found_by_its_name_and_pretraining_and_an_unknown_one_is_refused(name: str) -> None:
     family = architecture.get(name)

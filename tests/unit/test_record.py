@@ -189,6 +189,23 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(record: Record) -> None:
     assert again.study == {"status": "running"}
 
 
+@pytest.mark.parametrize("name", ["trials.parquet", "study.json"])
+def test_a_file_that_was_cut_off_is_named_in_one_line(name: str, record: Record) -> None:
+    record.add(trials=[trial(0)])
+    record.note(status="running")
+    path = record.folder / name
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(ValueError, match=rf"{re.escape(str(path))} cannot be read \(.*\): bring it back") as reason:
+        Record(record.folder)
+    assert "\n" not in str(reason.value)
+
+
+def test_facts_that_are_no_object_are_no_record(record: Record) -> None:
+    (record.folder / "study.json").write_text("[]")
+    with pytest.raises(ValueError, match="is not an object"):
+        Record(record.folder)
+
+
 def test_json_takes_what_json_has_no_word_for_as_text(tmp_path: Path) -> None:
     write_json(tmp_path / "facts.json", {"results": Path("results")})
     assert json.loads((tmp_path / "facts.json").read_text()) == {"results": "results"}
