@@ -59,7 +59,9 @@ def study(
         [
             row
             for seed, one in enumerate(predicted, start=1)
-            for row in prediction_rows(seed, Predictions(index, label, one, np.full(images, 0.9), loss=0.1))
+            for row in prediction_rows(
+                seed, Predictions(index, label, one, np.full(images, 0.9), loss=0.1), lambda row: None
+            )
         ],
     )
     told = {"name": name, "model": model, "pretraining": pretraining, "dataset": dataset, "variant": f"{model}_mini"}
