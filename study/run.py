@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None, *, since: float | None = None) 
     except (Interrupted, KeyboardInterrupt):
         print(f"interrupted; go on with: {provenance.command(arguments, resume=True)}", file=sys.stderr)
         return 130
-    except Fruitless as reason:
+    except (Fruitless, OSError) as reason:
         print(f"error: {reason}", file=sys.stderr)
         return 1
     print(summary(session.record))

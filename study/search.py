@@ -56,11 +56,15 @@ def search(
     on_epoch: OnEpoch,
     on_end: OnEnd,
 ) -> None:
-    """Runs the trials that the record lacks; `on_end` is handed each one's row and curve when it has ended."""
+    """Runs the trials that the record lacks; `on_end` is handed each one's row and curve when it has ended.
+
+    Raises what `on_end` raised, if that was an OSError: a record that cannot be written ends the search.
+    """
     missing = study.trials - len(record.trials)
     if missing <= 0:
         return
     searcher = Searcher(study, record)
+    bookkeeper = Bookkeeper(study, interrupted, on_start, on_epoch, on_end)
     scheduler = asha(study, record) if study.early_stopping == "asha" else FIFOScheduler()
 
     def trial(config: dict[str, Any], datasets: Mapping[str, Dataset]) -> None:
@@ -93,9 +97,11 @@ def search(
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=1),  # a node that dies costs no trial
                 stop=StopOn(interrupted),
-                callbacks=[Bookkeeper(study, interrupted, on_start, on_epoch, on_end)],
+                callbacks=[bookkeeper],
             ),
         ).fit()
+    if bookkeeper.unwritten:
+        raise bookkeeper.unwritten
 
 
 def fill_ahead(study: Study, template: Run, datasets: Mapping[str, Dataset]) -> None:
@@ -237,6 +243,7 @@ class Bookkeeper(NotSaved, tune.Callback):
         self.on_start, self.on_epoch, self.on_end = on_start, on_epoch, on_end
         self.curves: dict[str, list[Row]] = {}
         self.ended: set[str] = set()
+        self.unwritten: OSError | None = None
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         name = trial.config["trial_id"]
@@ -279,7 +286,11 @@ class Bookkeeper(NotSaved, tune.Callback):
             row["val_accuracy"] = None
         if status == "pruned":
             row["reason"] = f"ASHA, after epoch {row['epochs']}"
-        self.on_end(row, self.curves[name])
+        try:
+            self.on_end(row, self.curves[name])
+        except OSError as error:  # Tune would take it for a failure of the trial, and go on
+            self.unwritten = error
+            self.interrupted.set()
 
 
 def trial_id(number: int) -> str:

@@ -108,7 +108,7 @@ class Session:
                 with suppress(Exception):  # the page is a courtesy here; the record is complete
                     report.write(study.folder)
                 raise
-            except OSError:  # a comparison goes on with its next row
+            except OSError:  # the record cannot be written; a comparison goes on with its next row
                 self.tracker.close(timeout=10)
                 raise
             finally:

@@ -9,6 +9,8 @@ from study.comparison.rows import FROM_SCRATCH, UNKNOWN, Row
 from study.data.listing import some
 from study.statistics import Difference, Interval
 
+MOST_NAMED = 6
+
 
 @dataclass(frozen=True)
 class Question:
@@ -163,7 +165,7 @@ def over_data_sets(groups: Sequence[Group]) -> str:
     """Whether one row leads everywhere, and whether any two are established in opposite order."""
     ahead = {group.title: [row.label for row in leaders_or_first(group)] for group in groups}
     everywhere = [label for label in next(iter(ahead.values())) if all(label in others for others in ahead.values())]
-    titles = joined(list(ahead))
+    titles = shortly(list(ahead))
     if everywhere:
         alone = all(len(labels) == 1 for labels in ahead.values())
         verb = "is" if len(everywhere) == 1 else "are"
@@ -171,8 +173,9 @@ def over_data_sets(groups: Sequence[Group]) -> str:
         if not alone and len(everywhere) == 1:
             first += ", beaten nowhere"
     else:
-        each = "; ".join(f"on {title} {shortly(labels)}" for title, labels in ahead.items())
-        first = f"No row is first on all of {titles}: {each}"
+        each = [f"on {title} {shortly(labels)}" for title, labels in ahead.items()]
+        more = f"; and {len(each) - MOST_NAMED} more" if len(each) > MOST_NAMED else ""
+        first = f"No row is first on all of {titles}: {'; '.join(each[:MOST_NAMED])}{more}"
     return f"{first}. {reversals(groups)}"
 
 
@@ -222,7 +225,7 @@ def listed(rows: Sequence[Row]) -> str:
 
 
 def shortly(labels: Sequence[str]) -> str:
-    return joined(labels) if len(labels) <= 6 else some(labels)
+    return joined(labels) if len(labels) <= MOST_NAMED else some(labels)
 
 
 def joined(words: Sequence[str]) -> str:

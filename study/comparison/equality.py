@@ -41,6 +41,11 @@ def notes(rows: Sequence[Row]) -> list[str]:
         asked = row.config.get("seeds", len(row.seeds))
         if len(row.seeds) < asked:
             found.append(f"{row.name} has {len(row.seeds)} of {asked} seeds: the other test runs failed")
+        if row.trials < row.config.get("trials", row.trials):
+            found.append(
+                f"{row.name} has {row.trials} of {row.config['trials']} trials in its record: what its search found "
+                "and cost is not known"
+            )
     if single := [row.name for row in rows if len(row.seeds) == 1]:
         found.append(
             f"one seed only ({some(single)}): intervals cover the test images alone, and no difference is established"

@@ -153,7 +153,7 @@ def answers(record: Record, classes: int) -> tuple[tuple[int, ...], np.ndarray, 
     """
     rows, record.tables["predictions"] = record.tables["predictions"], []  # the arrays take a hundredth of the memory
     if not rows:
-        raise ValueError("its record has no predictions on the test set (predictions.parquet is missing or empty)")
+        raise ValueError("its record has no predictions on the test set: predictions.parquet is missing or empty")
     seed, index, label, predicted = (
         np.array([row[name] for row in rows], np.int64) for name in ("seed", "index", "label", "predicted")
     )

@@ -1,5 +1,6 @@
 """The screen that a comparison ends with: the answer, what is unequal, the ranked rows, what is left out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from study.comparison.comparison import Comparison
@@ -7,30 +8,40 @@ from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
 from study.terminal import duration
 
-MOST_ROWS = 20
+MOST_ROWS = 20  # on one screen
+FEWEST_ROWS = 5  # of a data set
 
 
 def summary(comparison: Comparison, folder: Path) -> str:
     blocks = [
         "\n".join(f"UNEQUAL: {what}" for what in comparison.unequal),
         comparison.answer,
-        *(ranked(group) for group in comparison.groups),
+        *tables(comparison.groups),
         "\n".join(f"note: {note}" for note in comparison.notes),
         "\n".join(f"left out: {name}: {why}" for name, why in comparison.left_out),
-        f"  tables      {folder}/comparison.csv, .md, .tex\n  everything  {folder / 'comparison.json'}",
     ]
+    if comparison.rows:
+        blocks.append(f"  tables      {folder}/comparison.csv, .md, .tex\n  everything  {folder / 'comparison.json'}")
     return "\n\n".join(block for block in blocks if block)
 
 
-def ranked(group: Group) -> str:
-    """The best rows of a group as a table; a rank is shared where no difference is established."""
-    shown = group.rows[:MOST_ROWS]
+def tables(groups: Sequence[Group]) -> list[str]:
+    """A table a group, with as many rows of each as fit on a screen."""
+    shown = groups[: MOST_ROWS // FEWEST_ROWS]
+    most = max(FEWEST_ROWS, MOST_ROWS // max(len(groups), 1))
+    more = len(groups) - len(shown)
+    return [ranked(group, most) for group in shown] + ([f"and {more} more data sets or test sets"] if more else [])
+
+
+def ranked(group: Group, most: int) -> str:
+    """The best rows of a group; a rank is shared where no difference is established."""
+    shown = group.rows[:most]
     width = max(len(row.label) for row in shown)
     lines = [
         f"on {group.title}, {group.n_test} test images",
         f"  rank  {'':<{width}}  {'accuracy':<22}  {'macro-F1':<22}  {'seeds':>5}  {'trials':>6}  search",
+        *(line(row, group.ranks.get(row.name), width) for row in shown),
     ]
-    lines += [line(row, group.ranks.get(row.name), width) for row in shown]
     if len(group.rows) > len(shown):
         lines.append(f"  and {len(group.rows) - len(shown)} more")
     return "\n".join(lines)

@@ -69,8 +69,9 @@ def searched(study: Study, data: DATA, on_epoch: Callable[[str, Row], None] = la
 
 def end_trial_processes() -> int:
     """SIGKILLs every process of this session that trains for Tune; how many there were."""
-    mine = psutil.Process().children(recursive=True)
-    training = [process for process in mine if "ImplicitFunc" in " ".join(process.cmdline())]
+    mine = psutil.process_iter(["cmdline"])
+    own = {process.pid for process in psutil.Process().children(recursive=True)}
+    training = [one for one in mine if one.pid in own and "ImplicitFunc" in " ".join(one.info["cmdline"] or [])]
     for process in training:
         process.kill()
     return len(training)

@@ -104,6 +104,21 @@ def test_a_row_that_cannot_be_run_ends_nothing_but_itself(
     assert not (tmp_path / "mine" / "resnet-in1k-digits").exists()
 
 
+def test_a_disk_that_is_full_costs_the_row_and_not_the_comparison(
+    ray_session: None, tmp_path: Path, capsys: Captured
+) -> None:
+    row = study(tmp_path / "mine", "vit", answers(0.9, 0.9)).parent / "resnet-none-digits"
+    row.mkdir()
+    (row / ".trials.parquet.part").symlink_to("/dev/full")
+    what = ["--models", "resnet", "--pretraining", "none", "--scale", "mini", "--name", "mine"]
+    assert main([*what, *BUDGET, "--wandb", "disabled", "--results", str(tmp_path)]) == 1
+    told = capsys.readouterr()
+    assert "ViT from scratch is the only row on insects" in told.out
+    assert "left out: resnet-none-digits: [Errno 28]" in told.out
+    assert "No space left on device" in told.out
+    assert "test" not in Record(row).study
+
+
 # Reading only
 
 
@@ -127,6 +142,7 @@ def test_records_none_of_which_is_finished_are_each_given_with_the_reason(tmp_pa
     assert said.startswith(
         "No study is finished: there is nothing to compare.\n\nleft out: vit-none-insects: it is not"
     )
+    assert "comparison.csv" not in said
     assert not (tmp_path / "out").exists()
 
 

@@ -155,7 +155,8 @@ def test_a_chain_says_who_beats_whom_and_who_is_not_distinguished(tmp_path: Path
 
 def test_a_difference_that_only_holm_takes_back_is_said_to_be_one_of_many(tmp_path: Path) -> None:
     """The pair's own interval leaves out 0, its adjusted p does not fall below 5 %."""
-    near = [answers(*[0.900 - 0.007 * i] * 3, seed=i) for i in range(5)]
+    near = [answers(*[0.9] * 3), answers(*[0.8725] * 3, seed=4)]
+    near += [answers(0.93, 0.83, 0.88, seed=seed) for seed in (1, 2, 3)]  # told apart from nothing
     made = [study(tmp_path / str(i), "vit", one, facts={"name": f"vit-{i}"}) for i, one in enumerate(near)]
     (group,) = (comparison := compare(made)).groups
     first, last = group.rows[0], group.rows[-1]
@@ -384,6 +385,16 @@ def test_missing_predictions_are_named(tmp_path: Path) -> None:
     assert "no predictions on the test set" in why(compare([folder]))
 
 
+def test_a_record_without_its_trials_says_that_its_search_is_not_known(tmp_path: Path) -> None:
+    folder = study(tmp_path, "vit", HIGH)
+    (folder / "trials.parquet").unlink()
+    comparison = compare([folder])
+    assert (comparison.rows[0].trials, comparison.rows[0].expected_best) == (0, None)
+    assert comparison.notes == (
+        "vit-none-insects has 0 of 4 trials in its record: what its search found and cost is not known",
+    )
+
+
 @pytest.mark.parametrize("keep", [slice(0, -1), slice(0, 2 * IMAGES + 1), slice(1, None)])
 def test_seeds_that_did_not_answer_the_same_images_are_left_out(keep: slice, tmp_path: Path) -> None:
     record = Record(study(tmp_path, "vit", HIGH))
@@ -444,6 +455,14 @@ def test_below_five_data_sets_there_are_none_and_it_is_said_why(tmp_path: Path) 
     comparison = over(tmp_path, 2)
     assert comparison.critical_difference is None
     assert "at least 5 data sets, there are 2" in (comparison.no_critical_difference or "")
+
+
+def test_many_data_sets_are_summed_up_on_a_screen(tmp_path: Path) -> None:
+    comparison = over(tmp_path, 9, models=("vit",))
+    screen = summary(comparison, tmp_path)
+    assert "is ahead on set0, set1, set2 and 6 more" in comparison.answer
+    assert "and 5 more data sets or test sets" in screen
+    assert len(screen.splitlines()) < 40
 
 
 # Where studies are found

@@ -105,7 +105,7 @@ def test_tables_and_our_own_datasets_are_checked_too(tmp_path: Path, capsys: pyt
         (["check", "digit"], "did you mean digits?"),
         (["check"], "SOURCE"),
         (["look", "digits"], "'look'"),
-        (["check", "digits", "--data-option", "x=1"], "unknown option of digits 'x'"),
+        (["check", "digits", "--data-option", "x=1"], "digits takes no --data-option, got 'x'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
