@@ -20,6 +20,7 @@ from rich.progress import track
 from study.data.decoding import Unreadable, decode, described, reason
 from study.data.listing import Encoded
 
+FORMAT = 1  # raise it when `look` comes to see something else
 SCHEMA = pa.schema(
     [
         ("hash", pa.string()),
@@ -67,7 +68,7 @@ def survey(images: Encoded, what: str) -> pa.Table:
 
     Not kept where a file could not be read: a network that is down, or a permission, may be another tomorrow.
     """
-    kept = folder() / f"{images.state}.parquet"
+    kept = folder() / f"{images.state}-{FORMAT}.parquet"
     with suppress(OSError, pa.ArrowInvalid):
         table = pq.read_table(kept)
         if table.schema.equals(SCHEMA) and len(table) == len(images):
