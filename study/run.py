@@ -51,7 +51,10 @@ def main(arguments: Sequence[str] | None = None, *, since: float | None = None) 
 
 
 def complete(session: Session, command: str, *, since: float) -> None:
-    """The steps of a study that its record lacks. Raises Interrupted and Fruitless."""
+    """The steps of a study that its record lacks.
+
+    Raises Interrupted; Fruitless; OSError where the record cannot be written.
+    """
     if session.finished:
         return
     with cluster.connected(verbose=session.options.verbose), session.under_way():

@@ -30,7 +30,12 @@ def questions(groups: Sequence[Group]) -> tuple[Question, ...]:
 
 def answer(groups: Sequence[Group]) -> str:
     """Which row is the most accurate, in two sentences."""
-    return best(groups[0]) if len(groups) == 1 else over_data_sets(groups)
+    if len(groups) == 1:
+        return best(groups[0])
+    if all(len(group.rows) == 1 for group in groups):
+        titles = shortly([group.title for group in groups])
+        return f"There is one row on each of {titles}. No two rows answered the same test images: nothing is compared."
+    return over_data_sets(groups)
 
 
 # On one data set
@@ -153,8 +158,11 @@ def pretraining(group: Group) -> str:
             if better.pretraining == worse.pretraining:
                 continue
             found = group.between(better, worse)
-            told = "beats" if found.established else "is not distinguishable from"
-            said.append(f"On {group.title} {better.label} {told} {worse.label}: {points(found)}.")
+            if found.established:
+                said.append(f"On {group.title} {better.label} beats {worse.label} by {points(found)}.")
+            else:
+                pair = f"{better.label} and {worse.label} are not distinguishable on {group.title}"
+                said.append(f"{pair}: {apart(group, [better, worse])}.")
     return " ".join(said)
 
 

@@ -228,7 +228,7 @@ def test_attention_convolution_or_both_is_answered_among_models_of_one_pretraini
 def test_what_a_pretraining_changes_is_answered_for_every_model_that_has_two(tmp_path: Path) -> None:
     made = [study(tmp_path, "vit", one, pretraining=name) for name, one in (("in1k", LOW), ("in21k", HIGH))]
     (answer,) = [one.answer for one in compare(made).questions if "pretraining" in one.question]
-    assert answer.startswith("On insects ViT in21k beats ViT in1k: 20.0 points [")
+    assert answer.startswith("On insects ViT in21k beats ViT in1k by 20.0 points [")
     alone = compare([study(tmp_path, "vit", HIGH), study(tmp_path, "resnet", LOW)])
     assert not [one for one in alone.questions if "pretraining" in one.question]
 
@@ -296,6 +296,7 @@ def test_rows_with_different_test_sets_are_compared_apart_and_it_is_said(tmp_pat
     comparison = two(tmp_path, data={"test_set": "another"})
     assert [group.title for group in comparison.groups] == ["insects (test set 1 of 2)", "insects (test set 2 of 2)"]
     assert all(not group.differences for group in comparison.groups)
+    assert comparison.answer.endswith("No two rows answered the same test images: nothing is compared.")
     assert comparison.unequal == (
         "insects: test set differs: of insects (vit-none-insects), another (resnet-none-insects)",
     )
@@ -458,7 +459,7 @@ def test_below_five_data_sets_there_are_none_and_it_is_said_why(tmp_path: Path) 
 
 
 def test_many_data_sets_are_summed_up_on_a_screen(tmp_path: Path) -> None:
-    comparison = over(tmp_path, 9, models=("vit",))
+    comparison = over(tmp_path, 9, models=("vit", "resnet"))
     screen = summary(comparison, tmp_path)
     assert "is ahead on set0, set1, set2 and 6 more" in comparison.answer
     assert "and 5 more data sets or test sets" in screen
