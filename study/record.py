@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from trainables.loop import Predictions
 
+FORMAT = 1
 COST = [
     ("epochs", pa.int64()),
     ("best_epoch", pa.int64()),
@@ -100,15 +101,29 @@ class Record:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.tables: dict[str, list[Row]] = {name: self._read(name) for name in TABLES}
-        path = folder / "study.json"
-        self.study: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        self.study: dict[str, Any] = self._facts()
+
+    def _facts(self) -> dict[str, Any]:
+        path = self.folder / "study.json"
+        if not path.exists():
+            return {}
+        try:
+            facts = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise damaged(path, error) from None
+        if not isinstance(facts, dict):
+            raise ValueError(f"{path} is not an object: it is no record of ours")
+        return facts
 
     def _read(self, name: str) -> list[Row]:
         path = self.folder / f"{name}.parquet"
         if not path.exists():
             return []
-        # in one go: the file may be replaced between two looks at it
-        return pq.read_table(pa.BufferReader(path.read_bytes())).to_pylist()
+        try:
+            # in one go: the file may be replaced between two looks at it
+            return pq.read_table(pa.BufferReader(path.read_bytes())).to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            raise damaged(path, error) from None
 
     @property
     def trials(self) -> list[Row]:
@@ -152,6 +167,13 @@ class Record:
         """Sets top-level entries of `study.json`."""
         self.study.update(facts)
         write_json(self.folder / "study.json", self.study)
+
+
+def damaged(path: Path, error: Exception) -> ValueError:
+    why = " ".join(str(error).split())[:120] or type(error).__name__
+    return ValueError(
+        f"{path} cannot be read ({why}): bring it back from a copy, or remove the folder and run it again"
+    )
 
 
 def prediction_rows(seed: int, seen: Predictions) -> list[dict[str, Any]]:

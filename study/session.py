@@ -21,7 +21,7 @@ from study.data.listing import some
 from study.data.reading import prepare
 from study.data.splits import Splits, choose, split
 from study.pool import Pool
-from study.record import Record, Row
+from study.record import FORMAT, Record, Row
 from study.search import search
 from study.terminal import Terminal
 from study.tracking import JobType
@@ -126,13 +126,14 @@ class Session:
             readers=study.trials if "freeze_depth" in study.fixed else study.trials / (study.backbone_stages + 1),
         )
         self.record.note(
-            format=1,
+            format=FORMAT,
             status="running",
             study=study.facts() | {"max_concurrent": self.max_concurrent},
             data={
                 "name": source.name,
                 "classes": source.classes,
                 "fingerprint": self.splits.fingerprint,
+                "test_set": self.template.parts["test"].content,
                 "sizes": self.splits.sizes(),
                 "left_out": [list(one) for one in source.left_out],
             },

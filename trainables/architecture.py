@@ -19,6 +19,7 @@ from trainables.weights import Weights
 
 SCALES = ("mini", "paper")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+FAMILIES = ("convolution", "attention", "hybrid")
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,24 @@ class Variant:
 class Architecture:
     """A family of models: its variants, its cut into stages, and how the paper trained it.
 
-    `paper` gives the paper's hyperparameters, for a given number of backbone stages; `recipes` are the family's own, of
-    which the one named paper makes that point the paper's row. docs/paper.md says where each number is from.
+    Attributes:
+        title: the name for a reader.
+        family: what it is built of, one of FAMILIES.
+        paper: the paper's hyperparameters, for a given number of backbone stages.
+        recipes: the family's own, of which the one named paper makes that point the paper's row; docs/paper.md says
+            where each number is from.
     """
 
     name: str
+    title: str
+    family: str
     variants: tuple[Variant, ...]
     cut: Callable[[Any], list[Stage]]
     paper: Callable[[int], Hyperparameters]
     recipes: tuple[Recipe, ...] = ()
+
+    def __post_init__(self) -> None:
+        choose("family", self.family, FAMILIES)
 
     def pretrainings(self, scale: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(v.pretraining for v in self.variants if v.scale == scale))

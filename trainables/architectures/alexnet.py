@@ -97,6 +97,8 @@ PAPER_INPUT = Preprocessing(224, *IMAGENET, crop=224 / 256)
 
 ARCHITECTURE = Architecture(
     name="alexnet",
+    title="AlexNet",
+    family="convolution",
     variants=(
         Variant("alexnet_mini.fashion60k", "mini", "fashion60k", mini, MINI_INPUT, packaged("alexnet_mini.fashion60k")),
         Variant("alexnet_mini.fashion6k", "mini", "fashion6k", mini, MINI_INPUT, packaged("alexnet_mini.fashion6k")),

@@ -54,6 +54,8 @@ COATNET_INPUT = Preprocessing(224, *HALF, crop=0.95, interpolation="bicubic")
 
 ARCHITECTURE = Architecture(
     name="coatnet",
+    title="CoAtNet",
+    family="hybrid",
     variants=(
         Variant("coatnet_mini.fashion60k", "mini", "fashion60k", mini, MINI_INPUT, packaged("coatnet_mini.fashion60k")),
         Variant("coatnet_mini.fashion6k", "mini", "fashion6k", mini, MINI_INPUT, packaged("coatnet_mini.fashion6k")),

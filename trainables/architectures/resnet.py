@@ -58,6 +58,8 @@ BIT_INPUT = Preprocessing(224, *HALF, crop=0.875)
 
 ARCHITECTURE = Architecture(
     name="resnet",
+    title="ResNet",
+    family="convolution",
     variants=(
         Variant("resnet_mini.fashion60k", "mini", "fashion60k", mini, MINI_INPUT, packaged("resnet_mini.fashion60k")),
         Variant("resnet_mini.fashion6k", "mini", "fashion6k", mini, MINI_INPUT, packaged("resnet_mini.fashion6k")),

@@ -62,6 +62,8 @@ AUGREG_INPUT = Preprocessing(224, *HALF, crop=0.9, interpolation="bicubic")
 
 ARCHITECTURE = Architecture(
     name="vit",
+    title="ViT",
+    family="attention",
     variants=(
         Variant("vit_mini.fashion60k", "mini", "fashion60k", mini, MINI_INPUT, packaged("vit_mini.fashion60k")),
         Variant("vit_mini.fashion6k", "mini", "fashion6k", mini, MINI_INPUT, packaged("vit_mini.fashion6k")),

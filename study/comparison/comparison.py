@@ -1,0 +1,104 @@
+"""All of a comparison, from the folders of its studies."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from study.comparison import answers, equality
+from study.comparison.answers import Question
+from study.comparison.groups import Group, grouped
+from study.comparison.rows import Row, read
+from study.statistics import CriticalDifference, critical_difference
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Attributes:
+    rows: of all groups, in their order.
+    groups: rows that answered the same test images, the most accurate first.
+    answer: which row is the most accurate, in two sentences.
+    questions: what else a reader asks, with the evidence for every data set.
+    unequal: what differs between rows and should not; empty where the comparison is fair.
+    notes: what may differ, but should be known.
+    left_out: rows that are not here, each with the reason.
+    critical_difference: over data sets; None where `no_critical_difference` says why.
+    """
+
+    rows: tuple[Row, ...]
+    groups: tuple[Group, ...]
+    answer: str
+    questions: tuple[Question, ...]
+    unequal: tuple[str, ...]
+    notes: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...]
+    critical_difference: CriticalDifference | None
+    no_critical_difference: str | None
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(group.dataset for group in self.groups))
+
+
+def compare(folders: Iterable[Path], left_out: Sequence[tuple[str, str]] = ()) -> Comparison:
+    """The comparison of the finished studies in these folders; of the others, why they are left out.
+
+    Args:
+        left_out: rows that never were a folder, each with the reason.
+    """
+    found: list[Row] = []
+    not_here = list(left_out)
+    for folder in dict.fromkeys(path.resolve() for path in folders):
+        try:
+            found.append(read(folder))
+        except (ValueError, OSError) as reason:
+            not_here.append((folder.name, " ".join(str(reason).split())))
+    groups = grouped(named_apart(found))
+    rows = tuple(row for group in groups for row in group.rows)
+    distance, why_not = over_data_sets(groups)
+    return Comparison(
+        rows=rows,
+        groups=groups,
+        answer=answers.answer(groups) if groups else "No study is finished: there is nothing to compare.",
+        questions=answers.questions(groups),
+        unequal=tuple(equality.unequal(rows)),
+        notes=tuple(equality.notes(rows)),
+        left_out=tuple(not_here),
+        critical_difference=distance,
+        no_critical_difference=why_not,
+    )
+
+
+def study_folders(places: Iterable[Path]) -> list[Path]:
+    """The folders of studies: each place itself, or what lies in it. Raises ValueError where there is none."""
+    found: list[Path] = []
+    for place in places:
+        if not place.is_dir():
+            raise ValueError(f"{place} is no folder: --from takes folders of studies, or folders that hold them")
+        inner = [place] if (place / "study.json").exists() else sorted(one.parent for one in place.glob("*/study.json"))
+        if not inner:
+            raise ValueError(f"{place} holds no study: there is no study.json in it, nor in a folder of it")
+        found.extend(inner)
+    return found
+
+
+def named_apart(rows: Sequence[Row]) -> list[Row]:
+    """Rows whose names occur twice are called by their folders."""
+    names = [row.name for row in rows]
+    return [replace(row, name=str(row.record.folder)) if names.count(row.name) > 1 else row for row in rows]
+
+
+def over_data_sets(groups: Sequence[Group]) -> tuple[CriticalDifference | None, str | None]:
+    """Of the models that have a row on every data set."""
+    tables = {group.dataset: {row.label: row.accuracy.mean for row in group.rows} for group in groups}
+    if len(tables) < len(groups):
+        return None, "no critical-difference diagram: rows on one data set have several test sets"
+    in_all = [label for label in next(iter(tables.values()), {}) if all(label in table for table in tables.values())]
+    if not in_all:
+        return None, "no critical-difference diagram: no model has a row on every data set"
+    try:
+        accuracy = {label: np.array([table[label] for table in tables.values()]) for label in in_all}
+        return critical_difference(accuracy), None
+    except ValueError as reason:
+        return None, str(reason)

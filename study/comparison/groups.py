@@ -1,0 +1,96 @@
+"""Rows that answered the same test images: their differences in pairs, and their ranks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from study.comparison.rows import Row
+from study.statistics import Difference, differences, ranks
+
+MOST_IN_PAIRS = 100
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows on one data set and one test set, the most accurate first.
+
+    Attributes:
+        title: the data set; with a number where its rows have several test sets.
+        differences: by two row names, of the more accurate one less the other. Empty with a single row, and where
+            `not_paired` says why.
+        ranks: by row name, 1 is best; rows whose difference is not established share one. Empty as `differences` is.
+    """
+
+    title: str
+    dataset: str
+    rows: tuple[Row, ...]
+    differences: dict[tuple[str, str], Difference] = field(default_factory=dict)
+    ranks: dict[str, int] = field(default_factory=dict)
+    not_paired: str | None = None
+
+    @property
+    def n_test(self) -> int:
+        return self.rows[0].n_test
+
+    def row(self, name: str) -> Row:
+        return next(row for row in self.rows if row.name == name)
+
+    def between(self, better: Row, worse: Row) -> Difference:
+        """Of two rows in the group's order."""
+        return self.differences[better.name, worse.name]
+
+    def beats(self, one: Row, other: Row) -> bool:
+        """Whether one is established to be more accurate than the other."""
+        found = self.differences.get((one.name, other.name))
+        return found is not None and found.established and found.mean > 0
+
+
+def grouped(rows: Sequence[Row]) -> tuple[Group, ...]:
+    """By data set and test set, in the order in which they are first met."""
+    found: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        found.setdefault(same_images(row), []).append(row)
+    titles = [here[0].dataset for here in found.values()]
+    groups = []
+    for i, here in enumerate(found.values()):
+        title = titles[i]
+        if titles.count(title) > 1:
+            title = f"{title} (test set {titles[: i + 1].count(title)} of {titles.count(title)})"
+        groups.append(paired(title, here))
+    return tuple(groups)
+
+
+def same_images(row: Row) -> tuple[object, ...]:
+    """Equal for rows that can be paired by test image. A study of a part of train has the others' test set."""
+    return row.dataset, row.classes, row.test_set, row.index.tobytes(), row.label_of.tobytes()
+
+
+def paired(title: str, rows: Sequence[Row]) -> Group:
+    ordered = distinct(sorted(rows, key=lambda row: (-row.accuracy.mean, row.name)))
+    group = Group(title, ordered[0].dataset, tuple(ordered))
+    if len(ordered) > MOST_IN_PAIRS:
+        why = f"{len(ordered)} rows on {title} are not compared in pairs: at most {MOST_IN_PAIRS} are; choose some"
+        return replace(group, not_paired=why)
+    compared = differences({row.name: row.correct for row in ordered})
+    return replace(group, differences=compared, ranks=ranks(compared) or {ordered[0].name: 1})
+
+
+def distinct(rows: Sequence[Row]) -> list[Row]:
+    """The rows, each with a label of its own: by its variant, by the part of train it used, at last by its name."""
+    told = list(rows)
+    for more in (variant, part_of_train, lambda row: row.name):
+        alike: dict[str, set[str]] = {}
+        for row in told:
+            alike.setdefault(row.label, set()).add(more(row))
+        told = [replace(row, label=f"{row.label}, {more(row)}") if len(alike[row.label]) > 1 else row for row in told]
+    return told
+
+
+def variant(row: Row) -> str:
+    return row.variant
+
+
+def part_of_train(row: Row) -> str:
+    if fraction := row.config.get("train_fraction"):
+        return f"{100 * fraction:g} % of train"
+    each = row.config.get("images_per_class")
+    return f"{each} images a class" if each else "all of train"

@@ -1,0 +1,192 @@
+"""A row of a comparison: what the record of a finished study says, and how sure one can be of it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from study.record import FORMAT, Record
+from study.statistics import ExpectedBest, Interval, expected_best, score_intervals
+from study.statistics.intervals import class_means
+from trainables import architecture
+
+UNKNOWN = "unknown"
+FROM_SCRATCH = "from scratch"
+
+
+class Score(NamedTuple):
+    """Mean over seeds, and its 95 % interval over seeds and test images (over images alone with one seed)."""
+
+    mean: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Row:
+    """A finished study: one model and its pretraining on one data set.
+
+    Attributes:
+        name: of the study; no two rows of a comparison share one.
+        label: the model and its pretraining for a reader; no two rows on a data set share one.
+        title: the model for a reader.
+        family: what the model is built of, as its architecture declares; "unknown" for a model that is not here.
+        dataset: its name.
+        classes: names, in label order.
+        test_set: a hash of the test images, or of all splits where the record has no other.
+        seeds: of the test runs.
+        index, label_of: (images,) the test images and their classes.
+        predicted: (seeds, images) classes.
+        recall: of each class, the mean over seeds; None for a class without test images.
+        expected_best: None where no trial has a validation accuracy.
+        trials: how many the search had, failed and pruned ones included.
+        seconds: wall time by step.
+        parameters: None where the record does not say.
+        record: all the rest. Its predictions are not in it, but in the arrays.
+    """
+
+    name: str
+    label: str
+    title: str
+    model: str
+    family: str
+    variant: str
+    pretraining: str
+    dataset: str
+    classes: tuple[str, ...]
+    test_set: str
+    seeds: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    accuracy: Score
+    mean_class_accuracy: Score
+    macro_f1: Score
+    recall: dict[str, float | None]
+    expected_best: ExpectedBest | None = field(compare=False)
+    trials: int
+    seconds: dict[str, float]
+    parameters: int | None
+    index: np.ndarray = field(compare=False, repr=False)
+    label_of: np.ndarray = field(compare=False, repr=False)
+    predicted: np.ndarray = field(compare=False, repr=False)
+    record: Record = field(compare=False, repr=False)
+
+    @property
+    def n_test(self) -> int:
+        return len(self.index)
+
+    @property
+    def correct(self) -> np.ndarray:
+        """(seeds, images) bool."""
+        return self.predicted == self.label_of
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.record.study["study"]
+
+    @property
+    def device_seconds(self) -> float:
+        """Of the search: runs' seconds times the workers of each, failed trials included."""
+        return search_seconds(self.record)
+
+
+def read(folder: Path) -> Row:
+    """The row of the study in a folder. Raises ValueError, saying why it is none."""
+    if not (folder / "study.json").is_file():
+        raise ValueError("it has no study.json: it is not the folder of a study")
+    record = Record(folder)
+    try:
+        return of(record)
+    except (KeyError, TypeError) as missing:
+        raise ValueError(f"its record is not complete: {missing} is missing or of another kind") from None
+
+
+def of(record: Record) -> Row:
+    """The same from a record. Raises ValueError; KeyError or TypeError where the record is none of ours."""
+    study = record.study
+    if study["format"] != FORMAT:
+        raise ValueError(f"its record has format {study['format']}, this version reads format {FORMAT}")
+    if study["status"] != "finished":
+        raise ValueError(f"it is not finished but {study['status']}: go on with it by the command that began it")
+    facts, data = study["study"], study["data"]
+    classes = tuple(data["classes"])
+    seeds, index, label, predicted = answers(record, len(classes))
+    intervals = score_intervals(label, predicted, len(classes))
+    means = class_means(label, predicted, len(classes), np.ones((len(label), 1)))
+    accuracies = (predicted == label).mean(axis=1)
+    title, family = introduced(facts["model"])
+    return Row(
+        name=facts["name"],
+        label=f"{title} {facts['pretraining'] if facts['pretraining'] != 'none' else FROM_SCRATCH}",
+        title=title,
+        model=facts["model"],
+        family=family,
+        variant=facts["variant"],
+        pretraining=facts["pretraining"],
+        dataset=data["name"],
+        classes=classes,
+        test_set=data.get("test_set", data["fingerprint"]),
+        seeds=seeds,
+        accuracies=tuple(accuracies.tolist()),
+        accuracy=Score(float(accuracies.mean()), intervals["accuracy"]),
+        mean_class_accuracy=Score(float(means["mean_class_accuracy"].mean()), intervals["mean_class_accuracy"]),
+        macro_f1=Score(float(means["macro_f1"].mean()), intervals["macro_f1"]),
+        recall=dict(zip(classes, recalls(label, predicted, len(classes)), strict=True)),
+        expected_best=searched(record),
+        trials=len(record.trials),
+        seconds=study.get("seconds", {}),
+        parameters=study.get("model", {}).get("parameters"),
+        index=index,
+        label_of=label,
+        predicted=predicted,
+        record=record,
+    )
+
+
+def answers(record: Record, classes: int) -> tuple[tuple[int, ...], np.ndarray, np.ndarray, np.ndarray]:
+    """Seeds, (images,) index and label, (seeds, images) predicted; takes them out of the record.
+
+    Raises ValueError where the seeds did not answer the same images.
+    """
+    rows, record.tables["predictions"] = record.tables["predictions"], []  # the arrays take a hundredth of the memory
+    if not rows:
+        raise ValueError("its record has no predictions on the test set (predictions.parquet is missing or empty)")
+    seed, index, label, predicted = (
+        np.array([row[name] for row in rows], np.int64) for name in ("seed", "index", "label", "predicted")
+    )
+    if min(label.min(), predicted.min()) < 0 or max(label.max(), predicted.max()) >= classes:
+        raise ValueError(f"its predictions name classes that it does not have: it has {classes}")
+    order = np.lexsort((index, seed))
+    seeds, n = np.unique(seed, return_counts=True)
+    unequal = f"its {len(seeds)} seeds did not predict the same images: predictions.parquet is not complete"
+    if len(set(n)) > 1:
+        raise ValueError(unequal)
+    index, label, predicted = (values[order].reshape(len(seeds), -1) for values in (index, label, predicted))
+    once = (np.diff(index[0]) > 0).all()
+    if not once or (index != index[0]).any() or (label != label[0]).any():
+        raise ValueError(unequal)
+    return tuple(seeds.tolist()), index[0], label[0], predicted
+
+
+def introduced(model: str) -> tuple[str, str]:
+    """A model's title and family."""
+    if model not in architecture.names():
+        return model, UNKNOWN
+    family = architecture.get(model)
+    return family.title, family.family
+
+
+def recalls(label: np.ndarray, predicted: np.ndarray, classes: int) -> list[float | None]:
+    support = np.bincount(label, minlength=classes)
+    right = np.bincount(label, weights=(predicted == label).mean(axis=0), minlength=classes)
+    return [float(r / n) if n else None for r, n in zip(right, support, strict=True)]
+
+
+def searched(record: Record) -> ExpectedBest | None:
+    found = [row["val_accuracy"] for row in record.trials if row["status"] != "failed"]
+    known = np.array([value for value in found if value is not None and np.isfinite(value)])
+    return expected_best(known, search_seconds(record)) if len(known) else None
+
+
+def search_seconds(record: Record) -> float:
+    each = record.study["study"].get("workers_per_trial", 1)
+    return each * sum(row["total_seconds"] or 0.0 for row in record.trials)
