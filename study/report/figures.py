@@ -49,6 +49,60 @@ def brief(name: str, most: int = 20) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
+POSITIONS = {  # of a label about its point: where its lower left corner is, in its own widths and heights
+    "middle right": (0.0, -0.5),
+    "middle left": (-1.0, -0.5),
+    "top center": (-0.5, 0.0),
+    "bottom center": (-0.5, -1.0),
+    "top right": (0.0, 0.0),
+    "bottom right": (0.0, -1.0),
+    "top left": (-1.0, 0.0),
+    "bottom left": (-1.0, -1.0),
+}
+
+
+def label_positions(
+    spots: Sequence[tuple[float, float]], labels: Sequence[str], size: tuple[int, int], *, mark: int = 9
+) -> list[str]:
+    """For each point the first position whose label touches no other label and no mark, else the least bad one.
+
+    Args:
+        spots: (x, y) from 0 to 1.
+        size: of the drawing, in pixels; a letter is taken to be 6.4 by 14.
+        mark: half the size of a mark, in pixels.
+    """
+    marks = [(x * size[0], y * size[1]) for x, y in spots]
+    taken = [(x - mark, y - mark, x + mark, y + mark) for x, y in marks]
+    chosen = []
+    for (x, y), label in zip(marks, labels, strict=True):
+        width, height = 6.4 * len(label), 14
+        boxes = {}
+        for name, (right, up) in POSITIONS.items():
+            away = mark + 1
+            left = x + right * width + (away if right == 0 else -away if right == -1 else 0)
+            low = y + up * height + (away if up == 0 else -away if up == -1 else 0)
+            boxes[name] = (left, low, left + width, low + height)
+        best = min(boxes, key=lambda name: sum(overlap(boxes[name], other) for other in [*taken, *outside(size)]))
+        taken.append(boxes[best])
+        chosen.append(best)
+    return chosen
+
+
+Box = tuple[float, float, float, float]
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Area that two boxes (left, low, right, high) share."""
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def outside(size: tuple[int, int]) -> list[Box]:
+    """Where a label would be cut off."""
+    width, height = size
+    far = 1e4
+    return [(-far, -far, 0, far), (width, -far, far, far), (-far, -far, far, 0), (-far, height, far, far)]
+
+
 def lines(runs: Iterable[Sequence[Any]]) -> list[Any]:
     """Several runs as one trace: a gap after each."""
     joined: list[Any] = []
