@@ -146,6 +146,6 @@ class Section:
     short: str = ""  # in the navigation, where the title is long
 
 
-def empty(id: str, title: str, why: str) -> Section:
+def empty(id: str, title: str, why: str, *, short: str = "") -> Section:
     """A section without data says why."""
-    return Section(id, title, [Note(why)])
+    return Section(id, title, [Note(why)], short=short)

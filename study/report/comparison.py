@@ -12,11 +12,15 @@ from study.comparison import Comparison
 from study.report.page import page
 from study.report.side_by_side import (
     answer,
+    classes,
+    confusion,
     cost,
     findings,
+    images,
     importance,
     learning,
     pairs,
+    protocol,
     requirements,
     search,
 )
@@ -30,6 +34,10 @@ SECTIONS = (
     requirements.section,
     search.section,
     importance.section,
+    classes.section,
+    confusion.section,
+    images.section,
+    protocol.section,
 )
 
 

@@ -62,20 +62,21 @@ POSITIONS = {  # of a label about its point: where its lower left corner is, in 
 
 
 def label_positions(
-    spots: Sequence[tuple[float, float]], labels: Sequence[str], size: tuple[int, int], *, mark: int = 9
+    spots: Sequence[tuple[float, float, float, float]], labels: Sequence[str], size: tuple[int, int], *, mark: int = 9
 ) -> list[str]:
     """For each point the first position whose label touches no other label and no mark, else the least bad one.
 
     Args:
-        spots: (x, y) from 0 to 1.
+        spots: (x, y) from 0 to 1, and the ends of the error bar.
         size: of the drawing, in pixels; a letter is taken to be 6.4 by 14.
         mark: half the size of a mark, in pixels.
     """
-    marks = [(x * size[0], y * size[1]) for x, y in spots]
+    marks = [(x * size[0], y * size[1]) for x, y, *_ in spots]
     taken = [(x - mark, y - mark, x + mark, y + mark) for x, y in marks]
+    taken += [(x * size[0] - 2, low * size[1], x * size[0] + 2, high * size[1]) for x, _, low, high in spots]
     chosen = []
     for (x, y), label in zip(marks, labels, strict=True):
-        width, height = 6.4 * len(label), 14
+        width, height = 6.4 * (len(label) + 2), 14
         boxes = {}
         for name, (right, up) in POSITIONS.items():
             away = mark + 1

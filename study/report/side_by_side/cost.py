@@ -94,7 +94,7 @@ def figure(group: Group, among: Sequence[Row], name: str, values: Sequence[float
     plot.update_xaxes(**x_axis)
     plot.update_yaxes(**y.axis)
     plot.add_scatter(**front_line(group.rows, values, best, y, cost.higher_is_better))
-    spots = [(place(value), y.share(row.accuracy.mean)) for row, value in there]
+    spots = [(place(value), *map(y.share, (row.accuracy.mean, *row.accuracy.interval))) for row, value in there]
     positions = figures.label_positions(spots, [row.label for row, _ in there], SHOWN_AT)
     for (row, value), position in zip(there, positions, strict=True):
         plot.add_scatter(**point(row, value, among, position, said(cost)(value), y))
@@ -158,7 +158,7 @@ def point(row: Row, value: float, among: Sequence[Row], position: str, said: str
         "y": [y.place(mean)],
         "mode": "markers+text",
         "marker": seen.marker,
-        "text": [figures.plain(row.label)],
+        "text": [f"\u2002{figures.plain(row.label)}\u2002"],
         "textposition": position,
         "textfont": {"color": figures.TEXT, "size": 11},
         "error_y": {

@@ -23,9 +23,10 @@ def section(comparison: Comparison) -> Section:
     title = "What the evidence says"
     if not comparison.groups:
         why = "; ".join(f"{name}: {reason}" for name, reason in comparison.left_out)
-        return empty("findings", title, f"No study is finished. {why}")
+        return empty("findings", title, f"No study is finished. {why}", short="Findings")
+    asked = [one for one in comparison.questions if one.answer != comparison.answer]  # which is on the first screen
     scores = parts(comparison, lambda group, suffix: [table(group, comparison, suffix)])
-    blocks: list[Any] = [Questions(comparison.questions), *scores]
+    blocks: list[Any] = [Questions(asked), *scores] if asked else scores
     if comparison.left_out:
         blocks.append(Facts("Left out, and why", comparison.left_out))
     return Section("findings", title, blocks, short="Findings")

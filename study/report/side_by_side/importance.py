@@ -15,7 +15,7 @@ from study.report.tables import Column, Table
 
 def section(comparison: Comparison) -> Section:
     if not any(row.record.study.get("space") for row in comparison.rows):
-        return empty("importance", "What mattered", "No record holds the space that was searched.")
+        return empty("importance", "What mattered", "No record holds the space that was searched.", short="Importance")
     return Section(
         "importance",
         "What mattered in the searches",

@@ -22,7 +22,7 @@ SHOWN = (
 
 def section(comparison: Comparison) -> Section:
     if not any(row.record.curves for row in comparison.rows):
-        return empty("learning", "Learning curves", "No record has curves: there is nothing to draw.")
+        return empty("learning", "Learning curves", "No record has curves: there is nothing to draw.", short="Curves")
     return Section(
         "learning",
         "Learning curves",

@@ -45,7 +45,7 @@ def section(comparison: Comparison) -> Section:
     title = "Differences in pairs"
     if not any(group.differences for group in comparison.groups):
         why = [group.not_paired for group in comparison.groups if group.not_paired]
-        return empty("pairs", title, f"{'. '.join(why) or 'There are no two rows on one data set'}.")
+        return empty("pairs", title, f"{'. '.join(why) or 'There are no two rows on one data set'}.", short="Pairs")
     blocks = parts(comparison, lambda group, suffix: pairs(group, comparison.rows, suffix))
     if len(comparison.datasets) > 1:
         blocks.append(over_data_sets(comparison))

@@ -21,7 +21,7 @@ def section(comparison: Comparison) -> Section:
     found = {row.name: requirements(row) for row in comparison.rows}
     if not any(found.values()):
         why = "No study here has been trained on parts of its training images: python -m study.requirements does that."
-        return empty("requirements", title, why)
+        return empty("requirements", title, why, short="Data")
     return Section(
         "requirements",
         title,
