@@ -93,7 +93,7 @@ def figure(one: Row, other: Row, found: Sequence[OfAClass], among: Sequence[Row]
     plot = figures.blank(x="class, in order of the difference", y=f"points: {one.title} less {other.title}")
     names = [figures.plain(figures.brief(each.name, 14)) for each in found]
     ticks = {"tickvals": list(range(len(names))), "ticktext": names} if named else {"showticklabels": False}
-    plot.update_xaxes(**ticks, showgrid=False, tickangle=-60 if len(found) > 12 else 0)
+    plot.update_xaxes(**ticks, showgrid=False, range=[-0.6, len(found) - 0.4], tickangle=-60 if len(found) > 12 else 0)
     plot.update_yaxes(zeroline=True, zerolinecolor=figures.MUTED)
     plot.update_layout(bargap=0.25 if named else 0.1)
     colors = [look(one, among).color, look(other, among).color if other.family != one.family else figures.MUTED]

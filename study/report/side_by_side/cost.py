@@ -79,6 +79,10 @@ def picture(group: Group, among: Sequence[Row], suffix: str) -> Choice | Note:
     return Choice("Accuracy against", options, shape="half")
 
 
+def upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def titled(cost: Cost) -> str:
     return f"{cost.title} ({cost.unit})" if cost.unit else cost.title
 
@@ -186,7 +190,7 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     columns = [Column("label", "Model"), Column("accuracy", "Test accuracy", percent, "number")]
     rows: list[dict[str, Any]] = [{"label": row.label, "accuracy": row.accuracy.mean} for row in group.rows]
     for name, values in found.items():
-        columns.append(Column(name, titled(COSTS[name]), said(COSTS[name]), "number", marked=frozenset(fronts[name])))
+        columns.append(Column(name, upper(titled(COSTS[name])), said(COSTS[name]), "number", marked=frozenset(fronts[name])))
         for row, value in zip(rows, values, strict=True):
             row[name] = value
     return [Table(f"cost-table{suffix}", "Every cost", columns, rows, looks=[look(row, among) for row in group.rows])]
@@ -201,5 +205,6 @@ def notes(comparison: Comparison) -> list[Note]:
         said.append(f"A device is a {' or a '.join(kinds)}; device-seconds count failed and pruned runs too.")
     silent = [row.label for row in comparison.rows if "cost" not in row.record.study]
     if silent:
-        said.append(f"FLOPs and inference are not in the record of {', '.join(dict.fromkeys(silent))}: it is older.")
+        whose = "any row" if len(silent) == len(comparison.rows) else ", ".join(dict.fromkeys(silent))
+        said.append(f"FLOPs and inference are not in the record of {whose}: it is older than they are.")
     return [Note(sentence) for sentence in said]

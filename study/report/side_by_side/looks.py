@@ -42,7 +42,7 @@ class Look:
 
     @property
     def line(self) -> dict[str, Any]:
-        return {"color": self.color, "width": 1.4 if self.open else 2.4, "dash": self.dash}
+        return {"color": self.color, "width": 1.3 if self.open else 2.6, "dash": self.dash}
 
 
 def look(row: Row, rows: Sequence[Row]) -> Look:
