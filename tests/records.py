@@ -81,7 +81,8 @@ def started(folder: Path, shape: Shape = Shape()) -> Record:
             "weight_decay": {"low": 1e-6, "high": 1e-1, "log": True},
             "freeze_depth": {"low": 0, "high": len(STAGES) - 1, "log": False},
         },
-        command=f"python -m study.run --model {shape.model} --dataset {shape.dataset} --trials {shape.trials} --name {shape.name}",
+        command=f"python -m study.run --model {shape.model} --dataset {shape.dataset} --trials {shape.trials} "
+        f"--name {shape.name}",
         versions={"python": "3.11.9", "torch": "2.14.1", "ray": "2.60.0", "optuna": "5.0.0"},
         hardware={"cpus": 2, "gpus": 0, "processor": "x86_64", "memory_bytes": 16_000_000_000},
         status="running",

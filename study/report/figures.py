@@ -15,28 +15,22 @@ OTHERS = [f"var(--series-{i})" for i in range(6)]  # Okabe & Ito's palette
 
 def blank(*, x: str, y: str, **layout: Any) -> go.Figure:
     """An empty figure with named axes; the title is the page's, in HTML."""
-    axis = {
-        "gridcolor": GRID,
-        "linecolor": GRID,
-        "zeroline": False,
-        "automargin": True,
-        "tickcolor": GRID,
-        "title": {"standoff": 10},
-    }
-    figure = go.Figure(layout={"template": None})
-    figure.update_layout(
-        font={"color": MUTED, "size": 12, "family": "system-ui, sans-serif"},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 8, "r": 12, "t": 26, "b": 8},
-        hoverlabel={"bgcolor": SURFACE, "bordercolor": GRID, "font": {"color": TEXT}, "align": "left"},
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": MUTED, "activecolor": ACCENT},
-        showlegend=False,
-        xaxis=axis,
-        yaxis=axis,
+    axis = {"gridcolor": GRID, "linecolor": GRID, "zeroline": False, "automargin": True, "tickcolor": GRID}
+    return go.Figure(
+        layout={
+            "template": None,
+            "font": {"color": MUTED, "size": 12, "family": "system-ui, sans-serif"},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "margin": {"l": 8, "r": 12, "t": 26, "b": 8},
+            "hoverlabel": {"bgcolor": SURFACE, "bordercolor": GRID, "font": {"color": TEXT}, "align": "left"},
+            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": MUTED, "activecolor": ACCENT},
+            "showlegend": False,
+            "xaxis": axis | {"title": {"text": x, "standoff": 10}},
+            "yaxis": axis | {"title": {"text": y, "standoff": 10}},
+            **layout,
+        }
     )
-    figure.update_layout(xaxis_title_text=x, yaxis_title_text=y, **layout)
-    return figure
 
 
 def plain(text: str) -> str:

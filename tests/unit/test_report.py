@@ -1,7 +1,6 @@
 """The page of a study: what is on it, that it carries its own data, and that any record gives one."""
 
 import gzip
-import json
 import re
 from base64 import b64decode
 from dataclasses import replace

@@ -33,8 +33,13 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
 
 
 @pytest.fixture(scope="module")
-def page(comparison: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Page:
-    return Page(report.write(comparison, tmp_path_factory.mktemp("page")).read_text())
+def written(comparison: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return report.write(comparison, tmp_path_factory.mktemp("page") / "new" / "folder")
+
+
+@pytest.fixture(scope="module")
+def page(written: Path) -> Page:
+    return Page(written.read_text())
 
 
 def near(text: str, value: float) -> bool:
@@ -45,10 +50,9 @@ def ids(page: Page) -> list[str | None]:
     return [a["id"] for a in page.all("header") + page.all("section")]
 
 
-def test_the_page_is_written_as_a_whole_into_a_folder_that_it_makes(comparison: Comparison, tmp_path: Path) -> None:
-    folder = tmp_path / "new" / "folder"
-    assert report.write(comparison, folder) == folder / "report.html"
-    assert [path.name for path in folder.iterdir()] == ["report.html"]
+def test_the_page_is_written_as_a_whole_into_a_folder_that_it_makes(written: Path) -> None:
+    assert [path.name for path in written.parent.iterdir()] == ["report.html"]
+    assert written.name == "report.html"
 
 
 def test_all_sections_are_there_and_in_the_navigation(page: Page) -> None:

@@ -117,7 +117,7 @@ def figure(
 
 
 def trace(group: Group, curves: Sequence[Sequence[Row]], value: str) -> go.Scatter:
-    """The group's runs as one line with gaps. Its markers are the last epochs: of pruned runs, and of a single epoch."""
+    """The group's runs as one line with gaps. Its markers are last epochs: of pruned runs, or single ones."""
     ends = figures.lines([0] * (len(curve) - 1) + [7] for curve in curves if curve)
     return go.Scatter(
         x=figures.lines([row["epoch"] for row in curve] for curve in curves if curve),

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from study.comparison import Comparison, Group, Row
 from study.report.blocks import Section
 from study.report.downloads import data_uri
-from study.report.numbers import percent, plural
+from study.report.numbers import plural
 from study.report.side_by_side import cost
 from study.report.side_by_side.beside import Probe, probe
 from study.report.side_by_side.looks import Look, families, look, word
@@ -83,7 +83,7 @@ def section(comparison: Comparison) -> Section:
     return FirstScreen(
         "answer",
         question(comparison),
-        parts(comparison, lambda group, suffix: blocks(group, comparison.rows, suffix)),
+        parts(comparison, blocks),
         lead=comparison.answer,
         template="first_screen_of_several.html",
         kicker=budget(comparison),
@@ -179,5 +179,3 @@ def standing(group: Group, among: Sequence[Row], suffix: str) -> Standing:
         f"{' (no rank: rows are not compared in pairs)' if not group.ranks else ''}."
         + (" The axis is logarithmic in the error." if on.by_error else ""),
     )
-
-

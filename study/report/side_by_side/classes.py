@@ -37,7 +37,7 @@ def section(comparison: Comparison) -> Section:
     return Section(
         "classes",
         "Class by class",
-        parts(comparison, lambda group, suffix: blocks(group, comparison.rows, suffix)),
+        parts(comparison, blocks),
         lead=(
             "Differences of the accuracy on the images of a class. A class has few test images, so most of what looks "
             "like a difference is chance: solid bars are established after Holm’s adjustment over all classes."

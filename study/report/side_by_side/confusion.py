@@ -105,7 +105,7 @@ def section(comparison: Comparison) -> Section:
     return Section(
         "confusion",
         "What is taken for what",
-        parts(comparison, lambda group, suffix: blocks(group, comparison.rows, suffix)),
+        parts(comparison, blocks),
         lead=(
             "Classes that are taken for each other stand side by side, in one order for all models (hierarchical "
             "clustering of all their confusions), so that blocks along the diagonal are families of similar classes."
@@ -125,8 +125,8 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
         [classes[i] for i in order],
         [each[np.ix_(order, order)] for each in counts],
         alt=(
-            f"Heatmap of {len(classes)} true classes by predicted classes, counts over all seeds, coloured by the share "
-            "of the true class. The largest confusions are in the list beside it, all counts in the CSV."
+            f"Heatmap of {len(classes)} true classes by predicted classes, counts over all seeds, coloured by the "
+            "share of the true class. The largest confusions are in the list beside it, all counts in the CSV."
         ),
     )
     return [shown, top(group, among, shares, suffix)]
@@ -227,9 +227,7 @@ class Album:
 
     def example(self, of: int) -> Picture | None:
         """The image of a class that was most often recognised."""
-        right = {
-            place: int((self.predicted[:, place] == of).sum()) for place in self.kept if self.label[place] == of
-        }
+        right = {place: int((self.predicted[:, place] == of).sum()) for place in self.kept if self.label[place] == of}
         place = max(right, key=lambda place: right[place], default=None)
         return None if place is None else self.picture(place, f"a {self.classes[of]}")
 

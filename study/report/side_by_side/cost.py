@@ -31,10 +31,10 @@ def section(comparison: Comparison) -> Section:
     return Section(
         "cost",
         "Cost beside accuracy",
-        [*parts(comparison, lambda group, suffix: table(group, comparison.rows, suffix)), *notes(comparison)],
+        [*parts(comparison, table), *notes(comparison)],
         lead=(
             "A row is on the Pareto front of a cost where no other is at least as accurate and as cheap, and better in "
-            "one of both: marked by a point. Accuracies differ by chance, so a front says nothing on what is established."
+            "one of both: marked by a point. Accuracies differ by chance: a front does not say what is established."
         ),
         short="Cost",
     )
@@ -62,9 +62,9 @@ def brief(value: float | None) -> str:
     if not known(value):
         return MISSING
     assert value is not None
-    for prefix, scale in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if abs(value) >= scale:
-            return f"{value / scale:.3g} {prefix}"
+    for prefix, unit in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= unit:
+            return f"{value / unit:.3g} {prefix}"
     return f"{value:.3g}"
 
 
@@ -98,7 +98,7 @@ def figure(group: Group, among: Sequence[Row], name: str, values: Sequence[float
     plot.update_xaxes(**x_axis)
     plot.update_yaxes(**y.axis)
     plot.add_scatter(**front_line(group.rows, values, best, y, cost.higher_is_better))
-    spots = [(place(value), *map(y.share, (row.accuracy.mean, *row.accuracy.interval))) for row, value in there]
+    spots = [(place(value), y.share(row.accuracy.mean), *ends(row, y)) for row, value in there]
     positions = figures.label_positions(spots, [row.label for row, _ in there], SHOWN_AT)
     for (row, value), position in zip(there, positions, strict=True):
         plot.add_scatter(**point(row, value, among, position, said(cost)(value), y))
@@ -123,6 +123,11 @@ def figure(group: Group, among: Sequence[Row], name: str, values: Sequence[float
         + (f" {left_out} rows do not tell this cost." if left_out else ""),
         shape="wide",
     )
+
+
+def ends(row: Row, y: Scale) -> tuple[float, float]:
+    """Of its interval, from 0 to 1."""
+    return y.share(row.accuracy.interval.low), y.share(row.accuracy.interval.high)
 
 
 def axis(values: Sequence[float]) -> tuple[dict[str, Any], Callable[[float], float]]:
@@ -190,7 +195,9 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     columns = [Column("label", "Model"), Column("accuracy", "Test accuracy", percent, "number")]
     rows: list[dict[str, Any]] = [{"label": row.label, "accuracy": row.accuracy.mean} for row in group.rows]
     for name, values in found.items():
-        columns.append(Column(name, upper(titled(COSTS[name])), said(COSTS[name]), "number", marked=frozenset(fronts[name])))
+        columns.append(
+            Column(name, upper(titled(COSTS[name])), said(COSTS[name]), "number", marked=frozenset(fronts[name]))
+        )
         for row, value in zip(rows, values, strict=True):
             row[name] = value
     return [Table(f"cost-table{suffix}", "Every cost", columns, rows, looks=[look(row, among) for row in group.rows])]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from study.comparison import Comparison, Group, Question
+from study.comparison import Comparison, Group, Question, Row
 from study.report.blocks import Facts, Section, empty
 from study.report.numbers import MISSING, duration, percent
 from study.report.side_by_side.beside import probe
@@ -25,14 +25,14 @@ def section(comparison: Comparison) -> Section:
         why = "; ".join(f"{name}: {reason}" for name, reason in comparison.left_out)
         return empty("findings", title, f"No study is finished. {why}", short="Findings")
     asked = [one for one in comparison.questions if one.answer != comparison.answer]  # which is on the first screen
-    scores = parts(comparison, lambda group, suffix: [table(group, comparison, suffix)])
+    scores = parts(comparison, table)
     blocks: list[Any] = [Questions(asked), *scores] if asked else scores
     if comparison.left_out:
         blocks.append(Facts("Left out, and why", comparison.left_out))
     return Section("findings", title, blocks, short="Findings")
 
 
-def table(group: Group, comparison: Comparison, suffix: str) -> Table:
+def table(group: Group, among: Sequence[Row], suffix: str) -> list[Table]:
     columns = [
         Column("label", "Model"),
         Column("family", "Family"),
@@ -50,7 +50,7 @@ def table(group: Group, comparison: Comparison, suffix: str) -> Table:
     rows = []
     for row in group.rows:
         winner, paper = (row.record.study.get(name) or {} for name in ("winner", "paper"))
-        both = winner.get("val_accuracy"), paper.get("val_accuracy")
+        best, papers = winner.get("val_accuracy"), paper.get("val_accuracy")
         found = probe(row)
         rows.append(
             {
@@ -61,7 +61,7 @@ def table(group: Group, comparison: Comparison, suffix: str) -> Table:
                 "mean_class_accuracy": row.mean_class_accuracy.mean,
                 "macro_f1": row.macro_f1.mean,
                 "linear_probe": found.accuracy if found else None,
-                "gain": both[0] - both[1] if None not in both else None,
+                "gain": best - papers if best is not None and papers is not None else None,
                 "seeds": len(row.seeds),
                 "trials": row.trials,
                 "wall": sum(row.seconds.values()) if row.seconds else None,
@@ -71,8 +71,8 @@ def table(group: Group, comparison: Comparison, suffix: str) -> Table:
     if not any(row["linear_probe"] for row in rows):
         columns = [column for column in columns if column.name != "linear_probe"]
     said = "Means over seeds. The gain of the search is in points on validation, where the winner was chosen."
-    looks = [look(row, comparison.rows) for row in group.rows]
-    return Table(f"scores{suffix}", "Every score", columns, rows, caption=said, looks=looks)
+    looks = [look(row, among) for row in group.rows]
+    return [Table(f"scores{suffix}", "Every score", columns, rows, caption=said, looks=looks)]
 
 
 def whole(value: int | None) -> str:

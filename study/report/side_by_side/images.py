@@ -43,10 +43,8 @@ def section(comparison: Comparison) -> Section:
     return Section(
         "images",
         "What only one family sees",
-        parts(comparison, lambda group, suffix: blocks(group, comparison.rows, suffix)),
-        lead=(
-            "Each family is its most accurate row, all of one pretraining. An image counts as right where most seeds are."
-        ),
+        parts(comparison, blocks),
+        lead=("Each family is its most accurate row, all of one pretraining. An image is right where most seeds are."),
         short="Images",
     )
 

@@ -19,10 +19,10 @@ def section(comparison: Comparison) -> Section:
     return Section(
         "importance",
         "What mattered in the searches",
-        parts(comparison, lambda group, suffix: blocks(group, comparison.rows, suffix)),
+        parts(comparison, blocks),
         lead=(
-            "The share of each hyperparameter in what made trials good (PED-ANOVA), and how often so large a share comes "
-            "out by chance. A search does not sample evenly, so this is a hint where to look, not a finding."
+            "The share of each hyperparameter in what made trials good (PED-ANOVA), and how often so large a share "
+            "comes out by chance. A search does not sample evenly, so this is a hint where to look, not a finding."
         ),
         short="Importance",
     )

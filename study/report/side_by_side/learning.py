@@ -26,7 +26,7 @@ def section(comparison: Comparison) -> Section:
     return Section(
         "learning",
         "Learning curves",
-        parts(comparison, lambda group, suffix: blocks(group, comparison.rows, suffix)),
+        parts(comparison, blocks),
         lead=(
             "Every finished epoch of every run, one figure a model, all on one scale. The winner is in its family’s "
             "colour, the paper’s recipe dotted; pruned trials end at a cross."
@@ -38,9 +38,7 @@ def section(comparison: Comparison) -> Section:
 def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     options = []
     for label, phase, value in SHOWN:
-        drawn = [
-            figure(row, phase, value, look(row, among), f"{suffix}-{i}") for i, row in enumerate(group.rows, 1)
-        ]
+        drawn = [figure(row, phase, value, look(row, among), f"{suffix}-{i}") for i, row in enumerate(group.rows, 1)]
         silent = [row.label for row, one in zip(group.rows, drawn, strict=True) if one is None]
         notes = [Note(f"No such curve in the record of {', '.join(silent)}.")] if silent else []
         options.append(Option(label, [*on_one_scale([one for one in drawn if one]), *notes]))
@@ -52,7 +50,9 @@ def figure(row: Row, phase: str, value: str, seen: Look, suffix: str) -> Figure 
     if drawn is None:
         return None
     drawn.plot.update_layout(margin={"t": 10})
-    return replace(drawn, id=f"{drawn.id}{suffix}", legend=[Key(key.label, key.color, key.mark) for key in drawn.legend])
+    return replace(
+        drawn, id=f"{drawn.id}{suffix}", legend=[Key(key.label, key.color, key.mark) for key in drawn.legend]
+    )
 
 
 def groups(row: Row, phase: str, seen: Look) -> list[learning.Group]:

@@ -46,7 +46,7 @@ def section(comparison: Comparison) -> Section:
     if not any(group.differences for group in comparison.groups):
         why = [group.not_paired for group in comparison.groups if group.not_paired]
         return empty("pairs", title, f"{'. '.join(why) or 'There are no two rows on one data set'}.", short="Pairs")
-    blocks = parts(comparison, lambda group, suffix: pairs(group, comparison.rows, suffix))
+    blocks = parts(comparison, pairs)
     if len(comparison.datasets) > 1:
         blocks.append(over_data_sets(comparison))
     return Section(
@@ -126,7 +126,7 @@ def table(group: Group, suffix: str) -> Table:
         }
         for (a, b), found in group.differences.items()
     ]
-    return Table(f"pairs{suffix}", "Every pair", columns, rows)
+    return Table(f"every-pair{suffix}", "Every pair", columns, rows)
 
 
 def p_value(p: float | None) -> str:

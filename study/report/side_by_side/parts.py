@@ -3,12 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from study.comparison import Comparison, Group
+from study.comparison import Comparison, Group, Row
 from study.report.blocks import Part
 
+Blocks = Callable[[Group, Sequence[Row], str], Sequence[Any]]
 
-def parts(comparison: Comparison, blocks: Callable[[Group, str], Sequence[Any]]) -> list[Any]:
-    """Of every group, by a function of the group and of what makes its ids its own."""
+
+def parts(comparison: Comparison, blocks: Blocks) -> list[Any]:
+    """Of every group, by a function of the group, all rows of the comparison, and what makes its ids its own."""
+    rows = comparison.rows
     if len(comparison.groups) == 1:
-        return list(blocks(comparison.groups[0], ""))
-    return [Part(group.title, blocks(group, f"-{i}")) for i, group in enumerate(comparison.groups, 1)]
+        return list(blocks(comparison.groups[0], rows, ""))
+    return [Part(group.title, blocks(group, rows, f"-{i}")) for i, group in enumerate(comparison.groups, 1)]

@@ -54,7 +54,9 @@ def checklist(comparison: Comparison) -> Table:
     alone = [group.title for group in comparison.groups if len(group.rows) == 1]
     few = [row.label for row in rows if len(row.seeds) < 3]
     pairs = sum(len(group.differences) for group in comparison.groups)
-    lost = {name: sum((row.record.study.get("search") or {}).get(name, 0) for row in rows) for name in ("pruned", "failed")}
+    lost = {
+        name: sum((row.record.study.get("search") or {}).get(name, 0) for row in rows) for name in ("pruned", "failed")
+    }
     trials = sum(row.trials for row in rows)
     without_commit = [row.label for row in rows if "commit" not in row.record.study.get("versions", {})]
     seconds = sum(sum(row.seconds.values()) for row in rows)
@@ -69,7 +71,7 @@ def checklist(comparison: Comparison) -> Table:
             not alone,
             f"only one row on {', '.join(alone)}"
             if alone
-            else f"{count(sum(group.n_test for group in comparison.groups))} images; rows are grouped by their test set",
+            else f"{count(sum(group.n_test for group in comparison.groups))} images; rows are grouped by test set",
         ),
         ("At least three seeds of every winner?", not few, f"fewer: {', '.join(few)}" if few else seeds_of(rows)),
         ("Intervals and tests?", bool(pairs), f"{pairs} pairs, paired by image, Holm-adjusted; 95 % intervals"),
@@ -84,7 +86,11 @@ def checklist(comparison: Comparison) -> Table:
             not without_commit,
             f"no commit: {', '.join(without_commit)}" if without_commit else "with the commit, in every record",
         ),
-        ("Cost told?", bool(seconds), f"{duration(seconds)} of wall time for all rows" if seconds else "no times recorded"),
+        (
+            "Cost told?",
+            bool(seconds),
+            f"{duration(seconds)} of wall time for all rows" if seconds else "no times recorded",
+        ),
         (
             "All rows that were wanted are here?",
             not comparison.left_out,

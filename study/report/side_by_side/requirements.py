@@ -18,14 +18,13 @@ MISSING = "{who}: no requirements.parquet in its folder; python -m study.require
 
 def section(comparison: Comparison) -> Section:
     title = "Data requirements"
-    found = {row.name: requirements(row) for row in comparison.rows}
-    if not any(found.values()):
+    if not any(requirements(row) for row in comparison.rows):
         why = "No study here has been trained on parts of its training images: python -m study.requirements does that."
         return empty("requirements", title, why, short="Data")
     return Section(
         "requirements",
         title,
-        parts(comparison, lambda group, suffix: blocks(group, comparison.rows, found, suffix)),
+        parts(comparison, blocks),
         lead=(
             "The winner’s recipe on nested, stratified parts of train, a draw a seed; each run is tested once and none "
             "is chosen."
@@ -34,9 +33,8 @@ def section(comparison: Comparison) -> Section:
     )
 
 
-def blocks(
-    group: Group, among: Sequence[Row], found: dict[str, Requirements | None], suffix: str
-) -> list[Any]:
+def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
+    found = {row.name: requirements(row) for row in group.rows}
     curves = {row.name: winners(row, known) for row in group.rows if (known := found[row.name])}
     curves = {name: amounts for name, amounts in curves.items() if amounts}
     there = [row for row in group.rows if row.name in curves]
@@ -51,7 +49,7 @@ def blocks(
 
 def winners(row: Row, known: Requirements) -> list[Amount]:
     """At the winner's freeze depth, else at the first one that was tried."""
-    depth = (row.record.study.get("winner") or {}).get("freeze_depth")
+    depth = (row.record.study.get("winner") or {}).get("freeze_depth", -1)
     return known.amounts.get(depth) or next(iter(known.amounts.values()), [])
 
 

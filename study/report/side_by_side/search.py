@@ -20,7 +20,7 @@ def section(comparison: Comparison) -> Section:
     return Section(
         "search",
         "How the searches went",
-        parts(comparison, lambda group, suffix: blocks(group, comparison.rows, suffix)),
+        parts(comparison, blocks),
         lead="Trial 0 is the paper’s recipe in every search, so a line shows what searching added to it.",
         short="Search",
     )
@@ -128,6 +128,11 @@ def trials(row: Row, suffix: str) -> list[Any]:
     scored = [trial for trial in record.trials if known(trial["val_accuracy"])]
     fixed = row.config.get("fixed") or {}
     drawn = [search.figure(record, name, scored) for name in search.TITLES if name not in fixed]
-    notes = [Note(f"{search.TITLES.get(name, name)} was not searched: fixed at {value}.") for name, value in fixed.items()]
+    notes = [
+        Note(f"{search.TITLES.get(name, name)} was not searched: fixed at {value}.") for name, value in fixed.items()
+    ]
     said = f"{plural(len(record.trials), 'trial')} of {row.label}"
-    return [*(replace(one, id=f"trial-{one.id}{suffix}", title=one.title, alt=f"{said}. {one.alt}") for one in drawn), *notes]
+    return [
+        *(replace(one, id=f"trial-{one.id}{suffix}", title=one.title, alt=f"{said}. {one.alt}") for one in drawn),
+        *notes,
+    ]
