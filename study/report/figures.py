@@ -43,6 +43,7 @@ def brief(name: str, most: int = 20) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
+Box = tuple[float, float, float, float]
 POSITIONS = {  # of a label about its point: where its lower left corner is, in its own widths and heights
     "middle right": (0.0, -0.5),
     "middle left": (-1.0, -0.5),
@@ -56,18 +57,20 @@ POSITIONS = {  # of a label about its point: where its lower left corner is, in 
 
 
 def label_positions(
-    spots: Sequence[tuple[float, float, float, float]], labels: Sequence[str], size: tuple[int, int], *, mark: int = 9
+    spots: Sequence[tuple[float, float, float, float]], labels: Sequence[str], size: tuple[int, int], *, avoid: Iterable[Box] = (), mark: int = 9
 ) -> list[str]:
     """For each point the first position whose label touches no other label and no mark, else the least bad one.
 
     Args:
         spots: (x, y) from 0 to 1, and the ends of the error bar.
         size: of the drawing, in pixels; a letter is taken to be 6.4 by 14.
+        avoid: boxes (left, low, right, high) from 0 to 1 that labels should not cover either.
         mark: half the size of a mark, in pixels.
     """
     marks = [(x * size[0], y * size[1]) for x, y, *_ in spots]
     taken = [(x - mark, y - mark, x + mark, y + mark) for x, y in marks]
     taken += [(x * size[0] - 2, low * size[1], x * size[0] + 2, high * size[1]) for x, _, low, high in spots]
+    taken += [(a * size[0], b * size[1], c * size[0], d * size[1]) for a, b, c, d in avoid]
     chosen = []
     for (x, y), label in zip(marks, labels, strict=True):
         width, height = 6.4 * (len(label) + 2), 14
@@ -81,9 +84,6 @@ def label_positions(
         taken.append(boxes[best])
         chosen.append(best)
     return chosen
-
-
-Box = tuple[float, float, float, float]
 
 
 def overlap(a: Box, b: Box) -> float:

@@ -69,7 +69,7 @@ window.drawings = [...document.querySelectorAll("script[data-confusions]")].map(
     place.value = "";
     redraw();
   });
-  part.addEventListener("click", ({ target }) => {
+  part.parentElement.addEventListener("click", ({ target }) => {
     const name = target.closest("button[data-class]")?.dataset.class;
     if (name === undefined) return;
     place.value = name;

@@ -1,6 +1,7 @@
 """What accuracy costs: a picture for every cost with its Pareto front, and all costs as a table."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import log10
 from typing import Any
 
@@ -93,13 +94,15 @@ def figure(group: Group, among: Sequence[Row], name: str, values: Sequence[float
     best = front(group.rows, name, values)
     x_axis, place = axis([value for _, value in there])
     y = scale(bound for row, _ in there for bound in row.accuracy.interval)
-    better = ", more is better" if cost.higher_is_better else ""
-    plot = figures.blank(x=f"{titled(cost)}{better}", y="test accuracy", hovermode="closest")
+    plot = figures.blank(x=titled(cost), y="test accuracy", hovermode="closest")
     plot.update_xaxes(**x_axis)
     plot.update_yaxes(**y.axis)
     plot.add_scatter(**front_line(group.rows, values, best, y, cost.higher_is_better))
     spots = [(place(value), y.share(row.accuracy.mean), *ends(row, y)) for row, value in there]
-    positions = figures.label_positions(spots, [row.label for row, _ in there], SHOWN_AT)
+    corners = [(place(values[i] or 0.0), y.share(group.rows[i].accuracy.mean)) for i in best]
+    positions = figures.label_positions(
+        spots, [row.label for row, _ in there], SHOWN_AT, avoid=steps(sorted(corners), cost.higher_is_better)
+    )
     for (row, value), position in zip(there, positions, strict=True):
         plot.add_scatter(**point(row, value, among, position, said(cost)(value), y))
     on_front = [group.rows[i].label for i in best]
@@ -118,7 +121,7 @@ def figure(group: Group, among: Sequence[Row], name: str, values: Sequence[float
             [row.name, row.label, value, row.accuracy.mean, *row.accuracy.interval, i in best]
             for i, (row, value) in enumerate(zip(group.rows, values, strict=True))
         ],
-        caption="Dotted: the Pareto front."
+        caption=f"{'More' if cost.higher_is_better else 'Less'} is better. Dotted: the Pareto front."
         + (" Accuracy is on a scale that is logarithmic in the error." if y.by_error else "")
         + (f" {left_out} rows do not tell this cost." if left_out else ""),
         shape="wide",
@@ -149,14 +152,23 @@ def front_line(
     rows: Sequence[Row], values: Sequence[float | None], best: Sequence[int], y: Scale, higher_is_better: bool
 ) -> dict[str, Any]:
     """The best accuracy at each cost, as steps."""
-    steps = sorted((values[i] or 0.0, rows[i].accuracy.mean) for i in best)
+    front = sorted((values[i] or 0.0, rows[i].accuracy.mean) for i in best)
     return {
-        "x": figures.digits(value for value, _ in steps),
-        "y": figures.digits(y.place(accuracy) for _, accuracy in steps),
+        "x": figures.digits(value for value, _ in front),
+        "y": figures.digits(y.place(accuracy) for _, accuracy in front),
         "mode": "lines",
         "line": {"color": figures.MUTED, "width": 1.4, "dash": "dot", "shape": "vh" if higher_is_better else "hv"},
         "hoverinfo": "skip",
     }
+
+
+def steps(corners: Sequence[tuple[float, float]], higher_is_better: bool) -> list[figures.Box]:
+    """What the line of the front covers, from 0 to 1."""
+    covered = []
+    for (x, y), (next_x, next_y) in pairwise(corners):
+        level, turn = (next_y, x) if higher_is_better else (y, next_x)
+        covered += [(x, level - 0.01, next_x, level + 0.01), (turn - 0.005, min(y, next_y), turn + 0.005, max(y, next_y))]
+    return covered
 
 
 def point(row: Row, value: float, among: Sequence[Row], position: str, said: str, y: Scale) -> dict[str, Any]:

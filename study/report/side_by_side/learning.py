@@ -90,5 +90,5 @@ def on_one_scale(drawn: Sequence[Figure]) -> Sequence[Figure]:
     pad = 0.04 * max(max(values) - min(values), 0.01)
     for figure in drawn:
         figure.plot.update_yaxes(range=[min(values) - pad, max(values) + pad])
-        figure.plot.update_xaxes(range=[min(epochs) - 0.3, max(epochs) + 0.3])
+        figure.plot.update_xaxes(range=[min(epochs) - 0.3, max(epochs) + 0.3], dtick=max(1, round(max(epochs) / 8)))
     return drawn

@@ -113,7 +113,7 @@ def seeds_of(rows: Sequence[Row]) -> str:
 def spaces(rows: Sequence[Row]) -> Table:
     """What was searched, a row a model and hyperparameter."""
     found = []
-    for row in {(row.model, row.variant): row for row in reversed(rows)}.values():
+    for row in list({(row.model, row.variant): row for row in reversed(rows)}.values())[::-1]:
         fixed = row.config.get("fixed") or {}
         for name, domain in (row.record.study.get("space") or {}).items():
             scale = "fixed" if name in fixed else "logarithmic" if domain.get("log") else "linear"
