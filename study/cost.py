@@ -237,7 +237,7 @@ def costs(record: "Record") -> dict[str, float]:
     if tests and winner:
         found["trained_parameters"] = tests[0]["trained_parameters"]
         found["peak_memory_bytes"] = max(row["peak_memory_bytes"] for row in tests)
-        found["bytes_read"] = max(row["bytes_read"] or 0 for row in tests) or None
+        found["bytes_read"] = max(row.get("bytes_read") or 0 for row in tests) or None
         found["training_images_per_second"] = training_images_per_second(record)
     if "stage_flops" in entry:
         counted = Flops(tuple(entry["stage_flops"]))

@@ -21,14 +21,25 @@ PARAMETERS = 176_842
 
 @dataclass(frozen=True)
 class Shape:
-    """How large a study is."""
+    """How large a study is, and of what; `draw` gives it runs of its own, `hard` is the share of images it may miss."""
 
+    model: str = "resnet"
+    pretraining: str = "fashion6k"
+    dataset: str = "digits"
+    draw: int = 0
+    hard: float = 1 / 12
     classes: tuple[str, ...] = DIGITS
     trials: int = 32
     epochs: int = 12
     seeds: int = 3
     images_per_class: int = 36
     samples: int = 40
+
+    @property
+    def name(self) -> str:
+        """Of the study, as a comparison calls its rows; a pretraining other than the usual one is in it."""
+        other = "" if self.pretraining == "fashion6k" else f"-{self.pretraining}"
+        return f"{self.model}{other}-{self.dataset}"
 
 
 def started(folder: Path, shape: Shape = Shape()) -> Record:
@@ -39,12 +50,12 @@ def started(folder: Path, shape: Shape = Shape()) -> Record:
     record.note(
         format=1,
         study={
-            "name": "resnet-digits",
-            "model": "resnet",
+            "name": shape.name,
+            "model": shape.model,
             "scale": "mini",
-            "variant": "resnet_mini.fashion6k",
-            "pretraining": "fashion6k",
-            "dataset": "digits",
+            "variant": f"{shape.model}_mini.{shape.pretraining}",
+            "pretraining": shape.pretraining,
+            "dataset": shape.dataset,
             "trials": shape.trials,
             "epochs": shape.epochs,
             "seed": 0,
@@ -58,7 +69,7 @@ def started(folder: Path, shape: Shape = Shape()) -> Record:
             "recipe": {"name": "shared", "epochs": shape.epochs, "batch_size": 64, "schedule": "cosine", "warmup": 0.1},
         },
         data={
-            "name": "digits",
+            "name": shape.dataset,
             "classes": list(shape.classes),
             "fingerprint": "8f14e45fceea167a",
             "sizes": {"train": 3 * n, "val": n, "test": n},
@@ -70,7 +81,8 @@ def started(folder: Path, shape: Shape = Shape()) -> Record:
             "weight_decay": {"low": 1e-6, "high": 1e-1, "log": True},
             "freeze_depth": {"low": 0, "high": len(STAGES) - 1, "log": False},
         },
-        command=f"python -m study.run --model resnet --dataset digits --trials {shape.trials} --name resnet-digits",
+        command=f"python -m study.run --model {shape.model} --dataset {shape.dataset} --trials {shape.trials} "
+        f"--name {shape.name}",
         versions={"python": "3.11.9", "torch": "2.14.1", "ray": "2.60.0", "optuna": "5.0.0"},
         hardware={"cpus": 2, "gpus": 0, "processor": "x86_64", "memory_bytes": 16_000_000_000},
         status="running",
@@ -91,7 +103,7 @@ def failed(folder: Path, shape: Shape = Shape()) -> Record:
 def searched(folder: Path, shape: Shape = Shape()) -> Record:
     """A study that was interrupted after its search: completed, pruned and failed trials and their curves."""
     record = started(folder, shape)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(100 * shape.draw)
     for i in range(shape.trials):
         status = "failed" if i in (11, 26) else "pruned" if i % 4 == 3 else "completed"
         row = trial(i, shape, rng, status)
@@ -107,7 +119,7 @@ def searched(folder: Path, shape: Shape = Shape()) -> Record:
 def finished(folder: Path, shape: Shape = Shape()) -> Record:
     """A whole study: searched, the best and the paper's recipe replicated, the winner tested."""
     record = searched(folder, shape)
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(100 * shape.draw + 1)
     completed = [t for t in record.trials if t["status"] == "completed"]
     top = sorted(completed, key=lambda t: t["val_accuracy"], reverse=True)[:3]
     chosen = list({t["trial_id"]: t for t in [*top, record.trials[0]]}.values())
@@ -200,7 +212,7 @@ def tested(record: Record, shape: Shape, rng: np.random.Generator) -> None:
     winner = next(t for t in record.trials if t["trial_id"] == record.study["winner"]["trial_id"])
     classes, n = len(shape.classes), len(shape.classes) * shape.images_per_class
     label = np.repeat(np.arange(classes), shape.images_per_class)
-    hard = rng.choice(n, n // 12, replace=False)  # the same images are hard under every seed
+    hard = rng.choice(n, int(n * shape.hard), replace=False)  # the same images are hard under every seed
     predictions = []
     for seed in range(shape.seeds):
         predicted = label.copy()

@@ -41,11 +41,12 @@ class Code:
 
 @dataclass(frozen=True)
 class Key:
-    """An entry of a legend: its words, its colour, and its mark (a name that the template draws)."""
+    """An entry of a legend: its words, its colour, and its mark (a name that `marks.html` draws), filled or open."""
 
     label: str
     color: str
     mark: str = "line"
+    open: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,13 @@ class Figure:
 class Sample:
     """An image of the test set."""
 
-    png_base64: str
+    base64: str
     small: bool
     index: int
     label: str
     predicted: str
     confidence: str
+    media: str = "image/png"
 
     @property
     def right(self) -> bool:
@@ -106,6 +108,33 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Option:
+    """One of several parts of a page, of which one is shown."""
+
+    label: str
+    blocks: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A list to choose a part from. Without a script the first is shown."""
+
+    label: str
+    options: Sequence[Option]
+    shape: Literal["half", "wide"] = "wide"
+    template: ClassVar[str] = "choice.html"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a section says of one of several data sets."""
+
+    title: str
+    blocks: Sequence[Any]
+    template: ClassVar[str] = "part.html"
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of a page with its heading and its entry in the navigation."""
 
@@ -114,8 +143,9 @@ class Section:
     blocks: Sequence[Any]
     lead: str = ""
     template: str = field(default="section.html")
+    short: str = ""  # in the navigation, where the title is long
 
 
-def empty(id: str, title: str, why: str) -> Section:
+def empty(id: str, title: str, why: str, *, short: str = "") -> Section:
     """A section without data says why."""
-    return Section(id, title, [Note(why)])
+    return Section(id, title, [Note(why)], short=short)

@@ -8,18 +8,33 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from study.report.blocks import Figure, Section
+from study.report.blocks import Section
 
 PLOTLY = "plotly-cartesian.min.js.gz"
 
 
-def page(title: str, sections: Sequence[Section]) -> str:
-    """A self-contained page. The first section is the first screen; the others are in the navigation."""
-    has_figures = any(isinstance(block, Figure) for section in sections for block in section.blocks)
+def page(title: str, sections: Sequence[Section], *, kind: str = "") -> str:
+    """A self-contained page. The first section is the first screen; the others are in the navigation.
+
+    Args:
+        kind: a class of the whole page, for the styles.
+    """
+    body = Markup(environment().get_template("sections.html").render(sections=sections))
+    scripts = ["tables.js", "theme.js", "choices.js"]
+    draws = 'class="plot"' in body
+    if draws:
+        scripts += ["confusions.js", "figures.js"]
     return (
         environment()
         .get_template("page.html")
-        .render(title=title, sections=sections, plotly_gzip_base64=plotly() if has_figures else "")
+        .render(
+            title=title,
+            kind=kind,
+            sections=sections,
+            body=body,
+            scripts=scripts,
+            plotly_gzip_base64=plotly() if draws else "",
+        )
     )
 
 

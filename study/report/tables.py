@@ -14,12 +14,14 @@ class Column:
     """Attributes:
     name: of the value in a row and in the download.
     kind: how it looks and sorts; a `share` is a number in [0, 1] with a bar behind it.
+    marked: numbers of the rows whose cell stands out.
     """
 
     name: str
     title: str
     show: Callable[[Any], str] = str
     kind: Literal["text", "number", "share", "status"] = "text"
+    marked: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Cell:
     text: str
     value: Any
     kind: str
+    marked: bool = False
 
     @property
     def key(self) -> str | None:
@@ -45,6 +48,7 @@ class Table:
     """Attributes:
     badges: words beside the first cell of a row, by that cell's value.
     shape: how much of a row of the page it takes, where there is room.
+    looks: of the rows of a comparison, one each: the mark beside the first cell, and what leaves the row out.
     """
 
     id: str
@@ -54,15 +58,19 @@ class Table:
     caption: str = ""
     badges: Mapping[str, Sequence[str]] = field(default_factory=dict)
     shape: Literal["third", "half", "wide"] = "wide"
+    looks: Sequence[Any] = ()
     template: ClassVar[str] = "table.html"
 
     @property
     def cells(self) -> list[list[Cell]]:
-        return [[self.cell(column, row.get(column.name)) for column in self.columns] for row in self.rows]
+        return [
+            [self.cell(column, row.get(column.name), i in column.marked) for column in self.columns]
+            for i, row in enumerate(self.rows)
+        ]
 
     @staticmethod
-    def cell(column: Column, value: Any) -> Cell:
-        return Cell("" if value is None and column.show is str else column.show(value), value, column.kind)
+    def cell(column: Column, value: Any, marked: bool) -> Cell:
+        return Cell("" if value is None and column.show is str else column.show(value), value, column.kind, marked)
 
     @property
     def csv(self) -> str:

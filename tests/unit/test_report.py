@@ -1,14 +1,10 @@
 """The page of a study: what is on it, that it carries its own data, and that any record gives one."""
 
-import csv
 import gzip
-import json
 import re
 from base64 import b64decode
 from dataclasses import replace
-from html.parser import HTMLParser
 from importlib.resources import files
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -18,55 +14,11 @@ from plotly.offline import get_plotlyjs_version
 from study import report
 from study.record import Record
 from study.report import blocks, numbers
+from tests.pages import Page
 from tests.records import DIGITS, Shape, failed, finished, searched, started
 
 SECTIONS = ["answer", "learning", "search", "confusion", "classes", "images", "trials", "protocol"]
 HOSTILE = replace(Shape(), classes=("<script>alert(1)</script>", "</script><b>", "\"quoted\" & 'more'", *DIGITS[3:]))
-
-
-class Page(HTMLParser):
-    """The elements of a page, and the text of those that hold data."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.text = text
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.scripts: dict[str, str] = {}
-        self.words: list[str] = []
-        self.inside: str | None = None
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = dict(attrs)
-        self.elements.append((tag, attributes))
-        self.inside = attributes.get("data-figure") or f"{tag} of the page" if tag in ("script", "style") else None
-
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = None
-
-    def handle_data(self, data: str) -> None:
-        if self.inside:
-            self.scripts[self.inside] = self.scripts.get(self.inside, "") + data
-        else:
-            self.words.append(data)
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    @property
-    def said(self) -> str:
-        return re.sub(r"[ \n]+", " ", " ".join(self.words))
-
-    def csv(self, name: str) -> list[dict[str, str]]:
-        link = next(a for a in self.all("a") if a.get("download") == f"{name}.csv")
-        content = b64decode((link["href"] or "").partition(",")[2]).decode()
-        return list(csv.DictReader(StringIO(content)))
-
-    def figure(self, name: str) -> dict[str, Any]:
-        return json.loads(self.scripts[name])
-
-    def figures(self) -> list[str]:
-        return [name for s in self.all("script") if (name := s.get("data-figure"))]
 
 
 @pytest.fixture(scope="module")
@@ -192,11 +144,9 @@ def test_every_figure_has_a_title_axes_words_and_its_numbers(page: Page) -> None
 
 def test_every_colour_of_a_figure_is_defined_for_both_themes(page: Page) -> None:
     used = set(re.findall(r"var\((--[\w-]+)\)", "".join(page.scripts[name] for name in page.figures())))
-    light, dark = page.scripts["style of the page"].split("prefers-color-scheme: dark")
+    defined = set(re.findall(r"(--[\w-]+): light-dark\(", page.scripts["style of the page"]))
     assert used
-    for color in used:
-        assert f"{color}:" in light
-        assert f"{color}:" in dark
+    assert used <= defined
 
 
 def test_the_images_are_the_samples_of_the_record(record: Record, page: Page) -> None:

@@ -1,9 +1,10 @@
 // Sorts a table by the column whose heading is pressed: numbers by data-key, words by themselves, missing ones last.
+// A field above a long table keeps the rows that hold its words.
 "use strict";
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.tHead.rows[0].cells];
   headings.forEach((heading, column) => {
-    heading.querySelector("button").addEventListener("click", () => {
+    heading.querySelector("button")?.addEventListener("click", () => {
       const isNumber = !heading.matches(".text, .status");
       const wasAscending = heading.getAttribute("aria-sort") === "ascending";
       const wasDescending = heading.getAttribute("aria-sort") === "descending";
@@ -19,5 +20,20 @@ for (const table of document.querySelectorAll("table.sortable")) {
       });
       table.tBodies[0].append(...rows);
     });
+  });
+}
+for (const field of document.querySelectorAll("input[data-filters]")) {
+  const rows = [...document.querySelector(`#${field.dataset.filters} table`).tBodies[0].rows];
+  const said = rows.map((row) => row.textContent.toLowerCase());
+  const count = field.parentElement.querySelector("output");
+  field.parentElement.hidden = false;
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let kept = 0;
+    rows.forEach((row, i) => {
+      row.classList.toggle("filtered", !words.every((word) => said[i].includes(word)));
+      kept += !row.classList.contains("filtered");
+    });
+    count.textContent = words.length ? `${kept} of ${rows.length}` : "";
   });
 }

@@ -63,7 +63,7 @@ def affordable(rows: Sequence[Row], most: int) -> list[Row]:
 def sample(row: Row, record: Record) -> Sample:
     classes = subject.class_names(record)
     return Sample(
-        png_base64=b64encode(row["png"]).decode(),
+        base64=b64encode(row["png"]).decode(),
         small=width(row["png"]) < SMALL_PX,
         index=row["index"],
         label=classes[row["label"]],

@@ -117,14 +117,14 @@ def figure(
 
 
 def trace(group: Group, curves: Sequence[Sequence[Row]], value: str) -> go.Scatter:
-    """The group's runs as one line with gaps. Its markers are the last epochs: pruned runs show them, as crosses."""
+    """The group's runs as one line with gaps. Its markers are last epochs: of pruned runs, or single ones."""
     ends = figures.lines([0] * (len(curve) - 1) + [7] for curve in curves if curve)
     return go.Scatter(
         x=figures.lines([row["epoch"] for row in curve] for curve in curves if curve),
         y=figures.lines(figures.digits(row[value] for row in curve) for curve in curves if curve),
         customdata=figures.lines([row["run_id"] for row in curve] for curve in curves if curve),
         name=group.name,
-        mode="lines+markers" if group.mark == "cross" else "lines",
+        mode="lines+markers" if group.mark == "cross" or any(len(curve) == 1 for curve in curves) else "lines",
         line={"color": group.color, "width": group.width, "dash": DASHES.get(group.mark, "solid")},
         marker={
             "symbol": "x-thin" if group.mark == "cross" else "circle",

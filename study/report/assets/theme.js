@@ -1,0 +1,17 @@
+// Light or dark: the reader's system decides, until the button does.
+{
+  const button = document.getElementById("theme");
+  const isDark = () => {
+    const chosen = document.documentElement.style.colorScheme;
+    return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  };
+  const show = () => button.setAttribute("aria-pressed", isDark());
+  button.hidden = false;
+  show();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+  button.addEventListener("click", () => {
+    document.documentElement.style.colorScheme = isDark() ? "light" : "dark";
+    show();
+    document.dispatchEvent(new CustomEvent("redraw"));
+  });
+}
