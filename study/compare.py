@@ -22,6 +22,7 @@ from study import provenance, terminal
 from study.comparison import compare, plan, tables
 from study.comparison.summary import summary
 from study.config import Study
+from study.report import comparison as report
 from study.run import complete
 from study.session import Fruitless, Interrupted, Session
 from study.terminal import Terminal
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None, *, since: float | None = None) 
     comparison = compare(planned.folders(without=failed), [*planned.left_out, *failed.items()])
     if comparison.rows:
         tables.write(comparison, planned.folder, command)
+        report.write(comparison, planned.folder, command=command)
     print(summary(comparison, planned.folder))
     return 1 if failed or not comparison.rows else 0
 

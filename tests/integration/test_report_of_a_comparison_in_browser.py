@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from study.comparison import Comparison, compare
-from study.record import Record
 from study.report import comparison as report
 from tests.browser import CHROMIUM, Browser, Tab
 from tests.comparisons import EIGHT, compared, price

@@ -167,7 +167,10 @@ def steps(corners: Sequence[tuple[float, float]], higher_is_better: bool) -> lis
     covered = []
     for (x, y), (next_x, next_y) in pairwise(corners):
         level, turn = (next_y, x) if higher_is_better else (y, next_x)
-        covered += [(x, level - 0.01, next_x, level + 0.01), (turn - 0.005, min(y, next_y), turn + 0.005, max(y, next_y))]
+        covered += [
+            (x, level - 0.01, next_x, level + 0.01),
+            (turn - 0.005, min(y, next_y), turn + 0.005, max(y, next_y)),
+        ]
     return covered
 
 
