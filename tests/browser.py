@@ -106,9 +106,7 @@ class Tab:
         return self.browser.call(method, self.session, **parameters)
 
     def resize(self, width: int, height: int) -> None:
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def emulate(self, *, dark: bool = False, media: str = "") -> None:
         """The theme of the reader's system, and `print` as the medium."""
@@ -165,9 +163,7 @@ class Tab:
 
     def downloaded(self, folder: Path, press: str) -> Path:
         """The file that comes when the element of this selector is pressed."""
-        self.browser.call(
-            "Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder), eventsEnabled=True
-        )
+        self.browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder), eventsEnabled=True)
         self.evaluate(f"document.querySelector({json.dumps(press)}).click()")
         end = monotonic() + 20
         while monotonic() < end:

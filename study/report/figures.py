@@ -57,7 +57,12 @@ POSITIONS = {  # of a label about its point: where its lower left corner is, in 
 
 
 def label_positions(
-    spots: Sequence[tuple[float, float, float, float]], labels: Sequence[str], size: tuple[int, int], *, avoid: Iterable[Box] = (), mark: int = 9
+    spots: Sequence[tuple[float, float, float, float]],
+    labels: Sequence[str],
+    size: tuple[int, int],
+    *,
+    avoid: Iterable[Box] = (),
+    mark: int = 9,
 ) -> list[str]:
     """For each point the first position whose label touches no other label and no mark, else the least bad one.
 

@@ -140,7 +140,7 @@ def axis(values: Sequence[float]) -> tuple[dict[str, Any], Callable[[float], flo
         start, end = log10(low), log10(high)
         pad = 0.08 * (end - start)
         start, end = start - pad, end + 2.5 * pad
-        ticks = {"dtick": 1} if end - start > 2.5 else {"nticks": 6}
+        ticks = {"dtick": 1} if end - start > 2.5 else {"dtick": "D2"}
         shown = {"type": "log", "tickformat": "~s", "range": [start, end], **ticks}
         return shown, lambda value: (log10(value) - start) / (end - start)
     pad = 0.08 * ((high - low) or high or 1.0)
@@ -167,7 +167,10 @@ def steps(corners: Sequence[tuple[float, float]], higher_is_better: bool) -> lis
     covered = []
     for (x, y), (next_x, next_y) in pairwise(corners):
         level, turn = (next_y, x) if higher_is_better else (y, next_x)
-        covered += [(x, level - 0.01, next_x, level + 0.01), (turn - 0.005, min(y, next_y), turn + 0.005, max(y, next_y))]
+        covered += [
+            (x, level - 0.01, next_x, level + 0.01),
+            (turn - 0.005, min(y, next_y), turn + 0.005, max(y, next_y)),
+        ]
     return covered
 
 
