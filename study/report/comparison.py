@@ -37,7 +37,6 @@ SECTIONS = (
     classes.section,
     confusion.section,
     images.section,
-    protocol.section,
 )
 
 
@@ -57,5 +56,5 @@ def write(comparison: Comparison, folder: Path, *, command: str = "") -> Path:
 
 def of(comparison: Comparison, *, command: str = "") -> str:
     """The page as text."""
-    sections = [section(comparison) for section in SECTIONS]
+    sections = [*(section(comparison) for section in SECTIONS), protocol.section(comparison, command)]
     return page(f"{answer.question(comparison)} – comparison", sections, kind="comparison")

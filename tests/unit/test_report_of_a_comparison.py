@@ -227,6 +227,13 @@ def test_probes_and_data_requirements_are_shown_where_they_lie_beside_the_record
     assert "1 run failed." in page.said
 
 
+def test_the_command_of_the_comparison_is_told_where_it_is_known(tmp_path: Path) -> None:
+    found = compared(tmp_path, FOUR[:1])
+    command = "python -m study.compare --models coatnet"
+    assert command in Page(report.of(found, command=command)).said
+    assert "The command of this comparison" not in Page(report.of(found)).said
+
+
 def test_a_damaged_file_beside_a_record_is_named(tmp_path: Path) -> None:
     found = compared(tmp_path, FOUR[:2])
     (found.rows[0].record.folder / "probe.json").write_text("{")

@@ -140,7 +140,7 @@ def axis(values: Sequence[float]) -> tuple[dict[str, Any], Callable[[float], flo
         start, end = log10(low), log10(high)
         pad = 0.08 * (end - start)
         start, end = start - pad, end + 2.5 * pad
-        ticks = {"dtick": 1} if end - start > 2.5 else {"nticks": 6}
+        ticks = {"dtick": 1} if end - start > 2.5 else {"dtick": "D2"}
         shown = {"type": "log", "tickformat": "~s", "range": [start, end], **ticks}
         return shown, lambda value: (log10(value) - start) / (end - start)
     pad = 0.08 * ((high - low) or high or 1.0)

@@ -11,11 +11,13 @@ from study.report.sections.protocol import STEPS, data, entries, has_content, sa
 from study.report.tables import Column, Table
 
 
-def section(comparison: Comparison) -> Section:
+def section(comparison: Comparison, command: str = "") -> Section:
+    """`command` is what made the comparison, empty where that is not known."""
     rows = comparison.rows
     blocks: list[Any] = [checklist(comparison)] if rows else []
     blocks += [Note(f"Not equal: {sentence}.") for sentence in comparison.unequal]
     blocks += [Note(f"{sentence[:1].upper()}{sentence[1:]}.") for sentence in comparison.notes]
+    blocks += [Code("The command of this comparison", command)]
     blocks += [Code("The command of every row", "\n".join(commands(rows)))] if rows else []
     if rows:
         blocks += [

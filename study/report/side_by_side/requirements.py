@@ -67,7 +67,7 @@ def figure(there: Sequence[Row], curves: dict[str, list[Amount]], among: Sequenc
             y=figures.digits([*high, *low[::-1]]),
             fill="toself",
             fillcolor=seen.color,
-            opacity=0.13,
+            opacity=min(0.15, 0.5 / len(there)),
             mode="none",
             hoverinfo="skip",
             meta=seen.meta,

@@ -7,7 +7,7 @@ from typing import Any
 
 WIDE = 0.3
 TICKS = (0, 0.2, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
-LEAST_ERROR = 2e-4
+LEAST_ERROR = 1e-3
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def expected_figure(rows: Sequence[Row], among: Sequence[Row], by: str, suffix: 
             y=[*high, *low[::-1]],
             fill="toself",
             fillcolor=seen.color,
-            opacity=0.08,
+            opacity=min(0.15, 0.4 / len(rows)),
             mode="none",
             hoverinfo="skip",
             meta=seen.meta,
