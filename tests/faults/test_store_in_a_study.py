@@ -48,17 +48,6 @@ def deleted(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def unwritable(folder: Path) -> Iterator[None]:
-    """A file in its place: also root cannot make a folder below it."""
-    (folder.parent / "file").write_text("not a folder")
-    folder.rename(folder.with_name("gone"))
-    (folder.parent / "file").rename(folder)
-    yield
-    folder.unlink()
-    shutil.rmtree(folder.with_name("gone"))
-
-
-@contextmanager
 def full(folder: Path) -> Iterator[None]:
     """A full disk in its place."""
     with disk_of(folder, 4096):
@@ -77,7 +66,7 @@ def read_only(folder: Path) -> Iterator[None]:
     shutil.rmtree(kept)
 
 
-@pytest.mark.parametrize("harm", [deleted, unwritable, full, read_only])
+@pytest.mark.parametrize("harm", [deleted, full, read_only])
 def test_a_store_that_fails_in_the_middle_of_a_study_changes_no_number(
     harm: Callable[[Path], AbstractContextManager[None]], undisturbed: list[tuple[object, ...]], tmp_path: Path
 ) -> None:
