@@ -7,7 +7,7 @@ from typing import Any
 
 WIDE = 0.3
 TICKS = (0, 0.2, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
-LEAST_ERROR = 1e-3
+MOST = 0.999  # an error of 0 has no logarithm
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Scale:
 
     def place(self, accuracy: float) -> float:
         """Where an accuracy is on the axis: in its own unit."""
-        return -log(max(1 - accuracy, LEAST_ERROR)) if self.by_error else accuracy
+        return -log(1 - min(accuracy, MOST)) if self.by_error else accuracy
 
     def share(self, accuracy: float) -> float:
         """From 0 at the start to 1 at the end."""
@@ -63,6 +63,6 @@ def scale(accuracies: Iterable[float]) -> Scale:
     values = list(accuracies)
     low, high = min(values), max(values)
     if high - low > WIDE and high > 0.9:
-        return Scale(max(0.0, low - 0.05), min(1 - LEAST_ERROR, 1 - 0.8 * (1 - high)), by_error=True)
+        return Scale(max(0.0, low - 0.05), min(MOST, 1 - 0.8 * (1 - high)), by_error=True)
     pad = 0.05 * max(high - low, 0.02)
     return Scale(max(0.0, low - pad), min(1 + pad / 2, high + pad))
