@@ -18,13 +18,12 @@ import threading
 from pathlib import Path
 from time import perf_counter, sleep
 
-import numpy as np
 import psutil
-from PIL import Image
+
+from benchmarks._photographs import CLASSES, photographs
 
 GOAL = "the same memory for four times the data"
 LARGE = 4 << 30  # bytes of JPEGs
-DISTINCT, CLASSES = 24, 8
 
 
 def main() -> None:
@@ -37,7 +36,7 @@ def main() -> None:
     peaks = {}
     for wanted in (LARGE // 4, LARGE):
         with tempfile.TemporaryDirectory(prefix="bench-memory-") as place:
-            images, size = photographs(Path(place) / "images", wanted)
+            images, size = photographs(Path(place) / "images", width=2400, height=1800, distinct=24, size=wanted)
             start = perf_counter()
             one, together = peak_of([sys.executable, "-m", "benchmarks.memory", "--train", f"{place}/images"], place)
             seconds = perf_counter() - start
@@ -54,27 +53,6 @@ def main() -> None:
         f"{one / one_of_quarter:.2f} x of what a quarter of them takes; all processes together "
         f"{together / together_of_quarter:.2f} x"
     )
-
-
-def photographs(folder: Path, size: int) -> tuple[int, int]:
-    """At least so many bytes of them; no two files are equal, though few are drawn: each has a comment of its own."""
-    draw = np.random.default_rng(0)
-    drawn = []
-    for _ in range(DISTINCT):
-        coarse = Image.fromarray(draw.integers(0, 256, (18, 24, 3), dtype=np.uint8)).resize((2400, 1800))
-        grain = draw.normal(0, 9, (1800, 2400, 1))
-        path = folder.with_suffix(".jpg")
-        Image.fromarray(np.clip(np.asarray(coarse) + grain, 0, 255).astype(np.uint8)).save(path, quality=85)
-        drawn.append(path.read_bytes())
-    written = count = 0
-    while written < size:
-        data, comment = drawn[count % DISTINCT], f"{count:08d}".encode()
-        marked = data[:2] + b"\xff\xfe" + (2 + len(comment)).to_bytes(2, "big") + comment + data[2:]
-        place = folder / f"class {count % CLASSES}"
-        place.mkdir(parents=True, exist_ok=True)
-        (place / f"{count:06d}.jpg").write_bytes(marked)
-        written, count = written + len(marked), count + 1
-    return count, written
 
 
 def peak_of(command: list[str], cache: str) -> tuple[int, int]:
