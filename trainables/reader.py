@@ -1,5 +1,6 @@
 """What a run reads: its splits, each at the boundary that costs it least, from the store of the node it runs on."""
 
+import warnings
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -318,8 +319,14 @@ def brought(images: Dataset | Callable[[], Dataset]) -> Iterator[Chunk]:
     """Boundary 0 of a split, in any order: Ray Data promises none. Nothing is read before a row is asked for."""
     dataset = images() if callable(images) else images
     for block in dataset.iter_batches(batch_size=None, batch_format="numpy"):
-        pixels = torch.tensor(block["image"]).permute(0, 3, 1, 2)  # a copy: Ray's arrays may not be written to
-        yield block["position"], block["index"], block["label"], pixels
+        yield block["position"], block["index"], block["label"], read_only(block["image"]).permute(0, 3, 1, 2)
+
+
+def read_only(array: np.ndarray) -> Tensor:
+    """Without a copy of what Ray hands out, into which nobody may write; torch warns that one could."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.from_numpy(array)
 
 
 def gathered(dataset: Dataset) -> Split:
