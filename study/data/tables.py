@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import PurePosixPath
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ SETTINGS = {
     "label": "the column with the classes (default: label, or the only one that can be)",
 }
 PART = re.compile(rf"(?:^|[/_.-])({'|'.join(PARTS)})(?=[/_.-])", re.IGNORECASE)
+
+READING = Lock()  # Arrow's reader of a Parquet file takes one thread at a time, and crashes with more
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class TableFile:
 
     def group(self, number: int, column: str) -> pa.Array | pa.ChunkedArray:
         if self.is_parquet:
-            return self.parquet.read_row_group(number, [column])[column]
+            with READING:
+                return self.parquet.read_row_group(number, [column])[column]
         return self.batches[number][column]
 
     def column(self, name: str) -> pa.ChunkedArray:

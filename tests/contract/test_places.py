@@ -1,6 +1,7 @@
 """Folders, Parquet and what `datasets` saved: the same images and labels, wherever and however they lie."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -265,3 +266,13 @@ def test_a_second_look_reads_what_the_first_one_saw_until_a_file_changes(
     kept.write_bytes(b"damaged")
     (place / CLASSES[0] / "000.png").unlink()
     assert len(load(place).labels) == 23
+
+
+def test_several_threads_may_read_one_parquet_file_at_a_time(tmp_path: Path) -> None:
+    images, labels = rows(60)
+    place = parquet(tmp_path / "all.parquet", plain(images * 8, labels * 8), rows_a_group=2)
+    given = anywhere.listing(str(place), Request()).images
+    with ThreadPoolExecutor(16) as pool:
+        for _ in range(3):
+            read = pool.map(lambda chunk: list(given.read(chunk)), given.chunks())
+            assert [data for chunk in read for data in chunk] == images * 8
