@@ -121,6 +121,66 @@ def start(
     return Client(chosen, folder.resolve(), group, project=project, say=say, patience=patience)
 
 
+@dataclass(frozen=True)
+class Tracked:
+    """The W&B runs of a study's folder.
+
+    Attributes:
+        record: what `config.record` of each of its runs is, and of no other study's runs.
+        entity: whose project it is; None for the entity that the user has in W&B.
+        project: where its runs are, or will be once they are uploaded.
+        waiting: how many runs are on disk only, for `wandb sync` to upload.
+    """
+
+    folder: Path
+    record: str
+    entity: str | None
+    project: str
+    waiting: int
+
+
+def tracked(folder: Path) -> Tracked | None:
+    """The W&B runs of the study in `folder`; None where there are none, or none that say which record is theirs."""
+    place = folder / "wandb"
+    files = [place / "stamp", place / "project"]
+    if not any(place.glob("*run-*/run-*.wandb")) or not all(file.is_file() for file in files):
+        return None
+    stamp, path = (file.read_text().strip() for file in files)
+    entity, _, project = path.rpartition("/")
+    offline = place.glob("offline-run-*/run-*.wandb")
+    waiting = sum(not file.with_suffix(".wandb.synced").exists() for file in offline)
+    return Tracked(folder, stamp, entity or None, project, waiting)
+
+
+@contextmanager
+def account(folder: Path) -> Iterator[str | None]:
+    """The entity that the user has in W&B; None for a user who is not logged in, or whom WANDB_MODE keeps offline.
+
+    Within the block the client is quiet, and what it writes lies in `folder`, under `wandb/`.
+    Raises Unreachable where the server does not answer, or refuses; ValueError for a key that cannot be one.
+    """
+    environment = _Environment(**_quiet(folder))
+    exits = sys.exit, sys.excepthook
+    try:
+        yield _entity() if MODES.get(os.environ.get("WANDB_MODE", ""), "online") == "online" else None
+    finally:
+        sys.exit, sys.excepthook = exits
+        _teardown()
+        environment.restore()
+
+
+def _entity() -> str | None:
+    import wandb
+
+    if not wandb.login(prompt=False, verify=False):
+        return None
+    try:
+        api = wandb.Api()
+        return api.settings["entity"] or api.default_entity
+    except Exception as error:
+        raise Unreachable(_first_line(error)) from error
+
+
 class Disabled:
     """Tracks nothing, and never imports the client."""
 
@@ -182,13 +242,7 @@ class Client:
         self._runs: dict[str, Run] = {}
         self._complained = False
         self._abandoned = False
-        # The payloads of tables lie in the data folder until `wandb sync`; the client's service logs to the cache.
-        self._environment = _Environment(
-            WANDB_DATA_DIR=str(folder / "wandb"),
-            WANDB_CACHE_DIR=str(folder / "wandb" / "cache"),
-            WANDB_SILENT="true",
-            WANDB_ERROR_REPORTING="false",
-        )
+        self._environment = _Environment(**_quiet(folder))
         atexit.register(self._close_at_exit)
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
@@ -217,7 +271,7 @@ class Client:
                 f" to upload what W&B has: {self._sync('*run-*')}"
             )
             # The client's own exit hook would wait for the server without a bound, unless this removes it.
-            threading.Thread(target=self._disconnect, daemon=True).start()
+            threading.Thread(target=_teardown, daemon=True).start()
         self._environment.restore()
         atexit.unregister(self._close_at_exit)
 
@@ -234,7 +288,7 @@ class Client:
             self._attempt(partial(self._finish, run_id, Ending({}, "interrupted", None)))
         # A thread that was given up must not end the service of the next study.
         if not self._abandoned:
-            self._disconnect()
+            _teardown()
 
     def _attempt(self, call: Callable[[], None]) -> None:
         if self._abandoned:
@@ -269,6 +323,8 @@ class Client:
 
         exits = sys.exit, sys.excepthook
         library = wandb.setup(self._settings() if self._mode is None else self._settings(mode=self._mode))
+        entity = library.settings.entity
+        (self._folder / "wandb" / "project").write_text(f"{entity}/{self._project}" if entity else self._project)
         # The client replaces both for an exit code that it does not need here, and prints tracebacks twice.
         sys.exit, sys.excepthook = exits
         # Exit hooks run last in, first out: this one has to come before the client's new one, which has no bound.
@@ -282,13 +338,6 @@ class Client:
             self._mode = "online" if logged_in else "disabled" if library.settings.mode == "disabled" else "offline"
         elif not logged_in:
             raise Unreachable("not logged in, which `wandb login` does")
-
-    def _disconnect(self) -> None:
-        # Leaving with the exit code of a service that died, or finding it gone, is no news here.
-        with suppress(Exception, SystemExit):
-            import wandb
-
-            wandb.teardown()
 
     def _settings(self, **more: Any) -> "wandb.Settings":
         import wandb
@@ -350,7 +399,8 @@ class Client:
                 job_type=run.job_type,
                 id=identity,
                 name=f"{self._group} {run_id}",
-                config=dict(run.config),
+                # Of all that W&B holds, this alone tells the runs of this record from those of another of its name.
+                config={**run.config, "record": self._stamp},
                 tags=_tags(run.config),
                 mode=self._mode,
                 reinit="create_new",
@@ -382,7 +432,7 @@ class Client:
     def _go_on_offline(self, reason: str) -> None:
         """Writes what is open once more, offline, by a new service: the old one keeps the ids of runs that failed."""
         self._mode = "offline"
-        self._disconnect()
+        _teardown()
         self._connect()
         self._say(f"W&B: {reason}. Logging offline from here on; to upload it later: {self._sync('offline-run-*')}")
         for run_id, run in list(self._runs.items()):
@@ -418,6 +468,25 @@ class _Environment:
             else:
                 os.environ[name] = value
         self._before = {}
+
+
+def _quiet(folder: Path) -> dict[str, str]:
+    """The client's environment in a study's folder."""
+    return {
+        # The payloads of tables lie in the data folder until `wandb sync`; the client's service logs to the cache.
+        "WANDB_DATA_DIR": str(folder / "wandb"),
+        "WANDB_CACHE_DIR": str(folder / "wandb" / "cache"),
+        "WANDB_SILENT": "true",
+        "WANDB_ERROR_REPORTING": "false",
+    }
+
+
+def _teardown() -> None:
+    # Leaving with the exit code of a service that died, or finding it gone, is no news here.
+    with suppress(Exception, SystemExit):
+        import wandb
+
+        wandb.teardown()
 
 
 def _stamp(path: Path) -> str:

@@ -5,15 +5,12 @@ import json
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -22,12 +19,11 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
-from wandb.proto import wandb_internal_pb2
 
 from study import tracking
+from tests.wandb_stand_in import KEY, Server, Written, read, runs
 
 ROOT = Path(__file__).parents[2]
-KEY = "k" * 40
 SECONDS = 60
 CURVE = [
     {
@@ -48,81 +44,6 @@ CONFIG = {
     "pretraining": "fashion",
     "dataset": "digits",
 }
-
-
-# Reading what the client wrote.
-
-
-@dataclass
-class Written:
-    """A `.wandb` file."""
-
-    run: Any = None
-    config: dict[str, Any] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
-    summary: dict[str, Any] = field(default_factory=dict)
-    exit_code: int | None = None
-
-    @property
-    def curve(self) -> list[dict[str, Any]]:
-        """The rows of epochs, without what the client adds."""
-        rows = [row for row in self.history if "epoch" in row]
-        return [{name: value for name, value in row.items() if not name.startswith("_")} for row in rows]
-
-    @property
-    def steps(self) -> list[int]:
-        return [row["_step"] for row in self.history]
-
-
-def records(path: Path) -> Iterator[bytes]:
-    """Records of a LevelDB log (blocks of 32 KiB) behind a header of 7 bytes, up to the first that is incomplete."""
-    content, position, record = path.read_bytes(), 7, b""
-    while position + 7 <= len(content):
-        left = 32768 - position % 32768
-        if left < 7:
-            position += left
-            continue
-        _, size, kind = struct.unpack_from("<IHB", content, position)
-        chunk = content[position + 7 : position + 7 + size]
-        if kind == 0 or len(chunk) < size:
-            return
-        record += chunk
-        position += 7 + size
-        if kind in (1, 4):  # a whole record, or the last part of one
-            yield record
-            record = b""
-
-
-def values(items: Any) -> dict[str, Any]:
-    return {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
-
-
-def read(path: Path) -> Written:
-    written = Written()
-    for content in records(path):
-        record = wandb_internal_pb2.Record.FromString(content)  # type: ignore[attr-defined]
-        kind = record.WhichOneof("record_type")
-        if kind == "run":
-            written.run = record.run
-            written.config |= values(record.run.config.update)
-        elif kind == "config":
-            written.config |= values(record.config.update)
-        elif kind == "history":
-            written.history.append(values(record.history.item))
-        elif kind == "summary":
-            written.summary |= values(record.summary.update)
-        elif kind == "exit":
-            written.exit_code = record.exit.exit_code
-    return written
-
-
-def runs(folder: Path, kind: str = "offline-run") -> dict[str, Written]:
-    """Every run in the folder by its name."""
-    found = [read(path) for path in folder.glob(f"wandb/{kind}-*/run-*.wandb")]
-    found = [written for written in found if written.run]
-    named = {written.run.display_name.removeprefix("study1 "): written for written in found}
-    assert len(named) == len(found)
-    return named
 
 
 def files(folder: Path) -> list[Path]:
@@ -158,59 +79,6 @@ def begin(tmp_path: Path, said: list[str]) -> Begin:
         return tracking.start(mode, tmp_path / "results", "study1", **more)
 
     return begin
-
-
-class Answers(BaseHTTPRequestHandler):
-    """As much of W&B's server as runs without media need."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        content = self.rfile.read(int(self.headers["content-length"]))
-        if self.path.endswith("/file_stream"):
-            return self.answer({"exitcode": None, "limits": {}})
-        asked = json.loads(content)
-        variables = asked["variables"]
-        if "upsertBucket" in asked["query"]:
-            self.server.begun.add(variables["name"])  # type: ignore[attr-defined]
-            project = {"name": "study", "entity": {"name": "me"}}
-            bucket = {"id": "1", "name": variables["name"], "displayName": "", "project": project}
-            return self.answer({"data": {"upsertBucket": {"bucket": bucket, "inserted": True}}})
-        if asked["operationName"] == "CreateRunFiles":
-            url = f"http://{self.headers['host']}/upload"
-            uploads = [{"name": name, "uploadUrl": url} for name in variables["files"]]
-            return self.answer({"data": {"createRunFiles": {"runID": "1", "uploadHeaders": [], "files": uploads}}})
-        return self.answer({"data": {}})
-
-    def do_PUT(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        self.answer({})
-
-    def answer(self, content: object) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(200)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answers)
-        self.begun: set[str] = set()
-        self.thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
-        self.thread.start()
-
-    def handle_error(self, *_: object) -> None:
-        pass
-
-    def stop(self) -> None:
-        self.shutdown()
-        self.thread.join()
-        self.server_close()
 
 
 @pytest.fixture
@@ -286,7 +154,8 @@ def test_a_run_is_in_its_group_with_job_type_tags_and_config(begin: Begin, tmp_p
     written = runs(tmp_path / "results")["trial-000"]
     assert (written.run.project, written.run.run_group, written.run.job_type) == ("study", "study1", "search")
     assert list(written.run.tags) == ["resnet", "mini", "fashion", "digits", "completed"]
-    assert {name: value for name, value in written.config.items() if name != "_wandb"} == CONFIG
+    stamp = (tmp_path / "results" / "wandb" / "stamp").read_text()
+    assert {name: value for name, value in written.config.items() if name != "_wandb"} == CONFIG | {"record": stamp}
 
 
 def test_history_is_what_was_logged_and_the_step_is_the_epoch(begin: Begin, tmp_path: Path):
@@ -410,14 +279,33 @@ def test_a_run_may_be_begun_again_in_the_same_study(begin: Begin, tmp_path: Path
     assert runs(tmp_path / "results")["trial-000"].curve == CURVE
 
 
-def test_studies_of_one_name_in_two_folders_have_different_runs(tmp_path: Path):
-    ids = []
+def test_studies_of_one_name_in_two_folders_have_different_runs_and_their_config_tells_them_apart(tmp_path: Path):
+    ids, stamps = set(), set()
     for place in ("here", "there"):
         tracker = tracking.start("offline", tmp_path / place, "study1")
         whole_run(tracker)
         tracker.close(SECONDS)
-        ids.append(runs(tmp_path / place)["trial-000"].run.run_id)
-    assert len(set(ids)) == 2
+        written = runs(tmp_path / place)["trial-000"]
+        ids.add(written.run.run_id)
+        stamps.add(written.config["record"])
+    assert len(ids) == len(stamps) == 2
+
+
+def test_what_lies_in_a_folder_is_known_with_where_it_is_to_go(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("WANDB_ENTITY", "lab")
+    assert tracking.tracked(tmp_path / "results") is None
+    tracker = begin()
+    whole_run(tracker, "trial-000")
+    whole_run(tracker, "trial-001")
+    tracker.close(SECONDS)
+    tracked = tracking.tracked(tmp_path / "results")
+    written = runs(tmp_path / "results")["trial-000"]
+    assert tracked
+    assert (tracked.entity, tracked.project) == (written.run.entity, written.run.project) == ("lab", "study")
+    assert tracked.record == written.config["record"]
+    assert tracked.waiting == 2
 
 
 def test_a_name_with_any_characters_makes_an_id_that_the_client_takes(tmp_path: Path, said: list[str]):

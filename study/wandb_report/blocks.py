@@ -1,0 +1,219 @@
+"""The story of a comparison in W&B's blocks: pure functions from records and their W&B runs to a report.
+
+W&B draws the panels from the runs; a panel sees those of its grid's run sets, which `config.record` tells apart.
+"""
+
+import wandb_workspaces.reports.v2.interface as wr  # what v2 itself hands on
+from wandb_workspaces.reports.v2.interface import BlockTypes, PanelTypes, Report, Runset
+
+from study.comparison import Comparison, Group, tables
+from study.tracking import JobType
+from study.wandb_report.runs import Runs, Study, commands
+
+COLUMNS = ("config:lr.value", "config:weight_decay.value", "config:freeze_depth.value")
+SEARCHED = ("run:displayName", "summary:status", "summary:val_accuracy", *COLUMNS, "summary:train_seconds")
+TESTED = ("run:displayName", "config:seed.value", "summary:test_accuracy", *COLUMNS, "summary:train_seconds")
+MOST_TITLE_CHARACTERS = 128
+HALF, THIRD, WHOLE, HEIGHT = 12, 8, 24, 9  # in cells of W&B's grid of 24 columns
+
+__all__ = ["Report", "report", "specification"]
+
+
+def specification(runs: Runs) -> str:
+    """The report as JSON, as W&B's own client would send it; built without a network."""
+    return report(runs)._to_model().model_dump_json(by_alias=True, exclude_none=True)
+
+
+def report(runs: Runs, *, entity: str | None = None) -> Report:
+    """The report, in the project of the first study's runs.
+
+    Args:
+        entity: that the user has in W&B. Without one no run set names its project, for that would ask the server.
+    """
+    first = runs.studies[0].tracked
+    return Report(
+        project=first.project,
+        entity=first.entity or entity or "",
+        title=title(runs)[:MOST_TITLE_CHARACTERS],
+        description=runs.comparison.answer,
+        width="fluid",
+        blocks=[
+            wr.TableOfContents(),
+            *answers(runs.comparison),
+            *costs(runs, entity),
+            *searches(runs, entity),
+            *curves(runs, entity),
+            *confusion(runs, entity),
+            *origin(runs),
+        ],
+    )
+
+
+def title(runs: Runs) -> str:
+    labels = [study.label for study in runs.studies]
+    return labels[0] if len(labels) == 1 else f"{runs.folder.resolve().name}: {len(labels)} studies"
+
+
+# From the records
+
+
+def answers(comparison: Comparison) -> list[BlockTypes]:
+    blocks: list[BlockTypes] = [wr.H1("Which architecture is the most accurate?")]
+    blocks += [wr.CalloutBlock(f"Unequal: {what}") for what in comparison.unequal]
+    blocks.append(wr.P(comparison.answer))
+    for question in comparison.questions[1:]:  # the first is the heading
+        blocks += [wr.H2(question.question), wr.P(question.answer)]
+    for group in comparison.groups:
+        blocks += ranking(group)
+    lines = [*comparison.notes, *(f"{name} is left out: {why}" for name, why in comparison.left_out)]
+    return [*blocks, wr.MarkdownBlock(tables.bullets("Notes", lines)[0])] if lines else blocks
+
+
+def ranking(group: Group) -> list[BlockTypes]:
+    shown = [tables.in_markdown(table) for table in (tables.ranked(group), tables.pairs(group)) if table[1]]
+    return [
+        wr.H2(f"{group.title}, {group.n_test:,} test images"),
+        wr.P("Accuracies in percent, with 95 % intervals over seeds and test images."),
+        *(wr.MarkdownBlock(table) for table in shown),
+    ]
+
+
+def origin(runs: Runs) -> list[BlockTypes]:
+    made = dict.fromkeys(study.command for study in runs.studies)
+    return [
+        wr.H1("Where this comes from"),
+        wr.P("The studies, each from its own command; then what uploads their runs and saves this report."),
+        wr.CodeBlock("\n".join([*made, *commands(runs)]), language=None),
+    ]
+
+
+# From the runs
+
+
+def runset(study: Study, job: JobType, entity: str | None, *, seed: int | None = None, grouped: bool = False) -> Runset:
+    """The runs of a step of a study, or that of one seed; as a table, those that a reader looks for first."""
+    tracked = study.tracked
+    wanted = f"Config('record') == '{tracked.record}' and Metric('JobType') == '{job}'"
+    accuracy, columns = ("test_accuracy", TESTED) if job == "test" else ("val_accuracy", SEARCHED)
+    return wr.Runset(
+        entity=(tracked.entity or entity) if entity else "",
+        project=tracked.project if entity else "",
+        name=study.label if seed is None else f"seed {seed}",
+        filters=wanted if seed is None else f"{wanted} and Config('seed') == {seed}",
+        groupby=["Group"] if grouped else [],
+        order=[wr.OrderBy(wr.SummaryMetric(accuracy))],
+        visible_columns=[*columns],
+        lock_columns=True,
+    )
+
+
+def costs(runs: Runs, entity: str | None) -> list[BlockTypes]:
+    tested = [study for study in runs.studies if study.seeds]
+    if not tested:
+        return []
+    prices = {"train_seconds": "seconds of training", "parameters": "parameters"}
+    return [
+        wr.H1("What does accuracy cost?"),
+        wr.P("Every test run is a point. Below: what differs between the runs, and their table."),
+        wr.PanelGrid(
+            runsets=[runset(study, "test", entity) for study in tested],
+            panels=[
+                *(
+                    wr.ScatterPlot(
+                        title=f"Test accuracy against {words}",
+                        x=wr.SummaryMetric(name),
+                        y=wr.SummaryMetric("test_accuracy"),
+                        log_x=True,
+                        layout=layout(HALF * i, 0, HALF),
+                    )
+                    for i, (name, words) in enumerate(prices.items())
+                ),
+                wr.RunComparer(diff_only="split", layout=layout(0, HEIGHT, WHOLE)),
+            ],
+        ),
+    ]
+
+
+def searches(runs: Runs, entity: str | None) -> list[BlockTypes]:
+    blocks: list[BlockTypes] = [
+        wr.H1("What did the searches find?"),
+        wr.P("Every line is a trial, pruned ones included; failed ones have no accuracy."),
+    ]
+    for study in runs.studies:
+        panels: list[PanelTypes] = [
+            wr.ParallelCoordinatesPlot(
+                title="Hyperparameters to validation accuracy",
+                columns=[
+                    *(
+                        wr.ParallelCoordinatesPlotColumn(wr.Config(name), display_name=name, log=log)
+                        for name, log in study.searched.items()
+                    ),
+                    wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric("val_accuracy"), display_name="val_accuracy"),
+                ],
+                layout=layout(0, 0, WHOLE),
+            ),
+            wr.ParameterImportancePlot(with_respect_to="val_accuracy", layout=layout(0, HEIGHT, HALF)),
+            line("val_accuracy", "Validation accuracy of the trials", x=HALF, y=HEIGHT, width=HALF),
+        ]
+        blocks += [
+            wr.H2(study.label),
+            wr.PanelGrid(runsets=[runset(study, "search", entity)], panels=panels),
+        ]
+    return blocks
+
+
+def curves(runs: Runs, entity: str | None) -> list[BlockTypes]:
+    shown = {"val_accuracy": "Validation accuracy", "val_loss": "Validation loss", "train_loss": "Training loss"}
+    return [
+        wr.H1("How do they learn?"),
+        wr.P("Replicates of the best trials over seeds: a line a study, the mean with the least and the most."),
+        wr.PanelGrid(
+            runsets=[runset(study, "replicate", entity, grouped=True) for study in runs.studies],
+            panels=[
+                line(name, words, x=THIRD * i, y=0, width=THIRD, grouped=True)
+                for i, (name, words) in enumerate(shown.items())
+            ],
+        ),
+    ]
+
+
+def confusion(runs: Runs, entity: str | None) -> list[BlockTypes]:
+    blocks: list[BlockTypes] = []
+    for study in runs.studies:
+        if study.seeds:
+            blocks += [
+                wr.H2(study.label),
+                wr.PanelGrid(
+                    runsets=[runset(study, "test", entity, seed=seed) for seed in study.seeds],
+                    panels=[
+                        wr.CustomChart(
+                            query={"summaryTable": {"tableKey": "confusion_matrix_table"}},
+                            chart_name="wandb/confusion_matrix/v1",
+                            chart_fields={name: name for name in ("Actual", "Predicted", "nPredictions")},
+                            chart_strings={"title": "Confusion matrix"},
+                            layout=layout(0, 0, HALF),
+                        ),
+                        wr.WeavePanelSummaryTable(table_name="classification_report", layout=layout(HALF, 0, HALF)),
+                        wr.WeavePanelSummaryTable(table_name="samples", layout=layout(0, HEIGHT, WHOLE)),
+                    ],
+                ),
+            ]
+    words = "A run set is a test run: hide all but one to see the matrix of its seed alone."
+    return [wr.H1("What is confused with what?"), wr.P(words), *blocks] if blocks else []
+
+
+def line(name: str, title: str, *, x: int, y: int, width: int, grouped: bool = False) -> wr.LinePlot:
+    """A metric over epochs."""
+    return wr.LinePlot(
+        title=title,
+        x="epoch",
+        y=[name],
+        groupby="Group" if grouped else None,
+        groupby_aggfunc="mean" if grouped else None,
+        groupby_rangefunc="minmax" if grouped else None,
+        layout=layout(x, y, width),
+    )
+
+
+def layout(x: int, y: int, width: int) -> wr.Layout:
+    return wr.Layout(x=x, y=y, w=width, h=HEIGHT)

@@ -1,0 +1,95 @@
+"""What a W&B report is about: the comparison of the records, and which W&B runs are theirs."""
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from study import tracking
+from study.comparison import Comparison, compare, study_folders
+from study.record import Record
+
+HYPERPARAMETERS = ("lr", "weight_decay", "freeze_depth")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study with W&B runs.
+
+    Attributes:
+        label: what the comparison calls it; the name of its folder where it is not finished.
+        searched: the hyperparameters of its search, each with whether it is on a log scale.
+        seeds: of its test runs; empty where it is not finished.
+        command: that ran it.
+    """
+
+    label: str
+    tracked: tracking.Tracked
+    searched: dict[str, bool]
+    seeds: tuple[int, ...]
+    command: str
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Attributes:
+    folder: that the user named.
+    studies: at least one, in the order of the comparison's rows; then those that are not finished.
+    without: names of studies that have no W&B runs.
+    """
+
+    folder: Path
+    comparison: Comparison
+    studies: tuple[Study, ...]
+    without: tuple[str, ...]
+
+
+def found(folder: Path) -> Runs:
+    """The studies in a folder and their W&B runs. Raises ValueError where there are none."""
+    folders = folders_in(folder)
+    comparison = compare(folders)
+    rows = {row.record.folder: row for row in comparison.rows}
+    studies, without = [], []
+    for path in dict.fromkeys([*rows, *folders]):
+        row, tracked = rows.get(path), tracking.tracked(path)
+        if tracked is None:
+            without.append(path.name)
+            continue
+        facts = row.record.study if row else Record(path).study
+        studies.append(
+            Study(
+                label=f"{row.label} on {row.dataset}" if row else path.name,
+                tracked=tracked,
+                searched={name: facts["space"][name]["log"] for name in HYPERPARAMETERS if name in facts["space"]},
+                seeds=row.seeds if row else (),
+                command=facts["command"],
+            )
+        )
+    if not studies:
+        raise ValueError(f"{folder} has no W&B runs: a study logs them unless --wandb or WANDB_MODE is disabled")
+    return Runs(folder, comparison, tuple(studies), tuple(without))
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The folders of the studies in a folder, or of those that a comparison in it was made from."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder: name the folder of a study, or of a comparison")
+    comparison = folder / "comparison.json"
+    if comparison.is_file() and not any(folder.glob("*/study.json")):
+        groups = json.loads(comparison.read_text(encoding="utf-8"))["groups"]
+        return study_folders([Path(row["record"]) for group in groups for row in group["rows"]])
+    return study_folders([folder])
+
+
+def commands(runs: Runs) -> list[str]:
+    """What uploads the runs that are on disk only, where there are any, and what saves the report."""
+    waiting = [study.tracked.folder for study in runs.studies if study.tracked.waiting]
+    if waiting and all(folder.parent == runs.folder for folder in waiting):
+        places = [f"{shlex.quote(str(runs.folder))}/*"]
+    else:
+        places = [shlex.quote(str(folder)) for folder in waiting]
+    publish = f"python -m study.wandb_report {shlex.quote(str(runs.folder))} --publish"
+    return [
+        *([" ".join(["wandb sync", *(f"{place}/wandb/offline-run-*" for place in places)])] if places else []),
+        publish,
+    ]
