@@ -18,7 +18,7 @@ if __name__ == "__main__":
     if not any(word in ("-h", "--help") or word.startswith("--from") for word in sys.argv):
         cluster.start_while_importing("study.session", verbose="--verbose" in sys.argv)
 
-from study import provenance, terminal
+from study import probe, provenance, terminal
 from study.comparison import compare, plan, tables
 from study.comparison.summary import summary
 from study.config import Study
@@ -79,6 +79,7 @@ def run_row(planned: plan.Plan, study: Study, command: str, *, since: float) -> 
         return str(reason)
     try:
         complete(session, command, since=since)
+        probe.beside(session)
     except (Fruitless, OSError) as reason:
         return str(reason)
     return None

@@ -39,6 +39,7 @@ from study.data.reading import prepare
 from study.data.splits import Splits, split, stratified
 from study.record import TABLES, prediction_rows, write_json
 from study.ridge import ridge
+from study.session import Session
 from study.statistics import accuracy_interval
 from study.terminal import fail
 from trainables import architecture
@@ -240,6 +241,23 @@ def in_a_line(row: dict[str, Any]) -> str:
         f"penalty {penalties}  {row['features']} features in {row['feature_seconds']:.1f} s, "
         f"regression in {row['ridge_seconds']:.2f} s"
     )
+
+
+def beside(session: Session) -> None:
+    """Probes the model of a study that has just ended, on its own splits, into its folder.
+
+    Not of a part of train: the features are those of all of it.
+    """
+    study = session.study
+    if session.splits.chosen is not None or (study.folder / "probe.json").exists():
+        return
+    session.terminal.say(f"linear probe of {study.variant}")
+    row, predictions = probe(
+        session.template.model, session.splits, session.resources, seeds=study.seeds, precision=study.precision
+    )
+    command = ["--model", study.model, "--scale", study.scale, "--pretraining", row["pretraining"]]
+    lines = [{"variant": study.variant, **line} for line in predictions]
+    write(study.folder, session.splits, [row], lines, [*command, "--dataset", study.dataset])
 
 
 def write(

@@ -21,7 +21,12 @@ def summary(comparison: Comparison, folder: Path) -> str:
         "\n".join(f"left out: {name}: {why}" for name, why in comparison.left_out),
     ]
     if comparison.rows:
-        blocks.append(f"  tables      {folder}/comparison.csv, .md, .tex\n  everything  {folder / 'comparison.json'}")
+        places = {
+            "page": folder / "report.html",
+            "tables": f"{folder}/comparison.csv, .md, .tex",
+            "everything": folder / "comparison.json",
+        }
+        blocks.append("\n".join(f"  {what:<12}{where}" for what, where in places.items()))
     return "\n\n".join(block for block in blocks if block)
 
 

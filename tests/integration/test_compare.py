@@ -72,6 +72,10 @@ def test_a_comparison_that_is_interrupted_goes_on_skips_what_is_done_and_is_read
     found = json.loads((folder / "comparison.json").read_text())
     assert {row["name"] for row in found["groups"][0]["rows"]} == {first.name, second.name}
     assert found["unequal"] == found["notes"] == []
+    assert "linear probe" in (folder / "report.html").read_text()
+    for place in (first, second):
+        [probed] = json.loads((place / "probe.json").read_text())["probes"]
+        assert 0.5 < probed["accuracy"] < 1
     assert found["command"].startswith("python -m study.compare --models resnet alexnet")
 
     both = content(first), content(second)
