@@ -12,6 +12,8 @@ from typing import Any
 from wandb.proto import wandb_internal_pb2
 
 KEY = "k" * 40
+DATE = "2026-01-01T00:00:00Z"
+VIEWER = {"id": "1", "entity": "me", "username": "me", "flags": "{}"}
 
 # Reading what the client wrote.
 
@@ -89,7 +91,7 @@ def runs(folder: Path, kind: str = "offline-run") -> dict[str, Written]:
 
 
 class Answers(BaseHTTPRequestHandler):
-    """As much of W&B's server as runs without media need."""
+    """As much of W&B's server as runs without media and reports need."""
 
     protocol_version = "HTTP/1.1"
 
@@ -98,17 +100,42 @@ class Answers(BaseHTTPRequestHandler):
         if self.path.endswith("/file_stream"):
             return self.answer({"exitcode": None, "limits": {}})
         asked = json.loads(content)
-        variables = asked["variables"]
+        variables = asked.get("variables") or {}
         if "upsertBucket" in asked["query"]:
             self.server.begun.add(variables["name"])  # type: ignore[attr-defined]
             project = {"name": "study", "entity": {"name": "me"}}
             bucket = {"id": "1", "name": variables["name"], "displayName": "", "project": project}
             return self.answer({"data": {"upsertBucket": {"bucket": bucket, "inserted": True}}})
-        if asked["operationName"] == "CreateRunFiles":
+        if "viewer" in asked["query"]:
+            return self.answer({"data": {"viewer": VIEWER}})
+        if "ProjectInternalId" in asked["query"]:
+            there = {"id": "1", "internalId": "1"} if variables["projectName"] in self.server.projects else None  # type: ignore[attr-defined]
+            return self.answer({"data": {"project": there}})
+        if "GetProjects" in asked["query"]:
+            return self.answer({"data": {"models": self.models()}})
+        if "upsertView" in asked["query"]:
+            return self.answer({"data": {"upsertView": self.view(variables)}})
+        if asked.get("operationName") == "CreateRunFiles":
             url = f"http://{self.headers['host']}/upload"
             uploads = [{"name": name, "uploadUrl": url} for name in variables["files"]]
             return self.answer({"data": {"createRunFiles": {"runID": "1", "uploadHeaders": [], "files": uploads}}})
         return self.answer({"data": {}})
+
+    def models(self) -> dict[str, Any]:
+        projects = [
+            {"__typename": "Project", "id": name, "name": name, "entityName": "me", "isBenchmark": False, "user": None}
+            for name in sorted(self.server.projects)  # type: ignore[attr-defined]
+        ]
+        page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+        return {"pageInfo": page, "edges": [{"node": project | {"createdAt": DATE}} for project in projects]}
+
+    def view(self, given: dict[str, Any]) -> dict[str, Any]:
+        saved = self.server.reports  # type: ignore[attr-defined]
+        view = {**given, "id": given["id"] or f"report{len(saved)}", "updatedAt": DATE}
+        view["project"] = {"id": "1", "name": given["projectName"], "entityName": given["entityName"]}
+        inserted = view["id"] not in saved
+        saved[view["id"]] = view
+        return {"view": view, "inserted": inserted}
 
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
@@ -129,6 +156,8 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
         self.begun: set[str] = set()
+        self.projects: set[str] = set()
+        self.reports: dict[str, dict[str, Any]] = {}
         self.thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
         self.thread.start()
 

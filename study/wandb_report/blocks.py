@@ -51,7 +51,7 @@ def report(runs: Runs, *, entity: str | None = None) -> Report:
 
 def title(runs: Runs) -> str:
     labels = [study.label for study in runs.studies]
-    return labels[0] if len(labels) == 1 else f"{runs.folder.resolve().name}: {len(labels)} studies"
+    return labels[0] if len(labels) == 1 else f"{len(labels)} studies of {runs.folder.resolve().name}"
 
 
 # From the records
@@ -66,7 +66,7 @@ def answers(comparison: Comparison) -> list[BlockTypes]:
     for group in comparison.groups:
         blocks += ranking(group)
     lines = [*comparison.notes, *(f"{name} is left out: {why}" for name, why in comparison.left_out)]
-    return [*blocks, wr.MarkdownBlock(tables.bullets("Notes", lines)[0])] if lines else blocks
+    return [*blocks, wr.MarkdownBlock("\n\n".join(tables.bullets("Notes", lines)))] if lines else blocks
 
 
 def ranking(group: Group) -> list[BlockTypes]:
@@ -163,12 +163,15 @@ def searches(runs: Runs, entity: str | None) -> list[BlockTypes]:
 
 
 def curves(runs: Runs, entity: str | None) -> list[BlockTypes]:
+    replicated = [study for study in runs.studies if study.seeds]
+    if not replicated:
+        return []
     shown = {"val_accuracy": "Validation accuracy", "val_loss": "Validation loss", "train_loss": "Training loss"}
     return [
         wr.H1("How do they learn?"),
         wr.P("Replicates of the best trials over seeds: a line a study, the mean with the least and the most."),
         wr.PanelGrid(
-            runsets=[runset(study, "replicate", entity, grouped=True) for study in runs.studies],
+            runsets=[runset(study, "replicate", entity, grouped=True) for study in replicated],
             panels=[
                 line(name, words, x=THIRD * i, y=0, width=THIRD, grouped=True)
                 for i, (name, words) in enumerate(shown.items())

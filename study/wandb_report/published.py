@@ -28,9 +28,14 @@ def save(folder: Path, report: "Report") -> str:
     try:
         report.save()
         url = report.url
+    except ValueError as error:  # the project is not there, as long as no run of it is uploaded
+        raise Refused(one_line(error)) from error
     except Exception as error:
-        first = " ".join(str(error).split()) or type(error).__name__
-        raise Refused(f"{first}{f' (to save a new report, remove {noted})' if again else ''}") from error
+        raise Refused(one_line(error) + (f" (to save a new report, remove {noted})" if again else "")) from error
     noted.parent.mkdir(parents=True, exist_ok=True)
     write_json(noted, {**where, "id": report.id, "url": url})
     return url
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

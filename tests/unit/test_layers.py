@@ -13,6 +13,7 @@ MAY_NOT_IMPORT = {
 }
 ONLY_IN = {
     "wandb": {"study/tracking.py"},
+    "wandb_workspaces": {"study/wandb_report/blocks.py"},
     "ray.tune": {"study/search.py", "study/config.py"},
     "ray.data": {"study/data/reading.py", "study/data/source.py"},
 }
