@@ -116,8 +116,8 @@ def with_accuracy(record: "Record") -> list["Row"]:
 
 
 def inside(row: "Row", space: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether a trial is a point of the space: the paper's own need not be."""
-    return all(d["low"] <= row[name] <= d["high"] for name, d in space.items())
+    """Whether a trial is a point of the space: the paper's own need not be, nor one of a record that is not whole."""
+    return all(row[name] is not None and d["low"] <= row[name] <= d["high"] for name, d in space.items())
 
 
 @dataclass(frozen=True)
