@@ -63,16 +63,17 @@ def page(results: dict[str, Any]) -> str:
         "",
         "`make bench` writes this page. Every figure is from one interleaved run, a median of at least three rounds.",
         "",
-        "| `python -m benchmarks.` | goal | reached | when, on which commit |",
+        "| `python -m benchmarks.` | goal | reached | when, on which commit and machine |",
         "|---|---|---|---|",
     ]
     for name, one in results.items():
         reached = "<br>".join(line.replace("|", "/") for line in one["result"])
-        lines.append(f"| `{name}` | {one['goal']} | {reached} | {one['when']} {one['versions'].get('commit', '')} |")
+        machine = ", ".join(f"{key} {value}" for key, value in one["hardware"].items() if value)
+        where = f"{one['when']} {one['versions'].get('commit', '')}, {machine}"
+        lines.append(f"| `{name}` | {one['goal']} | {reached} | {where} |")
     last = max(results.values(), key=lambda one: one["when"])
-    machine = ", ".join(f"{key} {value}" for key, value in last["hardware"].items() if value)
     versions = ", ".join(f"{key} {value}" for key, value in last["versions"].items() if key != "commit")
-    return "\n".join([*lines, "", f"Machine: {machine}.", "", f"Versions: {versions}.", ""])
+    return "\n".join([*lines, "", f"Versions: {versions}.", ""])
 
 
 if __name__ == "__main__":
