@@ -253,6 +253,15 @@ def check_same_images(study: Study, recorded: str, now: str) -> None:
         )
 
 
+def check_same_weights(study: Study, recorded: str | None, now: str | None) -> None:
+    """Raises ValueError if the pretrained weights are no longer those that were recorded, where they were."""
+    if recorded is not None and recorded != now:
+        raise ValueError(
+            f"{study.folder} was recorded with other weights of {study.variant} than these now: give those with "
+            f"--weights PATH, or choose another --name for these"
+        )
+
+
 GROWING = ("trials", "seeds", "top_k")
 
 

@@ -27,6 +27,7 @@ from study.terminal import Terminal
 from study.tracking import JobType
 from trainables.reader import wide
 from trainables.trainer import Model, Outcome, Run
+from trainables.weights import digest
 
 
 class Interrupted(Exception):
@@ -82,6 +83,8 @@ class Session:
         if record.study:
             cli.check_same_images(study, record.study["data"]["fingerprint"], splits.fingerprint)
         weights = study.architecture.pretrained(study.pretrained_variant, path=options.weights, offline=options.offline)
+        if record.study:
+            cli.check_same_weights(study, record.study["model"].get("weights"), digest(weights))
         cli.make_folder(study.folder)
         return cls(study, options, Terminal(quiet=options.quiet), record, splits, weights)
 
@@ -136,7 +139,11 @@ class Session:
                 "left_out": [list(one) for one in source.left_out],
             },
             preprocessing=asdict(variant.preprocessing),
-            model={"parameters": whole.parameter_counts()[0], "stage_names": whole.stage_names},
+            model={
+                "parameters": whole.parameter_counts()[0],
+                "stage_names": whole.stage_names,
+                "weights": digest(self.weights),
+            },
             space={name: {"low": d.low, "high": d.high, "log": d.log} for name, d in study.space.items()},
             sampler={"name": "TPE", **SAMPLER},
             command=command,

@@ -271,7 +271,7 @@ class Client:
                 f" to upload what W&B has: {self._sync('*run-*')}"
             )
             # The client's own exit hook would wait for the server without a bound, unless this removes it.
-            threading.Thread(target=_teardown, daemon=True).start()
+            _teardown(within=0)
         self._environment.restore()
         atexit.unregister(self._close_at_exit)
 
@@ -481,12 +481,19 @@ def _quiet(folder: Path) -> dict[str, str]:
     }
 
 
-def _teardown() -> None:
-    # Leaving with the exit code of a service that died, or finding it gone, is no news here.
-    with suppress(Exception, SystemExit):
-        import wandb
+def _teardown(within: float | None = None) -> None:
+    """Ends the client's service; now and then one whose server was silent never ends: docs/decisions.md."""
 
-        wandb.teardown()
+    def end() -> None:
+        # Leaving with the exit code of a service that died, or finding it gone, is no news here.
+        with suppress(Exception, SystemExit):
+            import wandb
+
+            wandb.teardown()
+
+    ending = threading.Thread(target=end, daemon=True)
+    ending.start()
+    ending.join(EXIT_SECONDS if within is None else within)
 
 
 def _stamp(path: Path) -> str:

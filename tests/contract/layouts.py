@@ -3,6 +3,7 @@
 import gzip
 import pickle
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
@@ -81,9 +82,9 @@ def caltech256(parent: Path) -> Request:
     return Request(data_dir=parent, offline=True, settings={"train_per_class": "15"})
 
 
-def fashion_mnist(folder: Path) -> Request:
+def fashion_mnist(folder: Path, test_images: int = 50) -> Request:
     draw = random()
-    for part, rows in (("train", 200), ("t10k", 50)):
+    for part, rows in (("train", 200), ("t10k", test_images)):
         images = draw.integers(0, 256, (rows, 28, 28)).astype(np.uint8)
         for kind, values in (("images-idx3", images), ("labels-idx1", draw.permutation(rows).astype(np.uint8) % 10)):
             head = bytes([0, 0, 8, values.ndim]) + b"".join(n.to_bytes(4, "big") for n in values.shape)
@@ -95,4 +96,5 @@ MAKERS: dict[str, Callable[[Path], Request]] = {
     "caltech256": caltech256,
     "cifar10": cifar10,
     "fashion_mnist": fashion_mnist,
+    "fashion_unseen": partial(fashion_mnist, test_images=200),
 }

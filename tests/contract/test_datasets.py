@@ -230,6 +230,18 @@ def test_fashion_mnist_is_what_its_files_hold_train_before_test() -> None:
         assert rows[index]["label"] == labels[number]
 
 
+@pytest.mark.skipif(not HERE, reason="fashion_mnist is not on this machine")
+def test_fashion_unseen_holds_none_of_the_images_that_weights_are_trained_on() -> None:
+    whole, unseen = datasets.load("fashion_mnist"), datasets.load("fashion_unseen")
+    assert whole.test_rows is not None
+    assert isinstance(whole.images, Arrays)
+    assert isinstance(unseen.images, Arrays)
+    assert np.array_equal(unseen.images.pixels, whole.images.pixels[whole.test_rows])
+    assert np.array_equal(unseen.labels, whole.labels[whole.test_rows])
+    for name, images in {"train": 120, "val": 30, "test": 850}.items():
+        assert np.bincount(unseen.labels[split(unseen).rows(name)]).tolist() == [images] * 10
+
+
 @pytest.mark.usefixtures("ray_session")
 def test_a_grey_photograph_of_caltech256_comes_as_rgb(tmp_path: Path) -> None:
     source = datasets.load("caltech256", layouts.caltech256(tmp_path))

@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -285,6 +286,16 @@ def test_a_server_that_cannot_be_reached_is_one_line(
     assert main([str(folder)]) == 1
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("W&B: Failed to verify credentials with http://127.0.0.1:9")
+
+
+def test_a_client_that_never_ends_holds_nobody_up(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    never = threading.Event()
+    monkeypatch.setattr(wandb, "teardown", never.wait)
+    monkeypatch.setattr(tracking, "EXIT_SECONDS", 0.1)
+    try:
+        assert specified(folder)
+    finally:
+        never.set()
 
 
 def test_a_user_whom_the_environment_keeps_offline_gets_the_specification(

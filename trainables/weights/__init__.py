@@ -6,8 +6,9 @@ The small weights of the mini scale lie beside this file (see README.md there).
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -94,6 +95,17 @@ def read(weights: Weights, *, path: Path | None = None, offline: bool = False) -
         return load_state_dict(str(path), device="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"weights at {path} cannot be read: {error}".splitlines()[0]) from error
+
+
+def digest(state: Mapping[str, Tensor] | None) -> str | None:
+    """A hash of tensors and their names; None without any."""
+    if state is None:
+        return None
+    content = sha256()
+    for name, tensor in sorted(state.items()):
+        content.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        content.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return content.hexdigest()[:16]
 
 
 def fit_to(whole: nn.Module, wanted: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor]:
