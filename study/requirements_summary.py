@@ -57,6 +57,19 @@ class Measured:
     def by_depth(self) -> dict[int, Answers]:
         return {depth: self.answers(depth) for depth in sorted({row["freeze_depth"] for row in self.completed})}
 
+    @property
+    def winners(self) -> Answers:
+        """At the winner's freeze depth; empty where that was not tried."""
+        return self.answers(self.winners_depth)
+
+
+def alike(studies: Sequence[Measured]) -> list[dict[str, Answers]]:
+    """What may be compared: studies of the same images, by name, at their winners' freeze depths."""
+    return [
+        {study.name: study.winners for study in studies if study.images == images}
+        for images in dict.fromkeys(study.images for study in studies)
+    ]
+
 
 def summary(studies: Sequence[Measured]) -> str:
     """Every curve, and what can be said of them."""
@@ -129,7 +142,7 @@ def needs(studies: Sequence[Measured]) -> list[str]:
     """Images a class for round accuracies, of each study at its winner's freeze depth."""
     lines = []
     for study in studies:
-        answers = study.answers(study.winners_depth)
+        answers = study.winners
         if len(answers) < 2:
             continue
         points = curve(answers)
@@ -150,8 +163,7 @@ def needs(studies: Sequence[Measured]) -> list[str]:
 def comparisons(studies: Sequence[Measured]) -> list[list[str]]:
     """Of studies of the same images, at their winners' freeze depths: which is better where, and the crossings."""
     found = []
-    for images in dict.fromkeys(study.images for study in studies):
-        group = {s.name: s.answers(s.winners_depth) for s in studies if s.images == images}
+    for group in alike(studies):
         differences = compared(group)
         lines = [
             sentence

@@ -60,18 +60,23 @@ def probe(record: Record, accuracy: float) -> None:
     (record.folder / "probe.json").write_text(json.dumps({"format": 1, "probes": [found]}))
 
 
-def needing(record: Record, accuracies: Iterable[float]) -> None:
-    """Runs on parts of train in its folder: an accuracy at 1, 2, 4... images a class, over two seeds."""
+def needing(record: Record, accuracies: Iterable[float], *others: Iterable[float], seeds: int = 2) -> None:
+    """Runs on parts of train in its folder: accuracies at 1, 2, 4... images a class.
+
+    Those of the winner's freeze depth, then of the depths below it. One run at the winner's has failed.
+    """
     rows = []
-    for i, accuracy in enumerate(accuracies):
-        for seed in (1, 2):
+    winners = record.study["winner"]["freeze_depth"]
+    each = [(winners - below, i, one) for below, curve in enumerate((accuracies, *others)) for i, one in enumerate(curve)]
+    for depth, i, accuracy in each:
+        for seed in range(1, seeds + 1):
             correct = np.random.default_rng(seed).random(100) < accuracy
             rows.append(
                 {
-                    "run_id": f"requirements-{2**i}-seed{seed}",
+                    "run_id": f"requirements-{2**i}-depth{depth}-seed{seed}",
                     "images_per_class": 2**i,
                     "images": 2**i * len(record.study["data"]["classes"]),
-                    "freeze_depth": record.study["winner"]["freeze_depth"],
+                    "freeze_depth": depth,
                     "seed": seed,
                     "epochs": 4,
                     "status": "completed",

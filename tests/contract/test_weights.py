@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.contract.variants import CLASSES, EVERY, MINI, MODELS_OF_THE_PAPER, Pair, library_model, library_name, title
 from trainables import architecture
-from trainables.weights import PACKAGED
+from trainables.weights import PACKAGED, digest
 
 MINI_WITH_WEIGHTS = [pair for pair in MINI if pair[1].weights]
 PAPER_WITH_WEIGHTS = [pair for pair in MODELS_OF_THE_PAPER if pair[1].weights]
@@ -50,6 +50,20 @@ def test_a_file_as_published_fills_the_backbone_and_leaves_the_head_alone(pair: 
     assert loaded.keys() == pretrained.keys()
     assert all(torch.equal(t, state[name]) for name, t in loaded.items())
     assert all(torch.equal(t, head[name]) for name, t in model.head.state_dict().items())
+
+
+def test_a_digest_tells_weights_apart_by_their_values_and_names_and_not_by_their_order() -> None:
+    state = {"a.weight": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(1)}
+    known = digest(state)
+    assert digest(dict(reversed(state.items()))) == known
+    others = [
+        state | {"b": torch.tensor(2)},
+        state | {"a.weight": state["a.weight"].reshape(3, 2)},
+        state | {"b": torch.tensor(1.0)},
+        {"a.weight": state["a.weight"], "c": state["b"]},
+    ]
+    assert len({known, *map(digest, others)}) == 5
+    assert digest(None) is None
 
 
 def test_the_published_alexnet_is_a_pickle_and_the_others_are_safetensors() -> None:

@@ -183,5 +183,10 @@ def test_a_study_of_a_part_of_train_or_of_other_images_is_refused(
     assert "was recorded on other images than digits now" in line([str(copied)], capsys)
 
 
+def test_a_study_of_other_weights_is_refused(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changed(copied, model={"weights": "0123456789abcdef"})
+    assert "was recorded with other weights of resnet_mini than these now" in line([str(copied)], capsys)
+
+
 def test_two_studies_of_one_name_are_refused(studied: Path, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "are both called small" in line([str(studied), str(copied)], capsys)

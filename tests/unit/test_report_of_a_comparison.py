@@ -14,7 +14,7 @@ from PIL import Image
 from study.comparison import Comparison, compare
 from study.report import comparison as report
 from study.report import figures
-from study.report.side_by_side import confusion, requirements, sides
+from study.report.side_by_side import confusion, sides
 from study.report.side_by_side.pictures import embedded
 from study.report.side_by_side.scale import scale
 from tests.comparisons import EIGHT, FOUR, compared, needing, probe
@@ -227,6 +227,44 @@ def test_probes_and_data_requirements_are_shown_where_they_lie_beside_the_record
     assert "1 run failed." in page.said
 
 
+def test_the_page_says_how_many_images_an_accuracy_takes_and_who_is_ahead_with_how_many(tmp_path: Path) -> None:
+    found = compared(tmp_path, FOUR[:2])
+    few, many = found.rows[0], found.rows[1]
+    needing(few.record, (0.2, 0.6, 0.9), seeds=5)
+    needing(many.record, (0.6, 0.6, 0.4), seeds=5)
+    page = Page(report.of(found))
+    took = {row["label"]: row for row in page.csv("requirements-needed")}
+    assert re.fullmatch(r"1\.\d+ \[1\.\d+, [12]\.\d+\]", took[few.label]["reaches_0.5"])
+    assert took[many.label]["reaches_0.7"] == "not reached"
+    (pair,) = page.csv("requirements-pairs")
+    assert {pair["first"], pair["second"]} == {few.label, many.label}
+    assert pair["established"] == "1, 4"
+    sign = 1 if pair["first"] == few.label else -1
+    assert sign * float(pair["at_1"]) < -0.3
+    assert sign * float(pair["at_4"]) > 0.3
+    assert f"{few.label} overtakes {many.label}" in page.said
+    assert "established to be worse at 1, better at 4" in page.said
+
+
+def test_studies_that_do_not_cross_are_said_not_to(tmp_path: Path) -> None:
+    found = compared(tmp_path, FOUR[:2])
+    for row in found.rows:
+        needing(row.record, (0.3, 0.6))
+    page = Page(report.of(found))
+    assert "No model is established to be behind at one amount and ahead at a larger one." in page.said
+    assert page.csv("requirements-pairs")[0]["established"] == "nowhere"
+
+
+def test_the_page_shows_the_best_freeze_depth_at_every_amount(tmp_path: Path) -> None:
+    found = compared(tmp_path, FOUR[:1])
+    record = found.rows[0].record
+    depth = record.study["winner"]["freeze_depth"]
+    needing(record, (0.6, 0.6), (0.2, 0.95), seeds=5)
+    page = Page(report.of(found))
+    assert [int(row["best"]) for row in page.csv("requirements-depths")] == [depth, depth - 1]
+    assert f"{found.rows[0].label}: depth {depth - 1} overtakes depth {depth}" in page.said
+
+
 def test_the_command_of_the_comparison_is_told_where_it_is_known(tmp_path: Path) -> None:
     found = compared(tmp_path, FOUR[:1])
     command = "python -m study.compare --models coatnet"
@@ -239,16 +277,6 @@ def test_a_damaged_file_beside_a_record_is_named(tmp_path: Path) -> None:
     (found.rows[0].record.folder / "probe.json").write_text("{")
     with pytest.raises(ValueError, match=r"probe\.json cannot be read"):
         report.of(found)
-
-
-def test_an_amount_is_enough_where_the_accuracy_stays_above() -> None:
-    from study.report.side_by_side.beside import Amount
-    from study.statistics import Interval
-
-    curve = [Amount(n, n, (a,), Interval(a, a), 1.0) for n, a in ((1, 0.4), (2, 0.8), (5, 0.7), (10, 0.85))]
-    assert requirements.enough(curve, 0.5) == 2
-    assert requirements.enough(curve, 0.75) == 10
-    assert requirements.enough(curve, 0.9) is None
 
 
 def test_old_records_say_that_they_do_not_know_their_flops(tmp_path: Path) -> None:
