@@ -67,8 +67,8 @@ def needing(record: Record, accuracies: Iterable[float], *others: Iterable[float
     """
     rows = []
     winners = record.study["winner"]["freeze_depth"]
-    each = [(winners - below, i, one) for below, curve in enumerate((accuracies, *others)) for i, one in enumerate(curve)]
-    for depth, i, accuracy in each:
+    curves = {winners - below: [*curve] for below, curve in enumerate((accuracies, *others))}
+    for depth, i, accuracy in [(depth, *point) for depth, curve in curves.items() for point in enumerate(curve)]:
         for seed in range(1, seeds + 1):
             correct = np.random.default_rng(seed).random(100) < accuracy
             rows.append(
