@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from study.comparison.gains import Gains, gains
 from study.comparison.groups import Group
 from study.comparison.rows import FROM_SCRATCH, UNKNOWN, Row
 from study.data.listing import some
-from study.statistics import Difference, Interval
+from study.statistics import Contrast, Difference, Interval
 
 MOST_NAMED = 6
 
@@ -24,6 +25,7 @@ def questions(groups: Sequence[Group]) -> tuple[Question, ...]:
         ("Which is the most accurate?", [best(group) for group in groups]),
         ("Attention, convolution or both?", [families(group) for group in groups]),
         ("What does the pretraining change?", [pretraining(group) for group in groups]),
+        ("Which model gains the most from pretraining?", [who_gains(group) for group in groups]),
     )
     return tuple(Question(question, said) for question, each in asked if (said := " ".join(filter(None, each))))
 
@@ -166,6 +168,32 @@ def pretraining(group: Group) -> str:
     return " ".join(said)
 
 
+def who_gains(group: Group) -> str:
+    """For any two pretrainings that several models share, who gains the most, and more than whom."""
+    return " ".join(gained(group, found) for found in gains(group))
+
+
+def gained(group: Group, found: Gains) -> str:
+    first, *others = found.each
+    said = (
+        f"On {group.title}, from {weights_or_none(found.before)} to {weights_or_none(found.after)}, {first} gains the "
+        f"most, {points(found.each[first])}"
+    )
+    less = [name for name in others if found.more[first, name].established]
+    rest = [name for name in others if name not in less]
+    if less:
+        least = min((found.more[first, name] for name in less), key=lambda one: one.mean)
+        said += f": more than {shortly(less)} by {points(least)}{' or more' if len(less) > 1 else ''}"
+    if rest:
+        each = shortly([f"{name} ({points(found.each[name])})" for name in rest])
+        said += f"{', but' if less else ', which'} is not established to be more than that of {each}"
+    return f"{said}."
+
+
+def weights_or_none(pretraining: str) -> str:
+    return "no pretraining" if pretraining == "none" else pretraining
+
+
 # Over data sets
 
 
@@ -219,7 +247,7 @@ def share(row: Row) -> str:
     return f"{row.accuracy.mean:.2%} [{low:.2%}, {high:.2%}]"
 
 
-def points(difference: Difference) -> str:
+def points(difference: Contrast) -> str:
     """`2.1 points [1.0, 3.2]`"""
     return f"{100 * difference.mean:.1f} points {in_points(difference.interval)}"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from study.comparison.comparison import Comparison
+from study.comparison.gains import gains
 from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
 from study.comparison.summary import interval
@@ -63,6 +64,18 @@ def group_facts(group: Group) -> dict[str, Any]:
         "differences": [
             {"better": better, "worse": worse, **asdict(found), "established": found.established}
             for (better, worse), found in group.differences.items()
+        ],
+        "gains": [
+            {
+                "before": found.before,
+                "after": found.after,
+                "each": [{"model": name, **asdict(one)} for name, one in found.each.items()],
+                "more": [
+                    {"first": first, "second": second, **asdict(one), "established": one.established}
+                    for (first, second), one in found.more.items()
+                ],
+            }
+            for found in gains(group)
         ],
         "not_paired": group.not_paired,
     }
@@ -151,6 +164,8 @@ def p_value(p: float) -> str:
 def as_markdown(comparison: Comparison) -> str:
     blocks = [f"**Unequal:** {markdown(what)}" for what in comparison.unequal]
     blocks.append(markdown(comparison.answer))
+    for asked in comparison.questions[1:]:  # the first is answered above
+        blocks += [f"## {asked.question}", markdown(asked.answer)]
     for group in comparison.groups:
         blocks.append(f"## {markdown(group.title)}, {group.n_test:,} test images")
         blocks.append("Accuracies in percent, with 95 % intervals over seeds and test images.")

@@ -1,11 +1,11 @@
 """Models against each other, paired by test image.
 
-Two models answer the same images, each from seeds of its own. So what an image adds to both cancels, and what seeds add
+Models answer the same images, each from seeds of its own. So what an image adds to both cancels, and what seeds add
 does not. The interval of a difference and its test are one construction, that of `intervals`: p < 0.05 where the 95 %
 interval leaves out 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TypeVar
@@ -16,20 +16,18 @@ from study.statistics.intervals import Interval, Variance, image_variances, imag
 
 SIGNIFICANCE = 0.05
 Key = TypeVar("Key")
+Compared = TypeVar("Compared", bound="Contrast")
+Weighted = Sequence[tuple[float, np.ndarray]]  # weights and answers, (..., seeds, images) bool
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The accuracy of one model less that of another.
+class Contrast:
+    """A weighted sum of models' accuracies whose weights add up to 0: whether recipes differ.
 
     Attributes:
-        interval: 95 %, for this pair alone.
-        p: of the hypothesis that the two recipes are equally accurate.
-        p_adjusted: Holm's, over all pairs that were compared.
-        mcnemar_p: exact McNemar test of one run against another, median over all pairs of seeds. It asks whether two
-            trained networks differ, not whether two recipes do: seeds may differ too. Nothing is ranked by it.
-        probability_better: share of pairs of seeds in which the first is more accurate, ties counting half
-            (Bouthillier et al. 2021).
+        interval: 95 %, for this one alone.
+        p: of the hypothesis that it is 0.
+        p_adjusted: Holm's, over all that were compared.
         covers_seeds: whether interval and p count the seeds. They cannot where a model has one seed only.
     """
 
@@ -37,14 +35,27 @@ class Difference:
     interval: Interval
     p: float
     p_adjusted: float
-    mcnemar_p: float
-    probability_better: float
     covers_seeds: bool
 
     @property
     def established(self) -> bool:
-        """Whether one recipe is better than the other: never with a single seed."""
+        """Whether it is not 0: never with a single seed."""
         return self.covers_seeds and self.p_adjusted < SIGNIFICANCE
+
+
+@dataclass(frozen=True)
+class Difference(Contrast):
+    """The accuracy of one model less that of another.
+
+    Attributes:
+        mcnemar_p: exact McNemar test of one run against another, median over all pairs of seeds. It asks whether two
+            trained networks differ, not whether two recipes do: seeds may differ too. Nothing is ranked by it.
+        probability_better: share of pairs of seeds in which the first is more accurate, ties counting half
+            (Bouthillier et al. 2021).
+    """
+
+    mcnemar_p: float
+    probability_better: float
 
 
 def differences(correct: Mapping[str, np.ndarray]) -> dict[tuple[str, str], Difference]:
@@ -63,14 +74,28 @@ def differences(correct: Mapping[str, np.ndarray]) -> dict[tuple[str, str], Diff
     return adjusted({(a, b): difference(correct[a], correct[b]) for a, b in combinations(correct, 2)})
 
 
-def adjusted(pairs: Mapping[Key, Difference]) -> dict[Key, Difference]:
-    """The same differences, each p adjusted by Holm over all of them."""
+def adjusted(pairs: Mapping[Key, Compared]) -> dict[Key, Compared]:
+    """The same, each p adjusted by Holm over all of them."""
     from statsmodels.stats.multitest import multipletests
 
     if not pairs:
         return {}
     ps = multipletests([pair.p for pair in pairs.values()], method="holm")[1]
     return {key: replace(pair, p_adjusted=float(p)) for (key, pair), p in zip(pairs.items(), ps, strict=True)}
+
+
+def contrast(weighted: Weighted) -> Contrast:
+    """Of (seeds, images) bool each; p is not adjusted."""
+    mean, variance = contrast_variance(weighted)
+    half = variance.critical(SIGNIFICANCE / 2) * np.sqrt(variance.total)
+    p = contrast_p(mean, variance)
+    return Contrast(
+        mean=float(sum(weight * correct.mean() for weight, correct in weighted)),
+        interval=Interval(float(mean - half), float(mean + half)),
+        p=p,
+        p_adjusted=p,
+        covers_seeds=min(len(correct) for _, correct in weighted) > 1,
+    )
 
 
 def difference(a: np.ndarray, b: np.ndarray, *, level: float = 0.95) -> Difference:
@@ -90,43 +115,49 @@ def difference(a: np.ndarray, b: np.ndarray, *, level: float = 0.95) -> Differen
     )
 
 
-def difference_variance(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, Variance]:
-    """The mean difference and its variance, (..., seeds, images) bool each.
+def contrast_variance(weighted: Weighted) -> tuple[np.ndarray, Variance]:
+    """The mean and its variance.
 
-    Two imaginary images are added, one that only the first model gets right and one that only the second does (Bonett
-    & Price 2012), so that a few images on which models differ, or none, are no proof. With several seeds they weigh as
-    much less as the seeds' mean varies less. One seed of either model leaves the seeds out.
+    Two imaginary images are added, one for each sign (for two models: one that only the first gets right and one that
+    only the second does, Bonett & Price 2012), so that a few images on which models differ, or none, are no proof. With
+    several seeds they weigh as much less as the seeds' mean varies less. One seed of any model leaves the seeds out.
     """
-    seeds_a, seeds_b, images = a.shape[-2], b.shape[-2], a.shape[-1] + 2
-    each = a.mean(axis=-2) - b.mean(axis=-2)
+    images = weighted[0][1].shape[-1] + 2
+    each = sum(weight * correct.mean(axis=-2) for weight, correct in weighted)
     mean = each.sum(axis=-1) / images
-    imaginary = 1 / seeds_a + 1 / seeds_b
+    imaginary = sum(weight**2 / correct.shape[-2] for weight, correct in weighted)
     over_images = (((each**2).sum(axis=-1) + imaginary) / images - mean**2) / images
-    if min(seeds_a, seeds_b) == 1:
+    if min(correct.shape[-2] for _, correct in weighted) == 1:
         return mean, Variance(over_images, np.zeros_like(mean), np.ones_like(mean))
-    (mean_a, one_a), (mean_b, one_b) = image_variances(a), image_variances(b)
-    between_a, left_a = seed_variances(a.mean(axis=-1), mean_a, one_a)
-    between_b, left_b = seed_variances(b.mean(axis=-1), mean_b, one_b)
-    between = between_a + between_b
-    alone = images_alone(over_images - left_a - left_b, between, one_a / seeds_a + one_b / seeds_b)
-    # Welch & Satterthwaite's degrees of freedom of a sum of two variances
-    uncertain = between_a**2 / (seeds_a - 1) + between_b**2 / (seeds_b - 1)
+    left, between, uncertain, independent = (np.zeros_like(mean) for _ in range(4))
+    for weight, correct in weighted:
+        seeds = correct.shape[-2]
+        of_mean, of_one = image_variances(correct)
+        between_seeds, of_left = seed_variances(correct.mean(axis=-1), of_mean, of_one)
+        left += weight**2 * of_left
+        between += weight**2 * between_seeds
+        independent += weight**2 * of_one / seeds
+        uncertain += weight**4 * between_seeds**2 / (seeds - 1)
+    # Welch & Satterthwaite's degrees of freedom of a sum of variances
     df = np.divide(between**2, uncertain, out=np.ones_like(mean), where=uncertain > 0)
-    return mean, Variance(alone, between, df)
+    return mean, Variance(images_alone(over_images - left, between, independent), between, df)
 
 
 def difference_bounds(a: np.ndarray, b: np.ndarray, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Interval of the difference for many studies at once: (..., seeds, images)."""
-    mean, variance = difference_variance(a, b)
+    mean, variance = contrast_variance([(1, a), (-1, b)])
     half = variance.critical((1 - level) / 2) * np.sqrt(variance.total)
     return np.maximum(mean - half, -1), np.minimum(mean + half, 1)
 
 
 def difference_p(a: np.ndarray, b: np.ndarray) -> float:
+    return contrast_p(*contrast_variance([(1, a), (-1, b)]))
+
+
+def contrast_p(mean: np.ndarray, variance: Variance) -> float:
     """The p at which the interval of level 1 - p ends at 0."""
     from scipy.optimize import brentq
 
-    mean, variance = difference_variance(a, b)
     statistic = float(abs(mean) / np.sqrt(variance.total))
     smallest = 1e-9
     if variance.critical(smallest / 2) <= statistic:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from study.comparison import Comparison, Group, compare, study_folders
+from study.comparison.gains import gains
 from study.comparison.groups import MOST_IN_PAIRS
 from study.comparison.summary import summary
 from study.record import Record
@@ -227,10 +228,40 @@ def test_attention_convolution_or_both_is_answered_among_models_of_one_pretraini
 
 def test_what_a_pretraining_changes_is_answered_for_every_model_that_has_two(tmp_path: Path) -> None:
     made = [study(tmp_path, "vit", one, pretraining=name) for name, one in (("in1k", LOW), ("in21k", HIGH))]
-    (answer,) = [one.answer for one in compare(made).questions if "pretraining" in one.question]
+    (answer,) = [one.answer for one in compare(made).questions if "pretraining change" in one.question]
     assert answer.startswith("On insects ViT in21k beats ViT in1k by 20.0 points [")
     alone = compare([study(tmp_path, "vit", HIGH), study(tmp_path, "resnet", LOW)])
     assert not [one for one in alone.questions if "pretraining" in one.question]
+
+
+def test_which_model_gains_the_most_from_pretraining_is_answered_where_several_have_both(tmp_path: Path) -> None:
+    made = [
+        study(tmp_path, "vit", HIGH, pretraining="in1k"),
+        study(tmp_path, "vit", LOW),
+        study(tmp_path, "resnet", HIGH, pretraining="in1k"),
+        study(tmp_path, "resnet", answers(0.94, 0.94, 0.94, seed=3)),
+        study(tmp_path, "alexnet", MIDDLE, pretraining="in1k"),
+    ]
+    comparison = compare(made)
+    (answer,) = [one.answer for one in comparison.questions if "gains" in one.question]
+    assert re.fullmatch(
+        r"On insects, from no pretraining to in1k, ViT gains the most, 20\.0 points \[.*\]: more than ResNet by 19\.0 "
+        r"points \[.*\]\.",
+        answer,
+    )
+    (found,) = gains(comparison.groups[0])
+    assert (found.before, found.after, [*found.each]) == ("none", "in1k", ["ViT", "ResNet"])
+
+
+def test_gains_that_do_not_differ_are_said_not_to(tmp_path: Path) -> None:
+    made = [
+        study(tmp_path, model, one, pretraining=name)
+        for model in ("vit", "resnet")
+        for name, one in (("in1k", HIGH), ("in21k", MIDDLE))
+    ]
+    (answer,) = [one.answer for one in compare(made).questions if "gains" in one.question]
+    assert "from in21k to in1k, ResNet gains the most, 10.0 points" in answer
+    assert "which is not established to be more than that of ViT (10.0 points" in answer
 
 
 # What must be equal

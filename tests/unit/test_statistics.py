@@ -16,6 +16,7 @@ from study.statistics import (
     Interval,
     accuracy_interval,
     confusion,
+    contrast,
     critical_difference,
     differences,
     expected_best,
@@ -343,11 +344,40 @@ def test_one_model_has_no_difference_and_other_images_cannot_be_compared() -> No
         differences({"resnet": seen, "vit": seen[:, 1:]})
 
 
+# Gains
+
+
+def test_a_contrast_of_two_models_is_their_difference() -> None:
+    seen = models(0.8, 0.85, seeds=4, spread=0.02)
+    one, same = difference(seen["b"], seen["a"]), contrast([(1, seen["b"]), (-1, seen["a"])])
+    assert (one.mean, one.p) == pytest.approx((same.mean, same.p))
+    assert one.interval == pytest.approx(same.interval)
+
+
+def test_what_one_model_gains_more_than_another_is_the_difference_of_their_gains_and_less_certain_than_either() -> None:
+    seen = models(0.6, 0.7, 0.65, 0.9, seeds=4, spread=0.01)
+    gain, other = ([(1, seen[after]), (-1, seen[before])] for before, after in (("a", "b"), ("c", "d")))
+    more = contrast([*other, *((-weight, correct) for weight, correct in gain)])
+    assert more.mean == pytest.approx(contrast(other).mean - contrast(gain).mean)
+    width = {name: one.interval.high - one.interval.low for name, one in (("gain", contrast(gain)), ("more", more))}
+    assert width["more"] > width["gain"]
+    assert more.established
+    assert not contrast([(1, seen["a"][:1]), (-1, seen["d"][:1])]).established
+
+
+def test_equal_gains_are_told_apart_in_1_study_of_20() -> None:
+    found = []
+    for seed in range(150):
+        seen = models(0.7, 0.8, 0.8, 0.9, seeds=3, images=500, spread=0.02, seed=seed)
+        found.append(contrast([(1, seen["b"]), (-1, seen["a"]), (-1, seen["d"]), (1, seen["c"])]).p < 0.05)
+    assert np.mean(found) < 0.08
+
+
 # Ranks
 
 
 def decided(mean: float, established: bool) -> Difference:
-    return Difference(mean, Interval(-1, 1), 0.01, 0.01 if established else 0.2, 0.5, 0.5, covers_seeds=True)
+    return Difference(mean, Interval(-1, 1), 0.01, 0.01 if established else 0.2, True, 0.5, 0.5)
 
 
 def test_models_whose_difference_is_not_established_share_a_rank() -> None:

@@ -1,0 +1,59 @@
+"""What pretraining gives each model, and whether it gives one more than another: from a group of rows."""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+from study.comparison.groups import Group
+from study.comparison.rows import Row
+from study.statistics import Contrast, adjusted, contrast
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Of every model that has rows with both of two pretrainings.
+
+    Attributes:
+        before, after: the pretrainings; on average over the models the latter is the more accurate.
+        each: by model's title, what it gains; the largest gain first.
+        more: by two titles in that order, what the first gains more than the second.
+    """
+
+    before: str
+    after: str
+    each: dict[str, Contrast]
+    more: dict[tuple[str, str], Contrast]
+
+
+def gains(group: Group) -> list[Gains]:
+    """For any two pretrainings that several models share; each p is adjusted by Holm over all of the group.
+
+    Models that have several rows with one pretraining are left out: which of them gained cannot be said.
+    """
+    if group.not_paired:
+        return []
+    by_model: dict[str, dict[str, Row]] = {}
+    for row in group.rows:
+        by_model.setdefault(row.title, {})[row.pretraining] = row
+    several = {row.title for row in group.rows} - {
+        row.title for row in group.rows if by_model[row.title][row.pretraining] is not row
+    }
+    found = []
+    for one, other in combinations(dict.fromkeys(row.pretraining for row in group.rows), 2):
+        both = {name: rows for name in several if {one, other} <= (rows := by_model[name]).keys()}
+        if len(both) < 2:
+            continue
+        total = sum(rows[one].accuracy.mean - rows[other].accuracy.mean for rows in both.values())
+        before, after = (other, one) if total > 0 else (one, other)
+        terms = {name: [(1.0, rows[after].correct), (-1.0, rows[before].correct)] for name, rows in both.items()}
+        each = {name: contrast(weighted) for name, weighted in terms.items()}
+        order = sorted(each, key=lambda name: (-each[name].mean, name))
+        more = {
+            (a, b): contrast([*terms[a], *((-weight, correct) for weight, correct in terms[b])])
+            for a, b in combinations(order, 2)
+        }
+        found.append(Gains(before, after, {name: each[name] for name in order}, more))
+    sure = adjusted({(i, pair): one for i, gain in enumerate(found) for pair, one in gain.more.items()})
+    return [
+        Gains(gain.before, gain.after, gain.each, {pair: sure[i, pair] for pair in gain.more})
+        for i, gain in enumerate(found)
+    ]
