@@ -13,7 +13,7 @@ class Gains:
     """Of every model that has rows with both of two pretrainings.
 
     Attributes:
-        before, after: the pretrainings; on average over the models the latter is the more accurate.
+        before, after: the pretrainings; the former is none, or else, on average over the models, the less accurate.
         each: by model's title, what it gains; the largest gain first.
         more: by two titles in that order, what the first gains more than the second.
     """
@@ -43,7 +43,7 @@ def gains(group: Group) -> list[Gains]:
         if len(both) < 2:
             continue
         total = sum(rows[one].accuracy.mean - rows[other].accuracy.mean for rows in both.values())
-        before, after = (other, one) if total > 0 else (one, other)
+        before, after = (one, other) if one == "none" or (total < 0 and other != "none") else (other, one)
         terms = {name: [(1.0, rows[after].correct), (-1.0, rows[before].correct)] for name, rows in both.items()}
         each = {name: contrast(weighted) for name, weighted in terms.items()}
         order = sorted(each, key=lambda name: (-each[name].mean, name))
