@@ -1,5 +1,6 @@
 """Which runs tell how accuracy depends on the amount of data: images of every class, freeze depths, seeds."""
 
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
@@ -38,16 +39,25 @@ class Planned:
         return f"requirements-{images}-depth{self.freeze_depth}-seed{self.seed}"
 
 
+def asked(given: str) -> int | None:
+    """Images of every class, as an option gives them; None is all of train. Raises ArgumentTypeError."""
+    if given == EVERYTHING:
+        return None
+    if not given.isdecimal() or int(given) < 1:
+        raise ArgumentTypeError(f"images of a class must be a number from 1, or {EVERYTHING}, got {given!r}")
+    return int(given)
+
+
 def plan(study: Study, amounts: Sequence[Amount], depths: Sequence[int]) -> list[Planned]:
     """A run for every amount, freeze depth and seed."""
     return [Planned(amount, depth, seed) for amount in amounts for depth in depths for seed in new_seeds(study)]
 
 
-def amounts(splits: Splits, asked: Sequence[int | None] | None) -> list[Amount]:
-    """What was asked for, or else the ladder; the fewest images first, each once. Raises ValueError."""
+def amounts(splits: Splits, chosen: Sequence[int | None] | None) -> list[Amount]:
+    """What was chosen, or else the ladder; the fewest images first, each once. Raises ValueError."""
     classes, everything = len(splits.source.classes), len(splits.train)
     found = {}
-    for n in asked or ladder(splits):
+    for n in chosen or ladder(splits):
         choose(splits, images_per_class=n)  # raises where no class may have so many
         images = everything if n is None else n * classes
         found[images] = Amount(None if images == everything else n, images)

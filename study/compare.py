@@ -18,7 +18,7 @@ if __name__ == "__main__":
     if not any(word in ("-h", "--help") or word.startswith("--from") for word in sys.argv):
         cluster.start_while_importing("study.session", verbose="--verbose" in sys.argv)
 
-from study import probe, provenance, terminal
+from study import probe, provenance, requirements, terminal
 from study.comparison import compare, plan, tables
 from study.comparison.summary import summary
 from study.config import Study
@@ -46,12 +46,16 @@ def main(arguments: Sequence[str] | None = None, *, since: float | None = None) 
     except (Interrupted, KeyboardInterrupt):
         print(f"interrupted; go on with: {command}", file=sys.stderr)
         return 130
+    needed = planned.requirements(without=failed)
+    status = requirements.main(needed) if needed else 0
+    if status == requirements.INTERRUPTED:
+        return status
     comparison = compare(planned.folders(without=failed), [*planned.left_out, *failed.items()])
     if comparison.rows:
         tables.write(comparison, planned.folder, command)
         report.write(comparison, planned.folder, command=command)
     print(summary(comparison, planned.folder))
-    return 1 if failed or not comparison.rows else 0
+    return 1 if failed or not comparison.rows else status
 
 
 def run_rows(planned: plan.Plan, command: str, *, since: float) -> dict[str, str]:

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from study import amounts, cluster, environment, terminal
-from study.amounts import EVERYTHING, Planned
+from study.amounts import Planned
 from study.cli import Parser
 from study.config import Study
 from study.data.reading import prepare
@@ -34,6 +34,7 @@ from trainables.recipe import HeadFirst, Recipe
 from trainables.trainer import Outcome, Run
 
 TABLE = "requirements"
+INTERRUPTED = 130
 SCHEMA = pa.schema(
     [
         ("run_id", pa.string()),
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Interrupted, KeyboardInterrupt):
         given = sys.argv[1:] if arguments is None else arguments
         print(f"interrupted; go on with: {shlex.join(['python', '-m', 'study.requirements', *given])}", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     print(summary([one.measured for one in studies]))
     return 0 if all(one.measured.completed for one in studies) else 1
 
@@ -85,7 +86,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--images-per-class",
         nargs="+",
-        type=amount,
+        type=amounts.asked,
         metavar="N",
         help="numbers, or all; default: 1 2 5 10 20 50... up to the smallest class, and all",
     )
@@ -107,11 +108,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.weights and len(options.studies) > 1:
         parser.error(f"weights are those of one study, got {len(options.studies)} studies: give one at a time")
     return options
-
-
-def amount(given: str) -> int | None:
-    """Images a class; None is all of train."""
-    return None if given == EVERYTHING else int(given)
 
 
 @dataclass

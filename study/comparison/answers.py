@@ -156,15 +156,14 @@ def pretraining(group: Group) -> str:
     said = []
     for model in dict.fromkeys(row.model for row in group.rows):
         rows = [row for row in group.rows if row.model == model]
-        for better, worse in combinations(rows, 2):
-            if better.pretraining == worse.pretraining:
-                continue
-            found = group.between(better, worse)
-            if found.established:
-                said.append(f"On {group.title} {better.label} beats {worse.label} by {points(found)}.")
-            else:
-                pair = f"{better.label} and {worse.label} are not distinguishable on {group.title}"
-                said.append(f"{pair}: {apart(group, [better, worse])}.")
+        pairs = [(a, b) for a, b in combinations(rows, 2) if a.pretraining != b.pretraining]
+        sure = [(a, b) for a, b in pairs if group.between(a, b).established]
+        said += [f"On {group.title} {a.label} beats {b.label} by {points(group.between(a, b))}." for a, b in sure]
+        if pairs and not sure:
+            alike = [row for row in rows if any(row in pair for pair in pairs)]
+            said.append(f"{listed(alike)} are not distinguishable on {group.title}: {apart(group, alike)}.")
+        else:
+            said += [f"{a.label} and {b.label} are not distinguishable." for a, b in pairs if (a, b) not in sure]
     return " ".join(said)
 
 

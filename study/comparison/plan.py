@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from study import cli
+from study import amounts, cli
 from study.comparison.comparison import study_folders
 from study.comparison.rows import FROM_SCRATCH
 from study.config import Study, check_name
@@ -53,6 +53,21 @@ class Plan:
         """What `study.run` would have been given for this row."""
         return argparse.Namespace(**{**vars(self.options), "resume": True, "weights": None, "name": study.name})
 
+    def requirements(self, *, without: Collection[str] = ()) -> list[str] | None:
+        """What `study.requirements` is to be given after the rows; None where it is not asked for."""
+        options = self.options
+        done = [str(study.folder) for study in self.studies if study.name not in without]
+        if self.read or options.requirements is None or not done:
+            return None
+        given = {
+            "--images-per-class": [n or amounts.EVERYTHING for n in options.requirements],
+            "--max-concurrent": [options.max_concurrent] if options.max_concurrent else [],
+            "--data-dir": [options.data_dir] if options.data_dir else [],
+        }
+        flags = [flag for flag in ("offline", "quiet") if getattr(options, flag)]
+        named = [[name, *map(str, values)] for name, values in given.items() if values]
+        return [*done, *(word for words in named for word in words), *(f"--{flag}" for flag in flags)]
+
     def progress(self, study: Study, *, left: int) -> str:
         """Which row comes now, and how long it and the others will take, by the mean of those that are done."""
         number = len(self.studies) - left + 1
@@ -93,6 +108,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--from", dest="records", nargs="+", type=Path, metavar="DIR", help="read these studies, and run none"
     )
     cli.add_scale_arguments(what)
+    what.add_argument(
+        "--requirements",
+        nargs="*",
+        type=amounts.asked,
+        metavar="N",
+        help="then train every winner on so many images of every class (default: 1 2 5 10 20 50... and all), as "
+        "study.requirements does",
+    )
     output = cli.add_study_arguments(parser)
     output.add_argument("--name", help="of the folder; default: compare-DATASETS, with --from: comparison")
     options = cli.parsed(parser, arguments)
@@ -110,6 +133,8 @@ def reading(options: argparse.Namespace) -> Plan:
 
 def running(options: argparse.Namespace) -> Plan:
     """Every row that exists, before any is begun. Raises ValueError for a mistake."""
+    if options.requirements is not None and (options.images_per_class or options.train_fraction):
+        raise ValueError("--requirements are measured with all of train: leave out --images-per-class, --train-fraction")
     scale, why = cli.chosen_scale(options.scale)
     models, datasets = (list(dict.fromkeys(given)) for given in (options.models, options.datasets))
     if len(datasets) > 1 and (options.data_dir or options.data_option):

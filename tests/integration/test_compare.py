@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from study.compare import main
-from study.record import Record
+from study.record import Record, read_table
 from tests.rows import answers, study
 
 ROWS = ["--models", "resnet", "alexnet", "--pretraining", "none", "in1k", "--scale", "mini", "--datasets", "digits"]
@@ -60,9 +60,12 @@ def test_a_comparison_that_is_interrupted_goes_on_skips_what_is_done_and_is_read
     assert Record(second).study["status"] == "interrupted"
     done, kept = content(first), Record(second).trials
 
-    assert main([*command, "--quiet"]) == 0
+    assert main([*command, "--quiet", "--requirements", "1", "4"]) == 0
     said = capsys.readouterr().out
     assert content(first) == done
+    for row in (first, second):
+        assert {one["images_per_class"] for one in read_table(row, "requirements")} == {1, 4}
+    assert "resnet-none-digits and alexnet-none-digits" in said or "is better than" in said
     assert [row for row in Record(second).trials if row["trial_id"] in {one["trial_id"] for one in kept}] == kept
     assert Record(second).study["status"] == "finished"
     for name in ("ResNet from scratch", "AlexNet from scratch", "on digits, 360 test images"):
@@ -72,7 +75,9 @@ def test_a_comparison_that_is_interrupted_goes_on_skips_what_is_done_and_is_read
     found = json.loads((folder / "comparison.json").read_text())
     assert {row["name"] for row in found["groups"][0]["rows"]} == {first.name, second.name}
     assert found["unequal"] == found["notes"] == []
-    assert "linear probe" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert "linear probe" in page
+    assert "Who is ahead with how many images a class" in page
     for place in (first, second):
         [probed] = json.loads((place / "probe.json").read_text())["probes"]
         assert 0.5 < probed["accuracy"] < 1
@@ -165,6 +170,12 @@ MISTAKES = {
     "one folder for two datasets": (
         ["--datasets", "digits", "fashion_mnist", "--data-dir", "somewhere"],
         ["--data-dir and --data-option are of one dataset", "once a dataset, with the same --name"],
+    ),
+    "words for amounts of data": (["--requirements", "2", "many"], ["--requirements", "'many'"]),
+    "no images of a class": (["--requirements", "0"], ["--requirements", "'0'"]),
+    "amounts of a part of train": (
+        ["--requirements", "2", "--images-per-class", "5"],
+        ["--requirements are measured with all of train", "leave out"],
     ),
     "training while only reading": (["--from", ".", "--trials", "3"], ["--from only reads records", "--trials"]),
     "nowhere to read from": (["--from", "nowhere"], ["nowhere is no folder"]),

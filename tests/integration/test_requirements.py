@@ -133,7 +133,7 @@ def test_a_run_that_fails_is_in_the_table_with_its_reason(copied: Path, capsys: 
 
 MISTAKES = {
     "more images than the smallest class has": (["--images-per-class", "5", "5000"], ["got 5000", "1 to 10"]),
-    "no images": (["--images-per-class", "0"], ["got 0"]),
+    "no images": (["--images-per-class", "0"], ["a number from 1, or all, got '0'"]),
     "words for images": (["--images-per-class", "many"], ["--images-per-class", "'many'"]),
     "a depth beyond the backbone": (["--freeze-depths", "0", "9"], ["0 to 5", "got '9'"]),
     "no seeds": (["--seeds", "0"], ["seeds must be at least 1, got 0"]),
