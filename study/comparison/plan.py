@@ -134,7 +134,9 @@ def reading(options: argparse.Namespace) -> Plan:
 def running(options: argparse.Namespace) -> Plan:
     """Every row that exists, before any is begun. Raises ValueError for a mistake."""
     if options.requirements is not None and (options.images_per_class or options.train_fraction):
-        raise ValueError("--requirements are measured with all of train: leave out --images-per-class, --train-fraction")
+        raise ValueError(
+            "--requirements are measured with all of train: leave out --images-per-class, --train-fraction"
+        )
     scale, why = cli.chosen_scale(options.scale)
     models, datasets = (list(dict.fromkeys(given)) for given in (options.models, options.datasets))
     if len(datasets) > 1 and (options.data_dir or options.data_option):
