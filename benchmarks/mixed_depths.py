@@ -1,11 +1,11 @@
 """A search over freeze depths as well, with the boundary store and without it.
 
     python -m benchmarks.mixed_depths mini     # the mini CoAtNet, the default space, all digits
-    python -m benchmarks.mixed_depths late     # CoAtNet-1 at 224 px, its last two freeze depths, 48 digits
+    python -m benchmarks.mixed_depths late     # CoAtNet-1 at 224 px, training at most its last two backbone stages
 
 32 trials of 5 epochs, no early stopping, one trial at a time on all cores, Ray already started, an empty store before
-each search. Both sides try the same points. At 224 px the weights are random, and without the store one trial of each
-depth is measured and scaled to the depths that the other side tried.
+each search. Both sides try the same points. At 224 px there are 48 digits and random weights; without the store one trial
+of each of the three freeze depths is measured and scaled to the depths that the other side tried.
 """
 
 import argparse
@@ -59,10 +59,10 @@ def late() -> tuple[float, float]:
         return searched(fixed, images, boundaries=mode, trials=trials, threads=THREADS)
 
     mixed = replace(study)
-    mixed.__dict__["space"] = mixed.space | {"freeze_depth": IntDistribution(last - 1, last)}
+    mixed.__dict__["space"] = mixed.space | {"freeze_depth": IntDistribution(last - 2, last)}
     mixed.__dict__["paper"] = mixed.paper | {"freeze_depth": last}
     on = searched(mixed, images, boundaries="on", trials=TRIALS, threads=THREADS)
-    off = {depth: at(depth, "off", 1) for depth in (last - 1, last)}
+    off = {depth: at(depth, "off", 1) for depth in range(last - 2, last + 1)}
     start = fmean(one.seconds - one.trial_seconds for one in off.values())
     tried = [row["freeze_depth"] for row in on.record.trials]
     return on.seconds, start + sum(off[depth].trial_seconds for depth in tried)
