@@ -12,7 +12,7 @@ MAY_NOT_IMPORT = {
     "search_spaces": {"study", "trainables", "optuna", "torch"},
 }
 ONLY_IN = {
-    "wandb": {"study/tracking.py"},
+    "wandb": {f"study/tracking/{name}.py" for name in ("client", "media", "run", "service")},
     "wandb_workspaces": {"study/wandb_report/blocks.py"},
     "ray.tune": {"study/search.py", "study/config.py"},
     "ray.data": {"study/data/reading.py", "study/data/source.py"},

@@ -17,6 +17,7 @@ import wandb
 from study import samples, tracking
 from study.record import Record
 from study.session import summary_of
+from study.tracking import service
 from study.wandb_report.__main__ import main
 from tests import records
 from tests.wandb_stand_in import KEY, Server, Written, read
@@ -291,7 +292,7 @@ def test_a_server_that_cannot_be_reached_is_one_line(
 def test_a_client_that_never_ends_holds_nobody_up(folder: Path, monkeypatch: pytest.MonkeyPatch):
     never = threading.Event()
     monkeypatch.setattr(wandb, "teardown", never.wait)
-    monkeypatch.setattr(tracking, "EXIT_SECONDS", 0.1)
+    monkeypatch.setattr(service, "EXIT_SECONDS", 0.1)
     try:
         assert specified(folder)
     finally:

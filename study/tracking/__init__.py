@@ -1,0 +1,57 @@
+"""W&B: a view of the study that its driver writes while the study runs. The record on disk stays the source of truth.
+
+Every trial, replicate and test run is one run of one W&B group. The driver only puts calls into a queue; one daemon
+thread imports the client, logs in and writes, so neither a trial nor the driver ever waits for W&B, and whatever
+fails there is one line on the terminal. Everything that the client writes lies in the study's folder, under `wandb/`.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from study.tracking.client import Client
+from study.tracking.folder import Tracked, tracked
+from study.tracking.service import MODES, Unreachable, account
+from study.tracking.tracker import Disabled, JobType, Predictions, Sample, Tracker
+
+__all__ = [
+    "Disabled",
+    "JobType",
+    "Predictions",
+    "Sample",
+    "Tracked",
+    "Tracker",
+    "Unreachable",
+    "account",
+    "start",
+    "tracked",
+]
+
+
+def start(
+    mode: str | None,
+    folder: Path,
+    group: str,
+    *,
+    project: str = "study",
+    say: Callable[[str], object] = print,
+    patience: float = 15.0,
+) -> Tracker:
+    """Tracker of the study in `folder`.
+
+    Args:
+        mode: `online`, `offline` or `disabled`; None is what WANDB_MODE says, else online if the user is logged in.
+        group: the name of the study.
+        project: the W&B project, unless WANDB_PROJECT names another.
+        say: prints a line; called from the tracker's thread.
+        patience: how many seconds a run may wait for the server to begin, and twice that to end, before the study
+            goes on offline; `close` then needs longer than that to lose nothing.
+    """
+    asked = mode or os.environ.get("WANDB_MODE")
+    if asked and asked not in MODES:
+        raise ValueError(f"W&B's mode must be online, offline or disabled, got {asked}")
+    chosen = MODES[asked] if asked else None
+    if chosen == "disabled":
+        return Disabled()
+    project = os.environ.get("WANDB_PROJECT") or project
+    return Client(chosen, folder.resolve(), group, project=project, say=say, patience=patience)

@@ -1,0 +1,226 @@
+"""The tracker that writes: what the driver calls goes into a queue, and one thread hands it to W&B's client."""
+
+import atexit
+import shlex
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from study.tracking import service
+from study.tracking.folder import stamp
+from study.tracking.media import media
+from study.tracking.run import Ending, Run, id_of, tags
+from study.tracking.tracker import JobType, Mode, Predictions, Row, Status
+
+
+class Client:
+    """Writes through the real client, in one daemon thread."""
+
+    def __init__(
+        self,
+        mode: Mode | None,
+        folder: Path,
+        group: str,
+        *,
+        project: str,
+        say: Callable[[str], object],
+        patience: float,
+    ) -> None:
+        self._mode = mode
+        self._folder = folder
+        self._group = group
+        self._project = project
+        self._say = say
+        self._patience = patience
+        self._stamp = ""
+        self._runs: dict[str, Run] = {}
+        self._complained = False
+        self._abandoned = False
+        self._environment = service.Environment(**service.quiet(folder))
+        atexit.register(self._close_at_exit)
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+        self._thread.start()
+
+    # What the driver calls.
+
+    def begin(self, run_id: str, job_type: JobType, config: Row) -> None:
+        self._calls.put(partial(self._begin, run_id, job_type, _present(config)))
+
+    def log(self, run_id: str, row: Row) -> None:
+        self._calls.put(partial(self._log, run_id, _present(row)))
+
+    def finish(self, run_id: str, summary: Row, status: Status, test: Predictions | None = None) -> None:
+        self._calls.put(partial(self._finish, run_id, Ending(_present(summary), status, test)))
+
+    def close(self, timeout: float) -> None:
+        if self._abandoned:
+            return
+        self._calls.put(None)
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._abandoned = True
+            self._say(
+                f"W&B: not everything was written within {timeout:g} s. The record in {self._folder} is complete;"
+                f" to upload what W&B has: {self._sync('*run-*')}"
+            )
+            # The client's own exit hook would wait for the server without a bound, unless this removes it.
+            service.teardown(within=0)
+        self._environment.restore()
+        atexit.unregister(self._close_at_exit)
+
+    def _close_at_exit(self) -> None:
+        self.close(service.EXIT_SECONDS)
+
+    # What the thread does.
+
+    def _work(self) -> None:
+        self._attempt(self._connect)
+        while (call := self._calls.get()) is not None and not self._abandoned:
+            self._attempt(call)
+        for run_id in list(self._runs):
+            self._attempt(partial(self._finish, run_id, Ending({}, "interrupted", None)))
+        # A thread that was given up must not end the service of the next study.
+        if not self._abandoned:
+            service.teardown()
+
+    def _attempt(self, call: Callable[[], None]) -> None:
+        if self._abandoned:
+            return
+        try:
+            try:
+                call()
+            except service.Unreachable as error:
+                self._go_on_offline(str(error))
+        except Exception as error:
+            self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        if not self._complained and not self._abandoned:
+            self._complained = True
+            self._say(f"W&B: {service.first_line(error)}. The study goes on; what W&B lacks is in {self._folder}")
+
+    @contextmanager
+    def _server(self) -> Iterator[None]:
+        """Around calls that wait for the server, unless the study is offline."""
+        try:
+            yield
+        except Exception as error:
+            if self._mode == "offline":
+                raise
+            raise service.Unreachable(service.first_line(error)) from error
+
+    def _connect(self) -> None:
+        (self._folder / "wandb").mkdir(parents=True, exist_ok=True)
+        self._stamp = stamp(self._folder / "wandb" / "stamp")
+        import wandb
+
+        exits = sys.exit, sys.excepthook
+        chosen = {} if self._mode is None else {"mode": self._mode}
+        library = wandb.setup(service.settings(self._patience, **chosen))
+        entity = library.settings.entity
+        (self._folder / "wandb" / "project").write_text(f"{entity}/{self._project}" if entity else self._project)
+        # The client replaces both for an exit code that it does not need here, and prints tracebacks twice.
+        sys.exit, sys.excepthook = exits
+        # Exit hooks run last in, first out: this one has to come before the client's new one, which has no bound.
+        atexit.unregister(self._close_at_exit)
+        atexit.register(self._close_at_exit)
+        if self._mode == "offline":
+            return
+        with self._server():
+            logged_in = wandb.login(prompt=False, verify=False)
+        if self._mode is None:
+            self._mode = "online" if logged_in else "disabled" if library.settings.mode == "disabled" else "offline"
+        elif not logged_in:
+            raise service.Unreachable("not logged in, which `wandb login` does")
+
+    def _begin(self, run_id: str, job_type: JobType, config: Row) -> None:
+        if run_id in self._runs:
+            self._attempt(partial(self._finish, run_id, Ending({}, "interrupted", None)))
+        self._runs[run_id] = Run(job_type, config)
+        self._open(run_id)
+
+    def _log(self, run_id: str, row: Row) -> None:
+        run = self._runs[run_id]
+        run.rows.append(row)
+        if run.written:
+            # Committed at once: the client would else hold a row back until the next one.
+            run.written.log(dict(row), step=row["epoch"], commit=True)
+
+    def _finish(self, run_id: str, ending: Ending) -> None:
+        run = self._runs[run_id]
+        run.ending = ending
+        self._end(run)
+        del self._runs[run_id]
+
+    def _open(self, run_id: str) -> None:
+        import wandb
+
+        run = self._runs[run_id]
+        identity = id_of(run_id, group=self._group, stamp=self._stamp)
+        for interrupted in (self._folder / "wandb").glob(f"*run-*/run-{identity}.wandb"):
+            shutil.rmtree(interrupted.parent)
+        with self._server():
+            run.written = wandb.init(
+                dir=self._folder,
+                project=self._project,
+                group=self._group,
+                job_type=run.job_type,
+                id=identity,
+                name=f"{self._group} {run_id}",
+                # Of all that W&B holds, this alone tells the runs of this record from those of another of its name.
+                config={**run.config, "record": self._stamp},
+                tags=tags(run.config),
+                mode=self._mode,
+                reinit="create_new",
+                settings=service.settings(self._patience),
+            )
+
+    def _end(self, run: Run) -> None:
+        written, ending = run.written, run.ending
+        if not written or not ending:
+            return
+        if ending.test:
+            media = self._media(ending.test)
+            with self._server():
+                written.log(media)
+        written.summary.update({**ending.summary, "status": ending.status})
+        written.tags = (*(written.tags or ()), ending.status)
+        with self._server():
+            # 255 is the client's own code of an interruption.
+            written.finish(exit_code={"failed": 1, "interrupted": 255}.get(ending.status, 0))
+
+    def _media(self, test: Predictions) -> dict[str, Any]:
+        try:
+            return media(test)
+        except Exception as error:
+            # An image that cannot be read must not keep the run open.
+            self._complain(error)
+            return {}
+
+    def _go_on_offline(self, reason: str) -> None:
+        """Writes what is open once more, offline, by a new service: the old one keeps the ids of runs that failed."""
+        self._mode = "offline"
+        service.teardown()
+        self._connect()
+        self._say(f"W&B: {reason}. Logging offline from here on; to upload it later: {self._sync('offline-run-*')}")
+        for run_id, run in list(self._runs.items()):
+            rows, run.rows = run.rows, []
+            self._attempt(partial(self._open, run_id))
+            for row in rows:
+                self._attempt(partial(self._log, run_id, row))
+            if run.ending:
+                self._attempt(partial(self._finish, run_id, run.ending))
+
+    def _sync(self, runs: str) -> str:
+        return f"wandb sync {shlex.quote(str(self._folder / 'wandb'))}/{runs}"
+
+
+def _present(row: Row) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if value is not None}

@@ -1,0 +1,132 @@
+"""What surrounds W&B's own client: its modes, environment and settings, who is logged in, how its service ends."""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from study.tracking.tracker import Mode
+
+if TYPE_CHECKING:
+    import wandb
+
+# The client's own names for modes that it still accepts in WANDB_MODE.
+MODES: dict[str, Mode] = {
+    "online": "online",
+    "run": "online",
+    "shared": "online",
+    "offline": "offline",
+    "dryrun": "offline",
+    "disabled": "disabled",
+}
+EXIT_SECONDS = 10.0
+
+
+class Unreachable(Exception):
+    """W&B's server did not answer in time, or refused."""
+
+
+@contextmanager
+def account(folder: Path) -> Iterator[str | None]:
+    """The entity that the user has in W&B; None for a user who is not logged in, or whom WANDB_MODE keeps offline.
+
+    Within the block the client is quiet, and what it writes lies in `folder`, under `wandb/`.
+    Raises Unreachable where the server does not answer, or refuses; ValueError for a key that cannot be one.
+    """
+    environment = Environment(**quiet(folder))
+    exits = sys.exit, sys.excepthook
+    try:
+        yield _entity() if MODES.get(os.environ.get("WANDB_MODE", ""), "online") == "online" else None
+    finally:
+        sys.exit, sys.excepthook = exits
+        teardown()
+        environment.restore()
+
+
+def _entity() -> str | None:
+    import wandb
+
+    if not wandb.login(prompt=False, verify=False):
+        return None
+    try:
+        api = wandb.Api()
+        return api.settings["entity"] or api.default_entity
+    except Exception as error:
+        raise Unreachable(first_line(error)) from error
+
+
+class Environment:
+    """Variables of the environment, until they are restored: the client reads its folders nowhere else."""
+
+    def __init__(self, **variables: str) -> None:
+        self._before = {name: os.environ.get(name) for name in variables}
+        os.environ.update(variables)
+
+    def restore(self) -> None:
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        self._before = {}
+
+
+def quiet(folder: Path) -> dict[str, str]:
+    """The client's environment in a study's folder."""
+    return {
+        # The payloads of tables lie in the data folder until `wandb sync`; the client's service logs to the cache.
+        "WANDB_DATA_DIR": str(folder / "wandb"),
+        "WANDB_CACHE_DIR": str(folder / "wandb" / "cache"),
+        "WANDB_SILENT": "true",
+        "WANDB_ERROR_REPORTING": "false",
+    }
+
+
+def settings(patience: float, **more: Any) -> "wandb.Settings":
+    """The client's settings of a study, and of each of its runs."""
+    import wandb
+
+    return wandb.Settings(
+        console="off",
+        silent=True,
+        symlink=False,
+        use_dot_wandb=False,
+        disable_git=True,
+        disable_code=True,
+        save_code=False,
+        label_disable=True,
+        init_timeout=patience,
+        finish_timeout=2 * patience,
+        finish_timeout_raises=True,
+        # The stop button of one run must not interrupt the study, which is what it does by default.
+        stop_fn=lambda: None,
+        x_disable_meta=True,
+        x_disable_machine_info=True,
+        x_disable_stats=True,
+        x_save_requirements=False,
+        # A study that is killed has lost one second at most.
+        x_transaction_log_flush_interval=1,
+        **more,
+    )
+
+
+def teardown(within: float | None = None) -> None:
+    """Ends the client's service; now and then one whose server was silent never ends: docs/decisions.md."""
+
+    def end() -> None:
+        # Leaving with the exit code of a service that died, or finding it gone, is no news here.
+        with suppress(Exception, SystemExit):
+            import wandb
+
+            wandb.teardown()
+
+    ending = threading.Thread(target=end, daemon=True)
+    ending.start()
+    ending.join(EXIT_SECONDS if within is None else within)
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
