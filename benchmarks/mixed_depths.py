@@ -4,8 +4,8 @@
     python -m benchmarks.mixed_depths late     # CoAtNet-1 at 224 px, training at most its last two backbone stages
 
 32 trials of 5 epochs, no early stopping, one trial at a time on all cores, Ray already started, an empty store before
-each search. Both sides try the same points. At 224 px there are 48 digits and random weights; without the store one trial
-of each of the three freeze depths is measured and scaled to the depths that the other side tried.
+each search. Both sides try the same points. At 224 px there are 48 digits and random weights; without the store one
+trial of each of the three freeze depths is measured and scaled to the depths that the other side tried.
 """
 
 import argparse
