@@ -163,7 +163,7 @@ def of_a_study(run: Run, threads: int) -> dict[str, Any]:
     torch.set_num_threads(threads)
     device = world.device()
     choice = precision(run.precision, device, tiny=run.model.scale == "mini")
-    model = prepared_model(run.model, run.seed).to(device).to(memory_format=torch.channels_last)
+    model = prepared_model(run.model, run.seed).to(device)
     inference = measure_inference(model, choice, device, run.model.described.preprocessing.size)
     return {"stage_flops": list(flops_of(run.model).stages), "inference": asdict(inference)}
 

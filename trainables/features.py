@@ -33,7 +33,7 @@ def features(run: Run, datasets: Mapping[str, Dataset], threads: int) -> dict[st
     torch.set_num_threads(threads)
     device = world.device()
     choice = precision(run.precision, device, tiny=run.model.scale == "mini")
-    model = prepared_model(run.model, run.seed).to(device).to(memory_format=torch.channels_last)
+    model = prepared_model(run.model, run.seed).to(device)
     model.freeze(model.backbone_stages)
     reader = reader_of(run, model, choice, device, lambda name: datasets[name])
     try:

@@ -52,6 +52,7 @@ class StagedModel(nn.Module):
         self.stages = nn.ModuleDict({stage.name.replace(".", "_"): stage.module for stage in stages})
         self.stage_names = tuple(stage.name for stage in stages)
         self.freeze_depth = 0
+        self._untouched = 0  # so many stages are as `load` left them: they have been frozen ever since
         theirs = {id(t): name for name, t in whole.state_dict(keep_vars=True).items()}
         ours = self.state_dict(keep_vars=True)
         missing = set(theirs) - {id(t) for t in ours.values()}
@@ -68,6 +69,7 @@ class StagedModel(nn.Module):
         if not 0 <= depth <= self.backbone_stages:
             raise ValueError(f"freeze_depth must be 0 to {self.backbone_stages}, got {depth}")
         self.freeze_depth = depth
+        self._untouched = min(self._untouched, depth)
         for position, stage in enumerate(self.stages.values()):
             stage.requires_grad_(position >= depth)
         return self.train(self.training)
@@ -148,5 +150,14 @@ class StagedModel(nn.Module):
 
     def load(self, state: dict[str, Tensor], *, head: bool) -> None:
         """Copies a state under the library's names into the model, with or without its head."""
-        for name, tensor in self.tensors(head=head).items():
-            tensor.copy_(state[name])
+        self._untouched = 0
+        self.restore(state, head=head)
+
+    def restore(self, state: dict[str, Tensor], *, head: bool) -> None:
+        """The same for the state that was loaded last: copies the stages alone that may have changed since."""
+        *backbone, own = [f"stages.{name}." for name in self.stages]
+        same = tuple(backbone[: self._untouched]) + (() if head else (own,))
+        for name, tensor in self.state_dict().items():
+            if not name.startswith(same):
+                tensor.copy_(state[self._library_names[name]])
+        self._untouched = self.freeze_depth

@@ -7,7 +7,7 @@ boundaries. So the second run in a process starts with its first step.
 import gc
 import os
 import resource
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -195,7 +195,7 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
     workers = world.joined()
     device = world.device() if workers.size == 1 else ray.train.torch.get_device()
     choice = precision(run.precision, device, tiny=run.model.scale == "mini")
-    model = prepared_model(run.model, run.seed).to(device).to(memory_format=torch.channels_last)
+    model = prepared_model(run.model, run.seed).to(device)
     model.freeze(run.hyperparameters.freeze_depth)
     everything, trained = model.parameter_counts()
     outcome = Outcome(run.run_id, parameters=everything, trained_parameters=trained, precision=choice.name)
@@ -276,7 +276,7 @@ def fill(run: Run, datasets: Mapping[str, Dataset], threads: int) -> None:
     """Has the store hold what the run will read, on this node's CPU; the run itself would wait for it or do it."""
     torch.set_num_threads(threads)
     cpu = torch.device("cpu")
-    model = prepared_model(run.model, run.seed).to(memory_format=torch.channels_last)
+    model = prepared_model(run.model, run.seed)
     choice = precision(run.precision, cpu, tiny=run.model.scale == "mini")
     reader = reader_of(run, model.freeze(run.hyperparameters.freeze_depth), choice, cpu, lambda name: datasets[name])
     try:
@@ -288,26 +288,38 @@ def fill(run: Run, datasets: Mapping[str, Dataset], threads: int) -> None:
 
 
 _models: dict[Model, StagedModel] = {}
+_loaded: dict[Model, Hashable] = {}  # what each was loaded with last
 _weights: dict[ray.ObjectRef, dict[str, Tensor]] = {}
 
 
 def prepared_model(model: Model, seed: int) -> StagedModel:
-    """The model as every run begins: pretrained backbone and new head, or all new; the seed decides what is new."""
+    """The model as every run begins: pretrained backbone and new head, or all new; the seed decides what is new.
+
+    It may be as frozen as the last run left it.
+    """
     if model not in _models:
-        _models[model] = model.build()
-    prepared = _models[model].freeze(0)
+        _models[model] = model.build().to(memory_format=torch.channels_last)
+    prepared = _models[model]
     prepared.zero_grad(set_to_none=True)
-    if model.weights is None:
-        prepared.load(random_weights(model, seed), head=True)
-        return prepared
+    pretrained = model.weights is not None
+    wanted = None if pretrained else seed
+    bring_back = prepared.restore if model in _loaded and _loaded[model] == wanted else prepared.load
+    bring_back(weights_of(model) if pretrained else random_weights(model, seed), head=not pretrained)
+    _loaded[model] = wanted
+    if pretrained:
+        torch.manual_seed(seed)
+        for layer in prepared.head.modules():
+            reset: Any = getattr(layer, "reset_parameters", lambda: None)
+            reset()
+    return prepared
+
+
+def weights_of(model: Model) -> dict[str, Tensor]:
+    """The pretrained weights, from Ray's object store once a process."""
+    assert model.weights is not None
     if model.weights not in _weights:
         _weights[model.weights] = ray.get(model.weights)
-    prepared.load(_weights[model.weights], head=False)
-    torch.manual_seed(seed)
-    for layer in prepared.head.modules():
-        reset: Any = getattr(layer, "reset_parameters", lambda: None)
-        reset()
-    return prepared
+    return _weights[model.weights]
 
 
 @cache

@@ -157,6 +157,34 @@ def test_a_training_step_changes_the_later_stages_and_nothing_in_the_frozen_ones
                 assert bool(moved) == bool(stage.state_dict())
 
 
+def test_a_model_is_brought_back_to_what_it_was_loaded_with_and_what_was_frozen_since_is_not_copied(
+    twins: Twins,
+) -> None:
+    every = depths(twins.pair)
+    state = {name: t.clone() for name, t in twins.fresh().staged.library_state_dict().items()}
+    for depth in every if is_mini(twins) else every[-2:-1]:
+        model = twins.fresh().staged.freeze(depth)
+        model.load(state, head=True)
+        kept = [p for stage in list(model.stages.values())[:depth] for p in stage.parameters()]
+        versions = [p._version for p in kept]
+        for trained_from in (depth, every[-1], depth):
+            trained(model.freeze(trained_from), twins.images)
+            model.restore(state, head=True)
+            assert all(torch.equal(t, state[name]) for name, t in model.library_state_dict().items())
+        assert [p._version for p in kept] == versions
+        trained(model.freeze(0), twins.images)
+        model.restore(state, head=True)
+        assert all(torch.equal(t, state[name]) for name, t in model.library_state_dict().items())
+
+
+def trained(model: StagedModel, images: Tensor) -> None:
+    """One step."""
+    model.train().zero_grad(set_to_none=True)
+    step = optimizer(model, lr=1e-3, weight_decay=0.1)
+    cross_entropy(model(images), LABELS).backward()
+    step.step()
+
+
 def same(before: dict[str, Tensor], after: dict[str, Tensor], key: str) -> bool:
     return torch.equal(before[key], after[key])
 
