@@ -75,13 +75,15 @@ def search(
         if outcome.failure:
             tune.report({**outcome.summary(), METRIC: 0.0, "failure": outcome.failure})
 
+    # before a thread reads the datasets: what is read changes them, which must not happen while they are pickled
+    trainable = tune.with_parameters(trial, datasets=dict(datasets))
     if environment.address() is None and template.boundaries != "off" and not resources.gpus:
         threading.Thread(target=fill_ahead, args=(study, template, datasets), daemon=True).start()
     local = resources.workers == 0
     needs = {"CPU": resources.cpus, "GPU": resources.gpus} if local else {"CPU": 0.001}
     with tempfile.TemporaryDirectory(prefix="study-tune-", ignore_cleanup_errors=True) as scratch:
         tune.Tuner(
-            tune.with_resources(tune.with_parameters(trial, datasets=dict(datasets)), needs),
+            tune.with_resources(trainable, needs),
             tune_config=tune.TuneConfig(
                 metric=METRIC,
                 mode="max",

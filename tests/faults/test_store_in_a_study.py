@@ -61,7 +61,8 @@ def read_only(folder: Path) -> Iterator[None]:
     shutil.copytree(folder, kept, ignore=shutil.ignore_patterns(".*"))
     with disk_of(folder, 1 << 30):
         shutil.copytree(kept, folder, dirs_exist_ok=True)
-        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        while subprocess.run(["mount", "-o", "remount,ro", str(folder)], capture_output=True).returncode:
+            time.sleep(0.01)  # busy, as long as a process has a file open to write to
         yield
     shutil.rmtree(kept)
 
