@@ -164,8 +164,9 @@ def p_value(p: float) -> str:
 def as_markdown(comparison: Comparison) -> str:
     blocks = [f"**Unequal:** {markdown(what)}" for what in comparison.unequal]
     blocks.append(markdown(comparison.answer))
-    for asked in comparison.questions[1:]:  # the first is answered above
-        blocks += [f"## {asked.question}", markdown(asked.answer)]
+    for asked in comparison.questions:
+        if asked.answer != comparison.answer:  # with one data set the first is answered above
+            blocks += [f"## {asked.question}", markdown(asked.answer)]
     for group in comparison.groups:
         blocks.append(f"## {markdown(group.title)}, {group.n_test:,} test images")
         blocks.append("Accuracies in percent, with 95 % intervals over seeds and test images.")

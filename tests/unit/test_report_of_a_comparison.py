@@ -265,6 +265,15 @@ def test_the_page_shows_the_best_freeze_depth_at_every_amount(tmp_path: Path) ->
     assert f"{found.rows[0].label}: depth {depth - 1} overtakes depth {depth}" in page.said
 
 
+def test_a_study_that_was_measured_at_other_depths_only_is_not_said_to_have_no_file(tmp_path: Path) -> None:
+    found = compared(tmp_path, FOUR[:1])
+    needing(found.rows[0].record, (), (0.2, 0.9), (0.3, 0.8))
+    page = Page(report.of(found))
+    assert "no run was completed at the winner’s freeze depth" in page.said
+    assert "no requirements.parquet" not in page.said
+    assert len(page.csv("requirements-depths")) == 2
+
+
 def test_the_command_of_the_comparison_is_told_where_it_is_known(tmp_path: Path) -> None:
     found = compared(tmp_path, FOUR[:1])
     command = "python -m study.compare --models coatnet"

@@ -39,19 +39,22 @@ def section(comparison: Comparison) -> Section:
 def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     found = {row.name: known for row in group.rows if (known := requirements(row))}
     there = [row for row in group.rows if row.name in found and found[row.name].winners]
-    absent = [row.label for row in group.rows if row not in there]
+    absent = [row.label for row in group.rows if row.name not in found]
     notes = [Note(ABSENT.format(who=", ".join(absent)))] if absent else []
+    without = [row.label for row in group.rows if row.name in found and row not in there]
+    notes += [Note(f"{', '.join(without)}: no run was completed at the winner’s freeze depth.")] if without else []
     failed = sum(len(known.failed) for known in found.values())
     notes += [Note(f"{plural(failed, 'run')} failed.")] if failed else []
+    by_depth = depths([*found.values()], suffix)
     if not there:
-        return notes
+        return [*by_depth, *notes]
     curves = {row.name: curve(found[row.name].winners) for row in there}
     looks = [look(row, among) for row in there]
     return [
         figure(there, curves, among, suffix),
         table(there, curves, looks, suffix),
         *pairs([found[row.name] for row in there], suffix),
-        *depths([found[row.name] for row in there], suffix),
+        *by_depth,
         *notes,
     ]
 
