@@ -16,7 +16,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
-from study import provenance
+from study.results import provenance
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"

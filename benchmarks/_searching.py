@@ -12,12 +12,13 @@ from time import perf_counter
 
 import numpy as np
 
-from study import cluster, datasets
-from study.config import Study
+from study.cluster import connection
+from study.data import named
 from study.data.reading import prepare
 from study.data.splits import Splits, split, stratified
-from study.record import Record, Row
-from study.search import search
+from study.design.study import Study
+from study.execution.search import search
+from study.results.record import Record, Row
 from trainables.trainer import Model, Resources, Run
 
 
@@ -26,21 +27,21 @@ def ray_with_a_store() -> Iterator[Path]:
     """Ray, started; its processes keep boundaries in the folder that this gives."""
     with tempfile.TemporaryDirectory(prefix="bench-store-") as folder:
         os.environ["STUDY_CACHE"] = folder
-        cluster.quieten()
-        with cluster.connected():
+        connection.quieten()
+        with connection.connected():
             yield Path(folder)
 
 
 def some_digits(images: int) -> Splits:
     """That many of scikit-learn's digits: four in five to train on, one to validate on."""
-    source = datasets.load("digits")
+    source = named.load("digits")
     _, chosen = stratified(source, np.arange(len(source.labels)), images / len(source.labels), seed=0)
     train, val = stratified(source, chosen, 0.2, seed=0)
     return Splits(source, train, val, val[:0])
 
 
 def all_digits() -> Splits:
-    return split(datasets.load("digits"))
+    return split(named.load("digits"))
 
 
 @dataclass
@@ -70,7 +71,7 @@ def searched(study: Study, splits: Splits, *, boundaries: str, trials: int, thre
         data = dict(prepare(splits, variant.preprocessing, ("train", "val")))
         if boundaries == "off":
             data = {name: dataset.materialize() for name, dataset in data.items()}
-        weights = cluster.put(study.architecture.pretrained(variant))
+        weights = connection.put(study.architecture.pretrained(variant))
         template = Run(
             run_id="",
             model=Model(study.model, study.scale, study.variant, len(splits.source.classes), weights),

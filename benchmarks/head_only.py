@@ -17,9 +17,9 @@ from time import perf_counter
 import torch
 
 from benchmarks._searching import emptied, ray_with_a_store, searched, some_digits
-from study.config import RECIPES, Study
 from study.data.reading import prepare
 from study.data.splits import Splits
+from study.design.study import RECIPES, Study
 from trainables.precision import precision
 from trainables.reader import gathered
 

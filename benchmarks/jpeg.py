@@ -24,7 +24,7 @@ from torchvision.transforms import v2
 
 from benchmarks._photographs import photographs
 from benchmarks._searching import ray_with_a_store
-from study.data import anywhere
+from study.data import resolve
 from study.data.reading import prepare
 from study.data.source import Request
 from study.data.splits import Splits
@@ -42,7 +42,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="bench-jpeg-") as folder, ray_with_a_store():
         photographs(Path(folder), width=500, height=375, distinct=200, images=IMAGES)
-        source = anywhere.load(folder, Request())
+        source = resolve.load(folder, Request())
         rows = np.arange(IMAGES)
         splits = Splits(source, rows, rows[:0], rows[:0])
         loader = documented(folder)

@@ -89,18 +89,18 @@ def own(process: psutil.Process) -> int:
 
 
 def train_on(folder: Path) -> None:
-    from study import cluster
-    from study.config import RECIPES
-    from study.data import anywhere
+    from study.cluster import connection
+    from study.data import resolve
     from study.data.reading import prepare
     from study.data.source import Request
     from study.data.splits import split
+    from study.design.study import RECIPES
     from trainables.recipe import Hyperparameters
     from trainables.trainer import Model, Resources, Run, train
 
-    cluster.quieten()
-    with cluster.connected():
-        splits = split(anywhere.load(str(folder), Request()))
+    connection.quieten()
+    with connection.connected():
+        splits = split(resolve.load(str(folder), Request()))
         model = Model("alexnet", "paper", "alexnet", CLASSES)
         run = Run("memory", model, Hyperparameters(1e-3, 0.0, 7), RECIPES["fair"], 0, splits.parts(), last_epoch=1)
         data = dict(prepare(splits, model.described.preprocessing, ("train", "val")))

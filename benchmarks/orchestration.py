@@ -24,9 +24,9 @@ from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from benchmarks._searching import all_digits, ray_with_a_store, searched
-from study.config import RECIPES, Study
 from study.data.reading import prepare
 from study.data.splits import Splits
+from study.design.study import RECIPES, Study
 from trainables.recipe import Hyperparameters
 from trainables.trainer import Model, Resources, Run, train
 

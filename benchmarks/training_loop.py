@@ -15,9 +15,9 @@ from time import perf_counter
 import torch
 from torch.nn.functional import cross_entropy
 
-from study import datasets
-from study.config import RECIPES
+from study.data import named
 from study.data.reading import resized
+from study.design.study import RECIPES
 from trainables import architecture
 from trainables.architecture import MINI_INPUT
 from trainables.batches import Split
@@ -47,7 +47,7 @@ def main() -> None:
 def digits() -> Split:
     from sklearn.datasets import load_digits
 
-    labels = datasets.load("digits").labels
+    labels = named.load("digits").labels
     pixels = load_digits().images * (255 / 16)
     images = torch.stack([torch.from_numpy(resized(image.round().astype("uint8"), MINI_INPUT)) for image in pixels])
     return Split(images.permute(0, 3, 1, 2), torch.from_numpy(labels), torch.arange(len(labels)).numpy())

@@ -1,5 +1,5 @@
 """What is studied and how it is judged."""
 
-from study import environment
+from study.cluster import environment
 
 environment.prepare()

@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
-from study.terminal import fail
+from study.terminal.progress import fail
 from trainables.boundaries import GIB, Store, damage, discard, unused
 
 

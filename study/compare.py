@@ -11,21 +11,24 @@ import sys
 from collections.abc import Sequence
 from time import perf_counter
 
-from study import cluster
+from study.cluster import connection
 
 if __name__ == "__main__":
     begun = perf_counter()
     if not any(word in ("-h", "--help") or word.startswith("--from") for word in sys.argv):
-        cluster.start_while_importing("study.session", verbose="--verbose" in sys.argv)
+        connection.start_while_importing("study.execution.session", verbose="--verbose" in sys.argv)
 
-from study import probe, provenance, requirements, terminal
+from study.baselines import probe
 from study.comparison import compare, plan, tables
 from study.comparison.summary import summary
-from study.config import Study
+from study.data_efficiency import measure
+from study.design.study import Study
+from study.execution.session import Fruitless, Interrupted, Session
 from study.report import comparison as report
+from study.results import provenance
 from study.run import complete
-from study.session import Fruitless, Interrupted, Session
-from study.terminal import Terminal
+from study.terminal import progress
+from study.terminal.progress import Terminal
 
 
 def main(arguments: Sequence[str] | None = None, *, since: float | None = None) -> int:
@@ -36,19 +39,19 @@ def main(arguments: Sequence[str] | None = None, *, since: float | None = None) 
     start = perf_counter() if since is None else since
     options = plan.parse(arguments)
     if not options.verbose:
-        cluster.quieten()
+        connection.quieten()
     command = provenance.command(arguments, module="study.compare")
     try:
         planned = plan.reading(options) if options.records else plan.running(options)
         failed = run_rows(planned, command, since=start)
     except ValueError as mistake:
-        return terminal.fail(str(mistake))
+        return progress.fail(str(mistake))
     except (Interrupted, KeyboardInterrupt):
         print(f"interrupted; go on with: {command}", file=sys.stderr)
         return 130
     needed = planned.requirements(without=failed)
-    status = requirements.main(needed) if needed else 0
-    if status == requirements.INTERRUPTED:
+    status = measure.main(needed) if needed else 0
+    if status == measure.INTERRUPTED:
         return status
     comparison = compare(planned.folders(without=failed), [*planned.left_out, *failed.items()])
     if comparison.rows:
@@ -66,7 +69,7 @@ def run_rows(planned: plan.Plan, command: str, *, since: float) -> dict[str, str
         return failed
     say = Terminal(quiet=planned.options.quiet)
     say.say(planned.why)
-    with cluster.connected(verbose=planned.options.verbose):
+    with connection.connected(verbose=planned.options.verbose):
         for place, study in enumerate(missing):
             say.say(planned.progress(study, left=len(missing) - place))
             if reason := run_row(planned, study, command, since=perf_counter() if place else since):

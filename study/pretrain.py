@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from study import cluster, datasets
+from study.cluster import connection
+from study.data import named
 from study.data.reading import prepare
 from study.data.source import Source
 from study.data.splits import Splits, stratified
-from study.terminal import fail
+from study.terminal.progress import fail
 from trainables import architecture, weights, world
 from trainables.architecture import Architecture, Variant
 from trainables.loop import Epoch, fit, predict
@@ -42,13 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=weights.PACKAGED, help="folder of the weights")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    cluster.quieten()
+    connection.quieten()
     try:
-        source = datasets.load("fashion_mnist")
+        source = named.load("fashion_mnist")
         options.out.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as mistake:
         return fail(str(mistake))
-    with cluster.connected():
+    with connection.connected():
         for name in options.model or architecture.names():
             for images in options.images or AMOUNTS:
                 pretrain(architecture.get(name), source, images, options.out, options.seed)

@@ -10,29 +10,31 @@ import sys
 from collections.abc import Sequence
 from time import perf_counter
 
-from study import cluster
+from study.cluster import connection
+from study.options import command_line
 
 if __name__ == "__main__":
     begun = perf_counter()
     if not {"-h", "--help"} & set(sys.argv):
-        cluster.start_while_importing("study.session", verbose="--verbose" in sys.argv)
+        connection.start_while_importing("study.execution.session", verbose="--verbose" in sys.argv)
 
-from study import cli, provenance, terminal
-from study.session import Fruitless, Interrupted, Session
-from study.summary import summary
+from study.execution.session import Fruitless, Interrupted, Session
+from study.results import provenance
+from study.terminal import progress
+from study.terminal.summary import summary
 
 
 def main(arguments: Sequence[str] | None = None, *, since: float | None = None) -> int:
     """Runs a study from the command line; returns 0, 2 for a user's mistake, 130 when interrupted."""
     start = perf_counter() if since is None else since
-    options = cli.parse(arguments)
+    options = command_line.parse(arguments)
     if not options.verbose:
-        cluster.quieten()
+        connection.quieten()
     try:
-        scale, why = cli.chosen_scale(options.scale)
-        session = Session.prepare(options, cli.configure(options, scale))
+        scale, why = command_line.chosen_scale(options.scale)
+        session = Session.prepare(options, command_line.configure(options, scale))
     except ValueError as mistake:
-        return terminal.fail(str(mistake))
+        return progress.fail(str(mistake))
     except KeyboardInterrupt:
         print("interrupted before the study began: nothing was written", file=sys.stderr)
         return 130
@@ -57,7 +59,7 @@ def complete(session: Session, command: str, *, since: float) -> None:
     """
     if session.finished:
         return
-    with cluster.connected(verbose=session.options.verbose), session.under_way():
+    with connection.connected(verbose=session.options.verbose), session.under_way():
         session.start(command, since=since)
         session.search()
         session.replicate()

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from study.comparison import Comparison, compare
-from study.record import Record
+from study.results.record import Record
 from tests.records import Shape, finished
 
 SMALL = Shape(trials=8, epochs=4, images_per_class=12)

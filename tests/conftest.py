@@ -25,10 +25,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def ray_session(home: None) -> Iterator[None]:
     """Ray with two CPUs' worth of room, whatever this machine has."""
-    from study import cluster
+    from study.cluster import connection
 
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
-    with cluster.connected():
+    with connection.connected():
         yield
 
 

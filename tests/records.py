@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from study import statistics
-from study.record import Record, Row
+from study.results.record import Record, Row
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 STAGES = ("stem", "layer1", "layer2", "layer3", "layer4", "head")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from study.record import Record, prediction_rows
+from study.results.record import Record, prediction_rows
 from tests.records import Shape, started
 from trainables.loop import Predictions
 

@@ -7,7 +7,7 @@ from itertools import combinations
 from study.comparison.gains import Gains, gains
 from study.comparison.groups import Group
 from study.comparison.rows import FROM_SCRATCH, UNKNOWN, Row
-from study.data.listing import some
+from study.data.image_index import some
 from study.statistics import Contrast, Difference, Interval
 
 MOST_NAMED = 6

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from study import amounts, cli
 from study.comparison.comparison import study_folders
 from study.comparison.rows import FROM_SCRATCH
-from study.config import Study, check_name
-from study.data import anywhere
-from study.record import Record
-from study.terminal import duration
+from study.data import resolve
+from study.data_efficiency import plan
+from study.design.study import Study, check_name
+from study.options import command_line
+from study.results.record import Record
+from study.terminal.progress import duration
 from trainables import architecture
 
 EXAMPLES = """examples:
@@ -60,7 +61,7 @@ class Plan:
         if self.read or options.requirements is None or not done:
             return None
         given = {
-            "--images-per-class": [n or amounts.EVERYTHING for n in options.requirements],
+            "--images-per-class": [n or plan.EVERYTHING for n in options.requirements],
             "--max-concurrent": [options.max_concurrent] if options.max_concurrent else [],
             "--data-dir": [options.data_dir] if options.data_dir else [],
         }
@@ -81,7 +82,7 @@ def done(study: Study) -> bool:
 
 
 def title(study: Study) -> str:
-    return f"{label(study.model, study.pretrained_variant.pretraining)} on {anywhere.name_of(study.dataset)}"
+    return f"{label(study.model, study.pretrained_variant.pretraining)} on {resolve.name_of(study.dataset)}"
 
 
 def label(model: str, pretraining: str) -> str:
@@ -89,7 +90,7 @@ def label(model: str, pretraining: str) -> str:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = cli.Parser(
+    parser = command_line.Parser(
         prog="python -m study.compare",
         description="Run a study for every model, pretraining and dataset, with one budget, and compare them. The same "
         "command again skips what is done and goes on with what is not.",
@@ -99,7 +100,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     what = parser.add_argument_group("what is compared")
     what.add_argument("--models", nargs="+", default=architecture.names(), metavar="MODEL", help="default: all of them")
     what.add_argument(
-        "--pretraining", nargs="+", metavar="NAME", help=f"default: each model's first. {cli.PRETRAININGS}"
+        "--pretraining", nargs="+", metavar="NAME", help=f"default: each model's first. {command_line.PRETRAININGS}"
     )
     what.add_argument(
         "--datasets", nargs="+", default=["digits"], metavar="NAME|PLACE", help="as --dataset of study.run"
@@ -107,18 +108,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument(
         "--from", dest="records", nargs="+", type=Path, metavar="DIR", help="read these studies, and run none"
     )
-    cli.add_scale_arguments(what)
+    command_line.add_scale_arguments(what)
     what.add_argument(
         "--requirements",
         nargs="*",
-        type=amounts.asked,
+        type=plan.asked,
         metavar="N",
         help="then train every winner on so many images of every class (default: 1 2 5 10 20 50... and all), as "
         "study.requirements does",
     )
-    output = cli.add_study_arguments(parser)
+    output = command_line.add_study_arguments(parser)
     output.add_argument("--name", help="of the folder; default: compare-DATASETS, with --from: comparison")
-    options = cli.parsed(parser, arguments)
+    options = command_line.parsed(parser, arguments)
     if options.records:
         given = [name for name, value in vars(options).items() if value != parser.get_default(name)]
         if other := sorted(set(given) - READING):
@@ -137,13 +138,13 @@ def running(options: argparse.Namespace) -> Plan:
         raise ValueError(
             "--requirements are measured with all of train: leave out --images-per-class, --train-fraction"
         )
-    scale, why = cli.chosen_scale(options.scale)
+    scale, why = command_line.chosen_scale(options.scale)
     models, datasets = (list(dict.fromkeys(given)) for given in (options.models, options.datasets))
     if len(datasets) > 1 and (options.data_dir or options.data_option):
         raise ValueError(
             "--data-dir and --data-option are of one dataset: run the comparison once a dataset, with the same --name"
         )
-    folder = folder_of(options, "-".join(["compare", *map(anywhere.name_of, datasets)]))
+    folder = folder_of(options, "-".join(["compare", *map(resolve.name_of, datasets)]))
     studies, left_out = [], []
     for dataset in datasets:
         for model in models:
@@ -153,7 +154,7 @@ def running(options: argparse.Namespace) -> Plan:
                     studies.append(row(options, scale, folder, model, pretraining, dataset))
                 else:
                     why_not = f"there are no {pretraining} weights of it at scale {scale}, but {', '.join(there)}"
-                    left_out.append((f"{label(model, pretraining)} on {anywhere.name_of(dataset)}", why_not))
+                    left_out.append((f"{label(model, pretraining)} on {resolve.name_of(dataset)}", why_not))
     if not studies:
         raise ValueError(f"no row is left: {left_out[0][0]}: {left_out[0][1]}")
     apart(studies)
@@ -165,14 +166,14 @@ def running(options: argparse.Namespace) -> Plan:
 def row(options: argparse.Namespace, scale: str, folder: Path, model: str, pretraining: str, dataset: str) -> Study:
     """The study of a row, as `study.run` would describe it."""
     one = {"model": model, "pretraining": pretraining, "dataset": dataset, "results": folder}
-    return cli.configure(argparse.Namespace(**{**vars(options), **one, "variant": None, "name": None}), scale)
+    return command_line.configure(argparse.Namespace(**{**vars(options), **one, "variant": None, "name": None}), scale)
 
 
 def folder_of(options: argparse.Namespace, default: str) -> Path:
     name = default if options.name is None else options.name
     check_name(name)
     folder = options.results / name
-    cli.check_writable(folder)
+    command_line.check_writable(folder)
     return folder
 
 
@@ -187,7 +188,7 @@ def apart(studies: Sequence[Study]) -> None:
 
 def check(study: Study) -> None:
     """Raises ValueError if the row's folder holds another study."""
-    cli.check_folder(study, resume=True)
+    command_line.check_folder(study, resume=True)
     record = Record(study.folder)
     if record.study:
-        cli.check_same(study, record.study["study"], tested=bool(record.tables["predictions"]))
+        command_line.check_same(study, record.study["study"], tested=bool(record.tables["predictions"]))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from study.record import FORMAT, Record
+from study.results.record import FORMAT, Record
 from study.statistics import ExpectedBest, Interval, expected_best, score_intervals
 from study.statistics.intervals import class_means
 from trainables import architecture

@@ -12,8 +12,8 @@ from study.comparison.gains import gains
 from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
 from study.comparison.summary import interval
-from study.record import write_json
 from study.report import downloads
+from study.results.record import write_json
 from study.statistics import ExpectedBest
 
 SCORES = ("accuracy", "mean_class_accuracy", "macro_f1")

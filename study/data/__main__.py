@@ -14,26 +14,27 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from study import cli, cluster
+from study.cluster import connection
 from study.data.check import HANDLED, checked
-from study.data.listing import some
-from study.terminal import fail
+from study.data.image_index import some
+from study.options import command_line
+from study.terminal.progress import fail
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 0 if a study would take the dataset, 1 if not, 2 for a user's mistake, 130 for Ctrl-C."""
-    parser = cli.Parser(
+    parser = command_line.Parser(
         prog="python -m study.data", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("action", choices=("check",))
     parser.add_argument("source", metavar="SOURCE", help="a dataset's name, or a place: what --dataset takes")
     parser.add_argument("--json", action="store_true", help="everything, for a program")
     parser.add_argument("--offline", action="store_true", help="never fetch anything from the network")
-    cli.add_data_arguments(parser.add_argument_group("the images"))
+    command_line.add_data_arguments(parser.add_argument_group("the images"))
     options = parser.parse_args(arguments)
-    cluster.quieten()
+    connection.quieten()
     try:
-        found = checked(options.source, cli.request(options))
+        found = checked(options.source, command_line.request(options))
     except ValueError as mistake:
         return fail(str(mistake))
     except KeyboardInterrupt:

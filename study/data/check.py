@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from study import datasets
-from study.data import anywhere
-from study.data.copies import repeated
-from study.data.listing import Listing
+from study.data import named, resolve
+from study.data.duplicates import repeated
+from study.data.image_index import Listing
+from study.data.scan import Look, survey
 from study.data.source import Arrays, Request, Source
 from study.data.splits import split
-from study.data.survey import Look, survey
 
 HANDLED = {
     "L": "grey, repeated into three channels",
@@ -41,10 +40,10 @@ class Seen:
 
 def checked(given: str, request: Request) -> dict[str, Any]:
     """All that is known of a dataset, as JSON holds it. Raises ValueError where there is none."""
-    listing = datasets.listing(given, request) if given in datasets.names() else anywhere.listing(given, request)
+    listing = named.listing(given, request) if given in named.names() else resolve.listing(given, request)
     source, sizes, refused = None, None, None
     try:
-        source = anywhere.load(given, request)
+        source = resolve.load(given, request)
         sizes = split(source).sizes()
     except ValueError as reason:
         if listing is None:

@@ -6,11 +6,11 @@ from hashlib import sha256
 
 import numpy as np
 
-from study.data.copies import copies
 from study.data.decoding import Unreadable, decode, reason
-from study.data.listing import Encoded, Listing, some
+from study.data.duplicates import copies
+from study.data.image_index import Encoded, Listing, some
+from study.data.scan import survey
 from study.data.source import Request, Source
-from study.data.survey import survey
 
 MOST_UNREADABLE = 0.01
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from study.data.decoding import SUFFIXES
-from study.data.listing import Files, Listing, some
+from study.data.image_index import Files, Listing, some
 
 PARTS = {
     **{"train": "train", "training": "train"},

@@ -21,7 +21,7 @@ class Request:
         data_dir: where its archive, or what was extracted from it, lies already.
         offline: never try the network.
         strict: the first image that cannot be read is a mistake, not something to leave out.
-        duplicates: what becomes of an image that occurs more than once: see `study.data.copies`.
+        duplicates: what becomes of an image that occurs more than once: see `study.data.duplicates`.
         settings: each dataset's own, by name.
     """
 

@@ -16,7 +16,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from study.data.folder import PARTS
-from study.data.listing import Listing
+from study.data.image_index import Listing
 
 SETTINGS = {
     "image": "the column with the encoded images (default: the only one that can be)",

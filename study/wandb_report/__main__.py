@@ -15,7 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from study import terminal, tracking
+from study import tracking
+from study.terminal import progress
 from study.wandb_report import published
 from study.wandb_report.runs import Runs, commands, found
 
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"W&B: {error}", file=sys.stderr)
         return 1
     except (ValueError, OSError) as mistake:
-        return terminal.fail(str(mistake))
+        return progress.fail(str(mistake))
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

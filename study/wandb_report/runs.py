@@ -7,7 +7,7 @@ from pathlib import Path
 
 from study import tracking
 from study.comparison import Comparison, compare, study_folders
-from study.record import Record
+from study.results.record import Record
 
 HYPERPARAMETERS = ("lr", "weight_decay", "freeze_depth")
 

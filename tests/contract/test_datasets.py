@@ -13,11 +13,11 @@ from PIL import Image
 from ray.data import Dataset
 from sklearn.datasets import load_digits
 
-from study import datasets
+from study.data import named
+from study.data.named import fashion_mnist
 from study.data.reading import in_blocks, prepare, resized
 from study.data.source import Arrays, Request, Source
 from study.data.splits import Splits, split
-from study.datasets import fashion_mnist
 from tests.contract import layouts
 from trainables.architecture import HALF, MINI_INPUT, Preprocessing
 
@@ -28,7 +28,7 @@ CROPPED = Preprocessing(24, *HALF, crop=0.75, interpolation="bicubic")
 HERE = (fashion_mnist.DEBIAN / "train-images-idx3-ubyte.gz").is_file()
 
 
-@pytest.fixture(scope="module", params=datasets.names())
+@pytest.fixture(scope="module", params=named.names())
 def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Request]:
     """Each dataset: small files in its true layout where it has files of its own, and never from the network."""
     name: str = request.param
@@ -38,7 +38,7 @@ def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def source(asked: tuple[str, Request]) -> Source:
-    return datasets.load(*asked)
+    return named.load(*asked)
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +60,12 @@ def few(splits: Splits, n: int = 40) -> Splits:
 
 
 def test_there_is_a_dataset_that_needs_no_download() -> None:
-    assert "digits" in datasets.names()
+    assert "digits" in named.names()
 
 
 def test_an_unknown_dataset_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(ValueError, match=r"'digit'.*did you mean digits\?"):
-        datasets.load("digit")
+        named.load("digit")
 
 
 def test_a_dataset_has_a_label_for_every_image_and_an_image_for_every_class(source: Source) -> None:
@@ -81,7 +81,7 @@ def test_a_dataset_is_named_like_its_file(source: Source, asked: tuple[str, Requ
 
 
 def test_a_dataset_that_is_loaded_again_has_the_same_content(source: Source, asked: tuple[str, Request]) -> None:
-    again = datasets.load(*asked)
+    again = named.load(*asked)
     assert again.content == source.content
     assert np.array_equal(again.labels, source.labels)
 
@@ -89,12 +89,12 @@ def test_a_dataset_that_is_loaded_again_has_the_same_content(source: Source, ask
 def test_an_option_that_a_dataset_does_not_have_is_refused_by_name(asked: tuple[str, Request]) -> None:
     name, request = asked
     with pytest.raises(ValueError, match=rf"{name}.*'no such option'"):
-        datasets.load(name, replace(request, settings={"no such option": "1"}))
+        named.load(name, replace(request, settings={"no such option": "1"}))
 
 
-@pytest.mark.parametrize("name", datasets.names())
+@pytest.mark.parametrize("name", named.names())
 def test_what_an_option_means_is_said_with_its_default(name: str) -> None:
-    for option, meaning in datasets.settings(name).items():
+    for option, meaning in named.settings(name).items():
         assert option.isidentifier()
         assert re.search(r"\(default [^)]+\)", meaning)
 
@@ -102,19 +102,19 @@ def test_what_an_option_means_is_said_with_its_default(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(layouts.MAKERS))
 def test_a_place_that_does_not_exist_is_refused_instead_of_downloaded_to(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"there is no .*/nowhere, which --data-dir names"):
-        datasets.load(name, Request(data_dir=tmp_path / "nowhere"))
+        named.load(name, Request(data_dir=tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize("name", sorted(layouts.MAKERS))
 def test_files_that_are_not_there_are_refused_offline_with_the_way_out(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"is not in {tmp_path} and --offline is set: download http.*--data-dir"):
-        datasets.load(name, Request(data_dir=tmp_path, offline=True))
+        named.load(name, Request(data_dir=tmp_path, offline=True))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_digits_come_with_a_library_and_take_no_place() -> None:
     with pytest.raises(ValueError, match=r"digits come with scikit-learn and take no --data-dir, got /data"):
-        datasets.load("digits", Request(data_dir=Path("/data")))
+        named.load("digits", Request(data_dir=Path("/data")))
 
 
 # Splits
@@ -207,7 +207,7 @@ def test_an_image_is_the_same_whichever_rows_are_read_with_it(source: Source) ->
 @pytest.mark.usefixtures("ray_session")
 def test_digits_are_those_of_scikit_learn() -> None:
     published = load_digits()
-    rows = rows_by_index(datasets.load("digits").read(np.arange(0, 1797, 50)))
+    rows = rows_by_index(named.load("digits").read(np.arange(0, 1797, 50)))
     assert len(rows) == 36
     for index, row in rows.items():
         assert np.abs(row["image"] / 255 * 16 - published.images[index]).max() < 0.05
@@ -218,7 +218,7 @@ def test_digits_are_those_of_scikit_learn() -> None:
 @pytest.mark.skipif(not HERE, reason="fashion_mnist is not on this machine")
 def test_fashion_mnist_is_what_its_files_hold_train_before_test() -> None:
     folder = fashion_mnist.find(Request(offline=True))
-    source = datasets.load("fashion_mnist")
+    source = named.load("fashion_mnist")
     assert source.test_rows is not None
     assert (len(source.labels), source.test_rows.tolist()) == (70_000, list(range(60_000, 70_000)))
     rows = rows_by_index(source.read(np.array([0, 59_999, 60_000, 69_999])))
@@ -232,7 +232,7 @@ def test_fashion_mnist_is_what_its_files_hold_train_before_test() -> None:
 
 @pytest.mark.skipif(not HERE, reason="fashion_mnist is not on this machine")
 def test_fashion_unseen_holds_none_of_the_images_that_weights_are_trained_on() -> None:
-    whole, unseen = datasets.load("fashion_mnist"), datasets.load("fashion_unseen")
+    whole, unseen = named.load("fashion_mnist"), named.load("fashion_unseen")
     assert whole.test_rows is not None
     assert isinstance(whole.images, Arrays)
     assert isinstance(unseen.images, Arrays)
@@ -244,7 +244,7 @@ def test_fashion_unseen_holds_none_of_the_images_that_weights_are_trained_on() -
 
 @pytest.mark.usefixtures("ray_session")
 def test_a_grey_photograph_of_caltech256_comes_as_rgb(tmp_path: Path) -> None:
-    source = datasets.load("caltech256", layouts.caltech256(tmp_path))
+    source = named.load("caltech256", layouts.caltech256(tmp_path))
     rows = rows_by_index(source.read(np.array([4, 5]), partial(resized, preprocessing=MINI_INPUT)))
     colourful, grey = rows[4]["image"], rows[5]["image"]  # 001_0005.jpg, 001_0006.jpg
     assert colourful.shape[2] == grey.shape[2] == 3

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from study import cluster
-from study.cli import configure, parse
-from study.config import Study
+from study.cluster import connection
+from study.design.study import Study
+from study.options.command_line import configure, parse
 from trainables.recipe import Hyperparameters
 
 PAGE = Path(__file__).parents[2] / "docs" / "paper.md"
@@ -30,7 +30,7 @@ WANTED: list[tuple[str, str, int, str, int]] = [
 
 
 def study_of(command: str, patch: pytest.MonkeyPatch) -> Study:
-    patch.setattr(cluster, "has_gpu", lambda: True)  # fp16 needs one
+    patch.setattr(connection, "has_gpu", lambda: True)  # fp16 needs one
     words = [*FIRST.split(), *command.split()]
     options = parse(words)
     return configure(options, options.scale)

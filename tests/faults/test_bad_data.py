@@ -16,30 +16,20 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from study.data import anywhere
+from study.data import resolve
 from study.data.decoding import MOST_PIXELS, Unreadable, decode, described
 from study.data.source import Request, Source
 from study.data.splits import Splits, split
+from study.execution.session import Session
 from study.run import main
-from study.session import Session
-from tests.contract.photographs import (
-    CLASSES,
-    encoded,
-    folder_of,
-    in_parts,
-    parquet,
-    plain,
-    png,
-    rows,
-    write,
-)
+from tests.contract.photographs import CLASSES, encoded, folder_of, in_parts, parquet, plain, png, rows, write
 
 Place = Callable[[Path], Path]
 AS_IT_IS, STRICT = Request(), Request(strict=True)
 
 
 def load(place: Path, request: Request = AS_IT_IS) -> Source:
-    return anywhere.load(str(place), request)
+    return resolve.load(str(place), request)
 
 
 def loaded_and_split(place: Path, request: Request = AS_IT_IS) -> Splits:
@@ -433,7 +423,7 @@ def test_names_with_spaces_unicode_or_a_leading_dash_are_names(tmp_path: Path) -
     source = load(tmp_path / "-my images#1?")
     assert source.classes == tuple(sorted(names))
     assert len(list(source.images.decoded(np.arange(24)))) == 24
-    assert anywhere.name_of("/tmp/-my images#1?") == "my-images-1"
+    assert resolve.name_of("/tmp/-my images#1?") == "my-images-1"
 
 
 def test_a_file_name_that_is_no_utf_8_is_refused_by_name(tmp_path: Path) -> None:
@@ -448,7 +438,7 @@ def test_hidden_files_and_what_archivers_leave_are_not_looked_at(tmp_path: Path)
     for stray in ("cat/.DS_Store", "cat/._000.png", "__MACOSX/cat/._000.png", ".git/x.png", "cat/Thumbs.db", "README"):
         write(tmp_path / stray, b"x")
     assert len(load(tmp_path).labels) == 8
-    assert anywhere.listing(str(tmp_path), Request()).ignored == 2
+    assert resolve.listing(str(tmp_path), Request()).ignored == 2
 
 
 def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
@@ -459,7 +449,7 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     (place / "cat" / "self").symlink_to(place / "cat")
     (place / "again").symlink_to(place)
     (place / "cat" / "linked.png").symlink_to(write(tmp_path / "x" / "linked", png(5, 5)))
-    found = anywhere.listing(str(place), Request())
+    found = resolve.listing(str(place), Request())
     assert [found.images.name(row) for row in range(len(found.images))] == [
         *[f"cat/{n:03d}.png" for n in range(5)],
         "cat/linked.png",
@@ -490,7 +480,7 @@ def test_a_folder_of_many_files_is_listed_in_time_that_grows_with_their_number(t
             name.parent.mkdir()
         os.close(os.open(name, os.O_CREAT))
     start = time.perf_counter()
-    found = anywhere.listing(str(tmp_path), Request())
+    found = resolve.listing(str(tmp_path), Request())
     assert len(found.images) == 20_000
     assert np.bincount(found.labels).tolist() == [1000] * 20
     assert time.perf_counter() - start < 10
@@ -535,9 +525,9 @@ def test_a_study_whose_images_vanish_after_they_were_looked_at_fails_with_the_re
 
 SLOW = """
 import sys, time
-from study.data import survey, __main__
-look = survey.look
-survey.look = lambda data: (print("looking", flush=True), time.sleep(0.05), look(data))[2]
+from study.data import scan, __main__
+look = scan.look
+scan.look = lambda data: (print("looking", flush=True), time.sleep(0.05), look(data))[2]
 sys.exit(__main__.main(["check", sys.argv[1]]))
 """
 

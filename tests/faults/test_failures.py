@@ -10,14 +10,14 @@ import psutil
 import pytest
 import ray
 
-from study import datasets
-from study.config import RECIPES, Study
+from study.data import named
 from study.data.reading import prepare
 from study.data.splits import Splits, split
-from study.pool import Pool
-from study.record import Record, Row
+from study.design.study import RECIPES, Study
+from study.execution.pool import Pool
+from study.execution.search import search
+from study.results.record import Record, Row
 from study.run import main
-from study.search import search
 from trainables.trainer import Model, Resources, Run
 
 DATA = tuple[Splits, dict[str, Any]]
@@ -25,7 +25,7 @@ DATA = tuple[Splits, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def data(ray_session: None) -> DATA:
-    splits = split(datasets.load("digits"))
+    splits = split(named.load("digits"))
     study = described(Path("unused"), trials=1)
     return splits, dict(prepare(splits, study.pretrained_variant.preprocessing, ("train", "val")))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from study.record import Record, Row
+from study.results.record import Record, Row
 
 STUDY = [
     *["--model", "resnet", "--pretraining", "none", "--name", "cut", "--max-concurrent", "1", "--wandb", "offline"],

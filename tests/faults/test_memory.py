@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from study import datasets
-from study.config import RECIPES
+from study.data import named
 from study.data.reading import prepare
 from study.data.splits import Splits, split
+from study.design.study import RECIPES
 from tests.contract.tiny import little_memory
 from trainables import trainer
 from trainables.recipe import Hyperparameters
@@ -21,7 +21,7 @@ MODEL = Model("resnet", "mini", "resnet_mini", 10)
 
 @pytest.fixture(scope="module")
 def data(ray_session: None) -> DATA:
-    splits = split(datasets.load("digits"))
+    splits = split(named.load("digits"))
     return splits, dict(prepare(splits, MODEL.described.preprocessing, ("val", "test")))
 
 

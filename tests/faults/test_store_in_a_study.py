@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from study.record import Record
+from study.results.record import Record
 from study.run import main
 from tests.faults.test_store import disk_of
 from trainables.boundaries import Store

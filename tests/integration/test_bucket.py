@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.fs as pafs
 import pytest
 
-from study.data import anywhere
+from study.data import resolve
 from study.data.__main__ import main as data_main
 from study.data.source import Request
 from study.data.splits import split
@@ -59,7 +59,7 @@ def bucket(credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def test_a_folder_in_a_bucket_is_read_as_one_here(bucket: Bucket) -> None:
-    source = anywhere.load(bucket.address("photos/leaves"), Request())
+    source = resolve.load(bucket.address("photos/leaves"), Request())
     assert source.classes == ("one", "two", "zero")
     splits = split(source)
     assert splits.sizes() == {"train": 18, "val": 6, "test": 9}
@@ -69,7 +69,7 @@ def test_a_folder_in_a_bucket_is_read_as_one_here(bucket: Bucket) -> None:
 
 @pytest.mark.parametrize("path", ["photos/train.parquet", "photos/saved", "photos/saved/"])
 def test_tables_in_a_bucket_are_read_as_those_here(bucket: Bucket, path: str) -> None:
-    source = anywhere.load(bucket.address(path), Request())
+    source = resolve.load(bucket.address(path), Request())
     assert (source.classes, len(source.labels)) == (("zero", "one", "two"), 24)
     assert np.array_equal(next(source.images.decoded(np.array([4]))), pixels_of(1, 1))
 
@@ -77,19 +77,19 @@ def test_tables_in_a_bucket_are_read_as_those_here(bucket: Bucket, path: str) ->
 def test_a_bucket_is_checked_and_named_like_its_folder(bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
     assert data_main(["check", bucket.address("photos/leaves")]) == 0
     assert "train 18, val 6, test 9" in capsys.readouterr().out
-    assert anywhere.name_of(bucket.address("photos/leaves")) == "leaves"
+    assert resolve.name_of(bucket.address("photos/leaves")) == "leaves"
 
 
 READ = """
 import os, sys
 import numpy as np, ray
-from study import cluster
-from study.data import anywhere
+from study.cluster import connection
+from study.data import resolve
 from study.data.source import Request
 
-cluster.quieten()
-source = anywhere.load(sys.argv[1], Request())
-with cluster.connected():
+connection.quieten()
+source = resolve.load(sys.argv[1], Request())
+with connection.connected():
     rows = source.read(np.arange(len(source.labels))).take_all()
     seen = ray.get(ray.remote(lambda: os.environ.get("AWS_ACCESS_KEY_ID")).remote())
 print(len(rows), sum(int(row["image"].sum()) for row in rows), seen)
@@ -100,7 +100,7 @@ def test_rays_workers_read_a_bucket_with_the_credentials_of_the_environment(buck
     address = bucket.address("photos/leaves")
     script = [sys.executable, "-c", READ, address]
     done = subprocess.run(script, capture_output=True, text=True, timeout=300, env=dict(os.environ))
-    images = anywhere.load(address, Request()).images
+    images = resolve.load(address, Request()).images
     total = sum(int(pixels.sum()) for pixels in images.decoded(np.arange(33)))
     assert done.stdout.split() == ["33", str(total), "someone"], done.stderr
 
@@ -152,15 +152,15 @@ def test_a_bucket_that_cannot_be_had_is_one_line_within_seconds(
 @pytest.mark.usefixtures("credentials")
 def test_a_region_that_cannot_be_asked_for_and_an_unknown_option_are_one_line() -> None:
     with pytest.raises(ValueError, match="cannot be read: Unexpected query parameter in S3 URI: 'colour'"):
-        anywhere.load("s3://photos/x?colour=red&region=us-east-1", Request())
+        resolve.load("s3://photos/x?colour=red&region=us-east-1", Request())
 
 
 def test_googles_client_is_told_to_give_up_in_time() -> None:
     address = "gs://anonymous@photos/leaves?endpoint_override=127.0.0.1:9&scheme=http"
-    filesystem, place = anywhere.opened(address)
+    filesystem, place = resolve.opened(address)
     assert (type(filesystem), place) == (pafs.GcsFileSystem, "photos/leaves")
-    assert anywhere.impatient("gs://photos/x") == f"gs://photos/x?retry_limit_seconds={anywhere.PATIENCE_SECONDS}"
+    assert resolve.impatient("gs://photos/x") == f"gs://photos/x?retry_limit_seconds={resolve.PATIENCE_SECONDS}"
     start = time.perf_counter()
     with pytest.raises(ValueError, match="cannot be read"):
-        anywhere.load(f"{address}&retry_limit_seconds=2", Request())
+        resolve.load(f"{address}&retry_limit_seconds=2", Request())
     assert time.perf_counter() - start < 30

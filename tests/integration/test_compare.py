@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from study.compare import main
-from study.record import Record, read_table
+from study.results.record import Record, read_table
 from tests.rows import answers, study
 
 ROWS = ["--models", "resnet", "alexnet", "--pretraining", "none", "in1k", "--scale", "mini", "--datasets", "digits"]

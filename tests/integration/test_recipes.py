@@ -11,12 +11,11 @@ import pytest
 from PIL import Image
 from ray.data import Dataset
 
-from study import datasets
-from study.data import anywhere
+from study.data import named, resolve
 from study.data.reading import prepare
 from study.data.source import Request
 from study.data.splits import Splits, split
-from study.record import Record
+from study.results.record import Record
 from study.run import main
 from tests.contract.photographs import encoded, write
 from trainables import architecture
@@ -61,7 +60,7 @@ def ran_to_the_end(run: Run, data: Mapping[str, Dataset]) -> Outcome:
 @pytest.fixture(scope="module")
 def digits() -> tuple[Mapping[str, Part], dict[str, Dataset]]:
     """What is in the splits of the digits, and the images of two of them, as they are and with a margin."""
-    splits = split(datasets.load("digits"))
+    splits = split(named.load("digits"))
     given = architecture.get("alexnet").variant("mini").preprocessing  # as of every mini model
     data = dict(prepare(splits, given, ("val", "test")))
     return splits.parts(), data | {wide("val"): prepare(splits, given.wide, ("val",))["val"]}
@@ -85,7 +84,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Splits:
             for number in range(each):
                 coarse = Image.fromarray(random.integers(0, 256, (12, 16, 3), dtype=np.uint8))
                 write(place / part / name / f"{number}.jpg", encoded(np.asarray(coarse.resize((400, 300))), "JPEG"))
-    return split(anywhere.load(str(place), Request()))
+    return split(resolve.load(str(place), Request()))
 
 
 @every_recipe

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from study import report
-from study.record import Record
+from study.report import study as report
+from study.results.record import Record
 from tests.records import Shape, finished, searched
 
 CHROMIUM = shutil.which("chromium")

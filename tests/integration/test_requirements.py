@@ -11,10 +11,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from study import datasets, requirements, run
+from study import run
+from study.data import named
 from study.data.splits import split
-from study.record import Record, Row, read_table
-from study.requirements import SCHEMA, Requirements, main
+from study.data_efficiency import measure
+from study.data_efficiency.measure import SCHEMA, Requirements, main
+from study.results.record import Record, Row, read_table
 
 STUDY = ["--model", "resnet", "--pretraining", "none", "--name", "small", "--trials", "2", "--epochs", "1"]
 ONCE = ["--top-k", "1", "--seeds", "1", "--max-concurrent", "1", "--wandb", "disabled", "--quiet"]
@@ -82,7 +84,7 @@ def test_every_run_has_the_winners_hyperparameters_and_as_many_steps_as_the_stud
 
 
 def test_every_test_image_is_answered_once_and_the_accuracy_is_that_of_the_answers(measured: Path) -> None:
-    images = len(split(datasets.load("digits")).test)
+    images = len(split(named.load("digits")).test)
     for row in rows(measured).values():
         assert len(row["correct"]) == images
         assert row["test_accuracy"] == pytest.approx(np.mean(row["correct"]))
@@ -93,7 +95,7 @@ def test_a_second_call_trains_nothing_and_says_the_same(
     measured: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (measured / "requirements.parquet").read_bytes()
-    monkeypatch.setattr(requirements, "Pool", None)  # it would be called
+    monkeypatch.setattr(measure, "Pool", None)  # it would be called
     assert main([str(measured), *ASKED]) == 0
     assert (measured / "requirements.parquet").read_bytes() == before
     out = capsys.readouterr().out

@@ -13,11 +13,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from safetensors.torch import load_file
 
-from study import datasets
-from study.cost import COSTS, costs, flops
+from study.data import named
 from study.data.reading import prepare
 from study.data.splits import split
-from study.record import TABLES, Record
+from study.results.cost import COSTS, costs, flops
+from study.results.record import TABLES, Record
 from study.run import main
 from trainables import architecture
 from trainables.loop import predict
@@ -110,7 +110,7 @@ def test_replicates_use_new_seeds_and_the_winner_has_the_best_mean(done: Done) -
 
 
 def test_every_test_image_is_predicted_once_a_seed(done: Done) -> None:
-    test_rows = split(datasets.load("digits")).test
+    test_rows = split(named.load("digits")).test
     predictions = done.record.tables["predictions"]
     for seed in (1, 2):
         assert sorted(row["index"] for row in predictions if row["seed"] == seed) == test_rows.tolist()
@@ -137,7 +137,7 @@ def test_the_best_model_given_back_predicts_what_the_record_says(done: Done) -> 
     variant = family.variant(config["scale"], name=config["variant"])
     model = family.assemble(variant, len(config["classes"])).to(memory_format=torch.channels_last)
     model.load(load_file(done.record.folder / "best" / "model.safetensors"), head=True)
-    test = gathered(prepare(split(datasets.load("digits")), variant.preprocessing, ("test",))["test"])
+    test = gathered(prepare(split(named.load("digits")), variant.preprocessing, ("test",))["test"])
     seen = predict(model, test, precision("fp32", torch.device("cpu")))
     seed = config["metrics"]["seed"]
     stored = {row["index"]: row["predicted"] for row in done.record.tables["predictions"] if row["seed"] == seed}

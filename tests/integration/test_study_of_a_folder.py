@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from study.record import TABLES, Record
+from study.results.record import TABLES, Record
 from study.run import main
 from tests.contract.photographs import CLASSES, folder_of, png, write
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from study import datasets
-from study.config import RECIPES, Study
+from study.data import named
 from study.data.reading import prepare
 from study.data.splits import split
-from study.record import Record
-from study.search import search
+from study.design.study import RECIPES, Study
+from study.execution.search import search
+from study.results.record import Record
 from trainables.trainer import Model, Resources, Run, train
 
 
@@ -19,7 +19,7 @@ def test_two_workers_give_the_curve_and_the_predictions_of_one(ray_session: None
     # a ViT: BatchNorm would normalise each worker's half of a batch on its own
     recipe = replace(RECIPES["fair"], epochs=2)
     study = Study("vit", "mini", "vit_mini", "digits", "ddp", Path("unused"), recipe)
-    splits = split(datasets.load("digits"))
+    splits = split(named.load("digits"))
     data = prepare(splits, study.pretrained_variant.preprocessing, ("val", "test"))
     run = Run(
         "ddp",
@@ -52,7 +52,7 @@ def test_a_search_with_two_workers_a_trial_is_told_of_every_epoch(ray_session: N
     study = Study("resnet", "mini", "resnet_mini", "digits", "ddp", tmp_path, recipe, trials=1, workers_per_trial=2)
     study.folder.mkdir()
     record = Record(study.folder)
-    splits = split(datasets.load("digits"))
+    splits = split(named.load("digits"))
     model = Model("resnet", "mini", "resnet_mini", 10)
     search(
         study,

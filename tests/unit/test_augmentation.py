@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from study.cli import parse
+from study.options.command_line import parse
 from trainables.augmentation import (
     AUGMENTATIONS,
     EIGENVALUES,

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from study.data.named import caltech256, load
 from study.data.source import Request, Source
-from study.datasets import caltech256, load
 from tests.contract import layouts
 
 CLASSES = ("ak47", "american-flag", "dog", "spider")

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torchvision
 
+from study.data.named import cifar10, load
 from study.data.source import Request
-from study.datasets import cifar10, load
 from tests.contract import layouts
 
 FOLDER = "cifar-10-batches-py"

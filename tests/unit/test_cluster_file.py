@@ -104,7 +104,7 @@ def test_the_head_has_no_gpu_and_is_never_started_twice(head: dict[str, Any]) ->
 
 
 def test_the_head_declares_the_gpus_that_may_still_be_started(prepared: dict[str, Any], head: dict[str, Any]) -> None:
-    """study.cluster reads them: an idle cluster has no GPU, and must not be taken for a laptop."""
+    """study.cluster.connection reads them: an idle cluster has no GPU, and must not be taken for a laptop."""
     (worker,) = (n for n in prepared["available_node_types"].values() if "GPU" in n["resources"])
     assert head["resources"]["autoscaled_gpus"] == prepared["max_workers"] * worker["resources"]["GPU"]
 

@@ -13,7 +13,7 @@ from study.comparison import Comparison, Group, compare, study_folders
 from study.comparison.gains import gains
 from study.comparison.groups import MOST_IN_PAIRS
 from study.comparison.summary import summary
-from study.record import Record
+from study.results.record import Record
 from study.statistics import accuracy_interval, score_intervals, scores
 from study.statistics.comparison import difference
 from tests.rows import CLASSES, IMAGES, answers, edit, study

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from study.config import EARLY_STOPPING, RECIPES, Study, fixed
+from study.design.study import EARLY_STOPPING, RECIPES, Study, fixed
 from trainables.recipe import Hyperparameters
 
 

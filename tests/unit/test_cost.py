@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from study.cost import (
+from study.results.cost import (
     COSTS,
     Flops,
     costs,
@@ -18,7 +18,7 @@ from study.cost import (
     pareto_front,
     training_images_per_second,
 )
-from study.record import Record
+from study.results.record import Record
 from tests import records
 from tests.contract.tiny import CPU, FP32, untrained
 from tests.contract.variants import PAPER, Pair, library_name, title

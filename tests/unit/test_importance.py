@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from study.importance import LEAST_TRIALS, at_the_edge, best_lr_by_depth, importance, slices
-from study.record import Record
+from study.results.importance import LEAST_TRIALS, at_the_edge, best_lr_by_depth, importance, slices
+from study.results.record import Record
 from tests import records
 
 Surface = Callable[[dict[str, float]], float]

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from study.config import RECIPES, Study
-from study.preprocessing import overridden
+from study.design.preprocessing import overridden
+from study.design.study import RECIPES, Study
 from tests.unit.test_config import study
 from trainables import architecture
 from trainables.architecture import Preprocessing

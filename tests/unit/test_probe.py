@@ -6,10 +6,10 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import Ridge as SklearnsRidge
 from sklearn.preprocessing import StandardScaler
 
-from study import datasets
+from study.baselines.probe import division, joined
+from study.baselines.ridge import PENALTIES, Ridge, ridge
+from study.data import named
 from study.data.splits import Splits, split
-from study.probe import division, joined
-from study.ridge import PENALTIES, Ridge, ridge
 from trainables.features import Features
 
 CLASSES = 4
@@ -105,7 +105,7 @@ def test_the_penalty_is_chosen_on_validation_and_all_images_are_fitted_with_it()
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    return split(datasets.load("digits"))
+    return split(named.load("digits"))
 
 
 def pixels(splits: Splits, name: str) -> Features:

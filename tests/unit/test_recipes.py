@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from study.config import RECIPES
-from study.recipes import chosen, offered, read
+from study.design.recipes import chosen, offered, read
+from study.design.study import RECIPES
 from trainables import architecture
 from trainables.recipe import HeadFirst, Recipe
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from study.record import TABLES, Record, prediction_rows, write_json
+from study.results.record import TABLES, Record, prediction_rows, write_json
 from trainables.loop import Predictions
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "record.md"

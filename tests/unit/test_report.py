@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from plotly.offline import get_plotlyjs_version
 
-from study import report
-from study.record import Record
 from study.report import blocks, numbers
+from study.report import study as report
+from study.results.record import Record
 from tests.pages import Page
 from tests.records import DIGITS, Shape, failed, finished, searched, started
 

@@ -14,9 +14,9 @@ from PIL import Image
 from study.comparison import Comparison, compare
 from study.report import comparison as report
 from study.report import figures
-from study.report.side_by_side import confusion, sides
-from study.report.side_by_side.pictures import embedded
-from study.report.side_by_side.scale import scale
+from study.report.comparison import confusion, opposites
+from study.report.comparison.pictures import embedded
+from study.report.comparison.scale import scale
 from tests.comparisons import EIGHT, FOUR, compared, needing, probe
 from tests.pages import Page
 from tests.records import DIGITS
@@ -183,7 +183,7 @@ def test_the_top_confusions_come_with_pictures_of_the_records(comparison: Compar
 def test_images_that_only_one_family_gets_right_are_counted_from_the_predictions(
     comparison: Comparison, page: Page
 ) -> None:
-    rows = sides.representatives(comparison.groups[0].rows, ["convolution", "attention", "hybrid"])
+    rows = opposites.representatives(comparison.groups[0].rows, ["convolution", "attention", "hybrid"])
     right = {name: row.correct.mean(axis=0) > 0.5 for name, row in rows.items()}
     alone = right["attention"] & ~right["convolution"] & ~right["hybrid"]
     told = {row["who"]: int(row["images"]) for row in page.csv("agreement")}
@@ -192,13 +192,13 @@ def test_images_that_only_one_family_gets_right_are_counted_from_the_predictions
 
 
 def test_families_are_set_against_each_other_with_the_same_pretraining(comparison: Comparison) -> None:
-    for one, other in sides.opposed(comparison.groups[0]):
+    for one, other in opposites.opposed(comparison.groups[0]):
         assert one.pretraining == other.pretraining
         assert one.family != other.family
 
 
 def test_class_differences_are_those_of_the_recalls(comparison: Comparison, page: Page) -> None:
-    one, other = sides.opposed(comparison.groups[0])[0]
+    one, other = opposites.opposed(comparison.groups[0])[0]
     assert {one.family, other.family} == {"attention", "convolution"}
     for row in page.csv("class-differences-1"):
         recalls = one.recall[row["class"]], other.recall[row["class"]]

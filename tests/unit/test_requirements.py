@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from study import amounts, datasets
-from study.amounts import MOST_EPOCHS, Amount, Planned, epochs
-from study.config import RECIPES, Study
+from study.data import named
 from study.data.splits import Splits, choose, split
-from study.requirements_summary import Measured, summary
+from study.data_efficiency import plan
+from study.data_efficiency.plan import MOST_EPOCHS, Amount, Planned, epochs
+from study.data_efficiency.summary import Measured, summary
+from study.design.study import RECIPES, Study
 from study.statistics import Curve, accuracy_interval, compared, crossings, curve, images_needed
 from study.statistics.comparison import difference
-from study.statistics.requirements import Answers
+from study.statistics.data_efficiency import Answers
 from trainables.trainer import Model, Run
 
 IMAGES = 400
@@ -119,7 +120,7 @@ def test_p_is_adjusted_by_holm_over_all_pairs_and_common_amounts() -> None:
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    return split(datasets.load("digits"))
+    return split(named.load("digits"))
 
 
 @pytest.fixture
@@ -133,20 +134,20 @@ WINNER = {"lr": 1e-3, "weight_decay": 1e-2, "freeze_depth": 3, "last_epoch": 5}
 def test_the_amounts_are_a_ladder_up_to_the_smallest_class_and_everything(splits: Splits) -> None:
     smallest = np.bincount(splits.source.labels[splits.train]).min()
     assert 100 <= smallest < 200
-    seen = amounts.amounts(splits, None)
+    seen = plan.amounts(splits, None)
     assert [one.images_per_class for one in seen] == [1, 2, 5, 10, 20, 50, 100, None]
     assert [one.images for one in seen] == [10, 20, 50, 100, 200, 500, 1000, len(splits.train)]
 
 
 def test_amounts_that_are_asked_for_come_once_and_in_order(splits: Splits) -> None:
-    assert amounts.amounts(splits, [None, 7, 3, 7]) == [Amount(3, 30), Amount(7, 70), Amount(None, len(splits.train))]
+    assert plan.amounts(splits, [None, 7, 3, 7]) == [Amount(3, 30), Amount(7, 70), Amount(None, len(splits.train))]
 
 
 def test_all_images_of_equal_classes_are_everything(splits: Splits) -> None:
     equal = choose(splits, images_per_class=50)
     assert equal.chosen is not None
     balanced = Splits(splits.source, splits.train[equal.chosen], splits.val, splits.test)
-    assert [one.images_per_class for one in amounts.amounts(balanced, None)] == [1, 2, 5, 10, 20, None]
+    assert [one.images_per_class for one in plan.amounts(balanced, None)] == [1, 2, 5, 10, 20, None]
 
 
 def test_a_larger_part_holds_every_smaller_one_and_another_seed_draws_another(splits: Splits, study: Study) -> None:
@@ -155,8 +156,8 @@ def test_a_larger_part_holds_every_smaller_one_and_another_seed_draws_another(sp
     model = Model("resnet", "mini", "resnet_mini", 10)
     template = Run("", model, hyperparameters, study.recipe, 0, parts)
     drawn: dict[tuple[int | None, int], Any] = {}
-    for one in amounts.plan(study, amounts.amounts(splits, [2, 5, None]), [0]):
-        run = amounts.run(one, study, splits, WINNER, template)
+    for one in plan.plan(study, plan.amounts(splits, [2, 5, None]), [0]):
+        run = plan.run(one, study, splits, WINNER, template)
         assert run.parts["train"].content == parts["train"].content
         assert run.parts["val"].chosen is run.parts["test"].chosen is None
         drawn[one.amount.images_per_class, one.seed] = run.parts["train"].chosen
@@ -183,11 +184,11 @@ def test_no_part_gets_fewer_epochs_than_the_study() -> None:
 
 
 def test_freeze_depths_are_numbers_or_named(study: Study) -> None:
-    assert amounts.depths(["winner"], study, WINNER) == [3]
-    assert amounts.depths(["all", "0", "winner", "5"], study, WINNER) == [0, 3, 5]
+    assert plan.depths(["winner"], study, WINNER) == [3]
+    assert plan.depths(["all", "0", "winner", "5"], study, WINNER) == [0, 3, 5]
     for wrong in ("6", "-1", "half"):
         with pytest.raises(ValueError, match=f"winner, all, or 0 to 5, got '{wrong}'"):
-            amounts.depths([wrong], study, WINNER)
+            plan.depths([wrong], study, WINNER)
 
 
 def test_a_runs_name_says_what_it_is() -> None:

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import wandb
 
-from study import samples, tracking
-from study.record import Record
-from study.session import summary_of
+from study import tracking
+from study.execution.session import summary_of
+from study.results import samples
+from study.results.record import Record
 from study.tracking import service
 from study.wandb_report.__main__ import main
 from tests import records

@@ -1,0 +1,1 @@
+"""Baselines that take seconds: ridge regression on frozen features."""

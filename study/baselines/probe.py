@@ -1,0 +1,295 @@
+"""An instant baseline: ridge regression in closed form on frozen features, seconds after the features exist.
+
+    python -m study.probe --model vit
+    python -m study.probe --models alexnet resnet vit coatnet --pretraining fashion6k --name probe
+
+The features are what flows into the head of the pretrained model, from the store of boundaries or computed once into
+it; the regression is onto one-hot labels, in float64. The penalty is chosen on validation; then train + validation are
+fitted once more and the test images are looked at once, as in a study (docs/protocol.md). On scikit-learn's digits and
+two cores a pretrained mini model takes seconds; expect 0.82 (CoAtNet) to 0.92 (ResNet) from fashion60k.
+
+What a seed means here: given its images, ridge regression has one answer and draws nothing. Two things around it are
+drawn, and these are what a seed redraws: how train + validation are divided to choose the penalty, and, without
+pretraining, the weights of the backbone. So with pretrained weights the accuracies of the seeds differ by the penalty
+alone, often not at all, and the interval is that of the test images. It says nothing of other training images; to
+resample those would fit fewer of them than a study does, and compare what is not comparable.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+import torch
+from torch import Tensor
+
+from study.baselines.ridge import ridge
+from study.cluster import connection
+from study.data import resolve
+from study.data.reading import prepare
+from study.data.splits import Splits, split, stratified
+from study.design.study import check_name
+from study.execution.session import Session
+from study.options import command_line
+from study.results import provenance
+from study.results.record import TABLES, prediction_rows, write_json
+from study.statistics import accuracy_interval
+from study.terminal.progress import fail
+from trainables import architecture
+from trainables.architecture import SCALES, Architecture, Variant
+from trainables.boundaries import Store
+from trainables.choices import choose
+from trainables.features import Features, features
+from trainables.loop import Predictions
+from trainables.precision import DTYPES
+from trainables.recipe import Hyperparameters, Recipe
+from trainables.trainer import Model, Resources, Run
+
+
+def probe(
+    model: Model, splits: Splits, resources: Resources, *, seeds: int, precision: str
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """One row of the comparison: what it found, and its predictions as rows of `predictions`, a test image a seed.
+
+    Args:
+        model: with its weights in Ray's object store, or with none: then each seed has a backbone of its own.
+        resources: of one run, for computing the features.
+    """
+    numbers = list(range(1, seeds + 1))  # a study's seeds: without pretraining the same backbones
+    probes, predictions, feature_seconds, ridge_seconds = [], [], 0.0, 0.0
+    for seed in numbers:
+        if seed == 1 or model.weights is None:
+            start = perf_counter()
+            found = computed(run_of(model, splits, seed, precision), splits, resources)
+            feature_seconds += perf_counter() - start
+        known, test = joined(found["train"], found["val"]), found["test"]
+        start = perf_counter()
+        train, val = division(splits, known, seed)
+        seen = ridge(known.values, known.label, test.values, classes=model.classes, train=train, val=val)
+        ridge_seconds += perf_counter() - start
+        probes.append(seen)
+        answers = Predictions(test.index, test.label, seen.predicted, seen.confidence, 0.0)
+        predictions += prediction_rows(seed, answers, splits.source.images.name)
+    correct = np.stack([seen.predicted == test.label for seen in probes])
+    variant = model.described
+    return {
+        "model": model.architecture,
+        "scale": model.scale,
+        "variant": variant.name,
+        "pretraining": variant.pretraining,
+        "features": test.values.shape[1],
+        "n": len(test.label),
+        "seeds": numbers,
+        "accuracies": correct.mean(axis=1).tolist(),
+        "accuracy": float(correct.mean()),
+        "interval": list(accuracy_interval(correct)),
+        "val_accuracies": [seen.val_accuracy for seen in probes],
+        "penalties": [seen.penalty for seen in probes],
+        "feature_seconds": round(feature_seconds, 3),
+        "ridge_seconds": round(ridge_seconds, 3),
+    }, predictions
+
+
+def run_of(model: Model, splits: Splits, seed: int, precision: str) -> Run:
+    """What `features` needs to know, as a run on all of the data that trains nothing but the head."""
+    depth = architecture.get(model.architecture).backbone_stages(model.described)
+    return Run(
+        run_id="probe",
+        model=model,
+        hyperparameters=Hyperparameters(lr=1.0, weight_decay=0.0, freeze_depth=depth),
+        recipe=Recipe("probe", epochs=1),
+        seed=seed,
+        parts=splits.parts(),
+        precision=precision,
+        boundaries="always",
+        fit_on=("train", "val"),
+        validate_on=None,
+        predict_on="test",
+    )
+
+
+def computed(run: Run, splits: Splits, resources: Resources) -> dict[str, Features]:
+    """The features, from here; or from where the cluster has its GPUs, if it has them elsewhere."""
+    brought = prepare(splits, run.model.described.preprocessing, ("train", "val", "test"))
+    if not resources.gpus or torch.cuda.is_available():
+        return features(run, brought, resources.threads)
+    there: Any = ray.remote(features).options(num_cpus=resources.cpus, num_gpus=resources.gpus)
+    return ray.get(there.remote(run, brought, resources.threads))
+
+
+def joined(*parts: Features) -> Features:
+    """Several splits as one, in the order of the dataset."""
+    index = np.concatenate([part.index for part in parts])
+    order = index.argsort()
+    values, label = (np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "label"))
+    return Features(values[order], label[order], index[order])
+
+
+def division(splits: Splits, known: Features, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of `known` to fit and to choose the penalty on: as many as in the study's splits, drawn again."""
+    sizes = splits.sizes()
+    train, val = stratified(splits.source, known.index, sizes["val"] / (sizes["train"] + sizes["val"]), seed)
+    return np.searchsorted(known.index, train), np.searchsorted(known.index, val)
+
+
+# The command
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = command_line.Parser(
+        prog="python -m study.probe", description="Ridge regression on frozen features: a baseline."
+    )
+    names = ", ".join(architecture.names())
+    parser.add_argument("--model", "--models", dest="models", nargs="+", required=True, metavar="MODEL", help=names)
+    parser.add_argument(
+        "--dataset", default="digits", metavar="NAME|PLACE", help="as of study.run (default %(default)s)"
+    )
+    parser.add_argument("--pretraining", help="mini: fashion60k (default), fashion6k, none; paper: in1k, in21k, none")
+    parser.add_argument("--scale", default="auto", help=f"auto, {', '.join(SCALES)}: paper where there is a GPU")
+    parser.add_argument("--weights", type=Path, metavar="PATH", help="a file with the backbone's weights, of one model")
+    parser.add_argument("--offline", action="store_true", help="never fetch anything from the network")
+    command_line.add_data_arguments(parser)
+    parser.add_argument("--precision", default="auto", help=f"auto, {', '.join(DTYPES)} (default %(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="see study/probe.py (default %(default)s)")
+    parser.add_argument("--name", help="writes RESULTS/NAME/probe.json and probe.parquet, its predictions")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="default results")
+    parser.add_argument("--verbose", action="store_true", help="show what Ray says")
+    return parser.parse_args(arguments)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is probed, all of it checked."""
+
+    models: list[tuple[Architecture, Variant, dict[str, Tensor] | None]]
+    splits: Splits
+    folder: Path | None
+
+
+def checked(options: argparse.Namespace, scale: str) -> Plan:
+    """Raises ValueError for a user's mistake, before anything starts or is written."""
+    if options.seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {options.seeds}")
+    choose("precision", options.precision, ["auto", *DTYPES])
+    if options.precision == "fp16" and not connection.has_gpu():
+        raise ValueError("precision fp16 needs a GPU, a CPU takes minutes a step: choose bf16, fp32 or auto")
+    if options.weights and len(options.models) > 1:
+        raise ValueError(f"--weights is of one model, got {len(options.models)} models: probe them one by one")
+    Store.here()  # its environment may be a mistake
+    folder = checked_folder(options.results, options.name)
+    chosen = []
+    for name in dict.fromkeys(options.models):
+        family = architecture.get(name)
+        variant = family.variant(scale, options.pretraining)
+        chosen.append((family, variant, family.pretrained(variant, path=options.weights, offline=options.offline)))
+    return Plan(chosen, split(resolve.load(options.dataset, command_line.request(options))), folder)
+
+
+def checked_folder(results: Path | None, name: str | None) -> Path | None:
+    """Where to write, None for nowhere. It may be a study's folder, whose baseline the probe is then."""
+    if name is None:
+        if results is not None:
+            raise ValueError(f"--results {results} needs a --name: they say where to write, DIR/NAME")
+        return None
+    check_name(name)
+    folder = (results or Path("results")) / name
+    if (folder / "probe.json").exists():
+        raise ValueError(f"{folder / 'probe.json'} exists: choose another --name")
+    command_line.check_writable(folder)
+    return folder
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Probes from the command line; returns 0, 2 for a user's mistake, 130 when interrupted."""
+    options = parse(arguments)
+    if not options.verbose:
+        connection.quieten()
+    try:
+        scale, why = command_line.chosen_scale(options.scale)
+        plan = checked(options, scale)
+    except ValueError as mistake:
+        return fail(str(mistake))
+    print(why, flush=True)
+    rows, predictions = [], []
+    try:
+        with connection.connected(verbose=options.verbose):
+            resources, _ = connection.share(1, 1)
+            for family, variant, weights in plan.models:
+                model = Model(
+                    family.name, scale, variant.name, len(plan.splits.source.classes), connection.put(weights)
+                )
+                row, seen = probe(model, plan.splits, resources, seeds=options.seeds, precision=options.precision)
+                rows.append(row)
+                predictions += [{"variant": variant.name, **line} for line in seen]
+                print(in_a_line(row), flush=True)
+    except KeyboardInterrupt:
+        return 130
+    if plan.folder:
+        write(plan.folder, plan.splits, rows, predictions, arguments)
+    return 0
+
+
+def in_a_line(row: dict[str, Any]) -> str:
+    low, high = row["interval"]
+    penalties = " ".join(f"{penalty:.1e}" for penalty in dict.fromkeys(row["penalties"]))
+    return (
+        f"{row['variant']:<24} test accuracy {row['accuracy']:.2%}, 95 % interval {low:.2%} to {high:.2%} "
+        f"({row['n']} images, seeds {len(row['seeds'])}; validation {fmean(row['val_accuracies']):.2%})  "
+        f"penalty {penalties}  {row['features']} features in {row['feature_seconds']:.1f} s, "
+        f"regression in {row['ridge_seconds']:.2f} s"
+    )
+
+
+def beside(session: Session) -> None:
+    """Probes the model of a study that has just ended, on its own splits, into its folder.
+
+    Not of a part of train: the features are those of all of it.
+    """
+    study = session.study
+    if session.splits.chosen is not None or (study.folder / "probe.json").exists():
+        return
+    session.terminal.say(f"linear probe of {study.variant}")
+    row, predictions = probe(
+        session.template.model, session.splits, session.resources, seeds=study.seeds, precision=study.precision
+    )
+    command = ["--model", study.model, "--scale", study.scale, "--pretraining", row["pretraining"]]
+    lines = [{"variant": study.variant, **line} for line in predictions]
+    write(study.folder, session.splits, [row], lines, [*command, "--dataset", study.dataset])
+
+
+def write(
+    folder: Path,
+    splits: Splits,
+    rows: list[dict[str, Any]],
+    predictions: list[dict[str, Any]],
+    arguments: Sequence[str] | None,
+) -> None:
+    """probe.json, and in probe.parquet a row a test image, seed and variant."""
+    folder.mkdir(parents=True, exist_ok=True)
+    schema = pa.schema([("variant", pa.string()), *TABLES["predictions"]])
+    pq.write_table(pa.Table.from_pylist(predictions, schema=schema), folder / "probe.parquet")
+    given = sys.argv[1:] if arguments is None else arguments
+    facts = {
+        "format": 1,
+        "dataset": splits.source.name,
+        "fingerprint": splits.fingerprint,
+        "sizes": splits.sizes(),
+        "probes": rows,
+        "command": shlex.join(["python", "-m", "study.probe", *given]),
+        "versions": provenance.versions(),
+        "hardware": provenance.hardware(),
+    }
+    write_json(folder / "probe.json", facts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

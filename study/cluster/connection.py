@@ -1,0 +1,120 @@
+"""Ray: the cluster that this command runs on, or one of its own on loopback, quiet, and gone when it ends.
+
+Imports no torch: Ray is started while that is imported.
+"""
+
+import contextlib
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import ray
+
+from study.cluster import environment
+
+if TYPE_CHECKING:
+    from trainables.trainer import Resources
+
+# A stopped trial must be able to unwind: past this, Tune gives up on its process, and two such hang the search
+WORKERS = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "120", "TOKENIZERS_PARALLELISM": "false"}
+STORE = ("STUDY_CACHE", "STUDY_CACHE_GIB")
+
+
+def quieten() -> None:
+    """No banners, warnings and tracebacks of the libraries: what went wrong is in the record, with its reason."""
+    warnings.filterwarnings("ignore")
+    os.environ["HF_HUB_VERBOSITY"] = "error"
+    for library in ("ray", "optuna", "timm"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+
+
+def start(*, verbose: bool = False) -> None:
+    """Connects to the cluster there is, else starts Ray on loopback."""
+    os.environ.update(WORKERS)  # processes that are started here inherit it
+    address = environment.address()
+    elsewhere = WORKERS | {name: os.environ[name] for name in STORE if name in os.environ}
+    there_or_here = {"runtime_env": {"env_vars": elsewhere}} if address else {"include_dashboard": False}
+    ray.init(
+        address=address or "local",
+        log_to_driver=verbose,
+        logging_level=logging.INFO if verbose else logging.ERROR,
+        **there_or_here,
+    )
+
+
+_ahead = False
+
+
+def start_while_importing(module: str, *, verbose: bool) -> None:
+    """Starts Ray, if it is to be started here, while a thread imports a module: both take seconds.
+
+    Not the other way round: Ray's processes end with the thread that started them.
+    """
+    global _ahead
+    if environment.address() is None:
+        threading.Thread(target=import_module, args=(module,)).start()
+        start(verbose=verbose)
+        _ahead = True
+
+
+@contextlib.contextmanager
+def connected(*, verbose: bool = False) -> Iterator[None]:
+    """Inside, Ray is there; at the end it is left, or stopped, by whoever started it."""
+    global _ahead
+    if ray.is_initialized() and not _ahead:
+        yield
+        return
+    if not _ahead:
+        start(verbose=verbose)
+    _ahead = False
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@cache
+def has_gpu() -> bool:
+    """Whether the cluster that `connected` would use has a GPU, or can start nodes that have one."""
+    if environment.address() is None:
+        import torch
+
+        return torch.cuda.is_available()
+    with connected():
+        return gpus(ray.cluster_resources()) > 0
+
+
+def gpus(resources: dict[str, float]) -> int:
+    """GPUs of a cluster, those it has not started yet included: ray_cluster.yaml declares them on its head."""
+    return int(max(resources.get("GPU", 0), resources.get("autoscaled_gpus", 0)))
+
+
+def share(workers: int, requested: int | None) -> "tuple[Resources, int]":
+    """What each run may use, and how many run at a time (a run a GPU, or a run a core, unless `requested`).
+
+    The logical CPUs of all runs together leave one for Ray Data, which otherwise starves. Runs that share a GPU
+    get a fraction of it each.
+    """
+    from trainables.trainer import Resources
+
+    cluster = ray.cluster_resources()
+    cpus, graphics = int(cluster.get("CPU", 1)), gpus(cluster)
+    concurrent = requested or max(1, (graphics or cpus) // workers)
+    processes = concurrent * workers
+    return Resources(
+        workers=0 if workers == 1 else workers,
+        cpus=1 if graphics or processes < cpus else max((cpus - 1) / processes, 0.1),
+        threads=max(1, cpus // processes),
+        gpus=0 if not graphics else (1 if processes <= graphics else graphics / processes),
+    ), concurrent
+
+
+def put(value: Any) -> Any:
+    """The value in Ray's object store, from where every node takes it once; None stays None."""
+    return None if value is None else ray.put(value)

@@ -1,0 +1,102 @@
+"""`--dataset`: one of ours by name, or a place: a folder of images, Parquet files, what `datasets` saved, a bucket."""
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from study.data import folder, named, tables
+from study.data.files import source_of
+from study.data.image_index import Listing
+from study.data.source import Request, Source
+from trainables.choices import choose
+
+PATIENCE_SECONDS = 20
+
+
+def load(given: str, request: Request) -> Source:
+    """Raises ValueError where there is no such dataset, or none that can be used."""
+    if given in named.names():
+        return named.load(given, request)
+    return source_of(listing(given, request), request)
+
+
+def name_of(given: str) -> str:
+    """A short name, for folders and tables."""
+    if given in named.names():
+        return given
+    return re.sub(r"[^\w.-]+", "-", Path(given.split("?")[0].rstrip("/")).stem).strip("-.") or "images"
+
+
+def check(given: str) -> None:
+    """Raises ValueError where it can be neither a name nor a place."""
+    if given in named.names() or "://" in given or Path(given).exists():
+        return
+    if "/" in given or given.startswith("."):
+        raise ValueError(f"dataset {given}: no such folder or file")
+    choose("dataset", given, [*named.names(), "a folder", "a Parquet file", "s3://..."])
+
+
+def listing(given: str, request: Request) -> Listing:
+    """What is at a place. Raises ValueError."""
+    check(given)
+    try:
+        filesystem, place = opened(given)
+        info = filesystem.get_file_info(place)
+        if info.type == pafs.FileType.NotFound:
+            raise ValueError(f"dataset {given}: no such folder or file")
+        paths = tables_at(filesystem, place, info)
+        allowed = tables.SETTINGS if paths else {}
+        for name in request.settings:
+            choose(f"option of {given}", name, allowed) if allowed else refuse(given, name)
+        if paths:
+            return tables.listing(given, filesystem, place, paths, dict(request.settings))
+        return folder.listing(given, filesystem, place)
+    except OSError as error:
+        raise ValueError(f"dataset {given} cannot be read: {' '.join(str(error).split())[:300]}") from error
+
+
+def refuse(given: str, name: str) -> None:
+    raise ValueError(f"{given} is a folder of images, which takes no --data-option, got {name}")
+
+
+def opened(given: str) -> tuple[pafs.FileSystem, str]:
+    if "://" not in given:
+        return pafs.LocalFileSystem(), str(Path(given).absolute())
+    if urlsplit(given).password:
+        raise ValueError(
+            f"the address of a dataset in {urlsplit(given).hostname} holds a password, which every record would keep: "
+            "leave it out, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    try:
+        filesystem, place = pafs.FileSystem.from_uri(impatient(given))
+    except (pa.ArrowInvalid, ValueError) as error:
+        raise ValueError(f"dataset {given} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    return filesystem, place.rstrip("/")
+
+
+def impatient(uri: str) -> str:
+    """Google's client would try for 15 minutes to reach a host that does not answer; S3's gives up after seconds."""
+    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={PATIENCE_SECONDS}"
+
+
+def tables_at(filesystem: pafs.FileSystem, place: str, info: pafs.FileInfo) -> list[str]:
+    """The files of a dataset in tables; none for a folder of images."""
+    if info.type == pafs.FileType.File:
+        if not place.endswith(".parquet"):
+            raise ValueError(f"dataset {place} is a file, and not Parquet: give a folder of images, or a .parquet file")
+        return [place]
+    saved = tables.saved_to_disk(filesystem, place)
+    if saved is not None:
+        return saved
+    if isinstance(filesystem, pafs.LocalFileSystem):
+        return sorted(str(path) for depth in ("", "*/") for path in Path(place).glob(f"{depth}*.parquet"))
+    near = filesystem.get_file_info(pafs.FileSelector(place))
+    inner = [one.path for one in near if one.type == pafs.FileType.Directory]
+    # a request a folder: there are few where each holds a split, and very many where each is a class
+    deeper = [one for path in inner[:8] for one in filesystem.get_file_info(pafs.FileSelector(path))]
+    return sorted(one.path for one in [*near, *deeper] if one.path.endswith(".parquet"))

@@ -1,0 +1,112 @@
+"""Every image looked at once: what it is, whether it can be read, and a hash of its bytes. Kept beside the boundaries.
+
+A study needs it before anything starts: an image that cannot be read must not end a trial, and one that is in two
+splits must not decide a comparison. A second study of the same files reads what the first one saw.
+"""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.progress import track
+
+from study.data.decoding import Unreadable, decode, described, reason
+from study.data.image_index import Encoded
+
+FORMAT = 1  # raise it when `look` comes to see something else
+SCHEMA = pa.schema(
+    [
+        ("hash", pa.string()),
+        ("bytes", pa.int64()),
+        ("format", pa.string()),
+        ("mode", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("frames", pa.int32()),
+        ("rotated", pa.bool_()),
+        ("problem", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of an image; `problem` says why it cannot be used, None if it can."""
+
+    hash: str
+    bytes: int
+    format: str | None = None
+    mode: str | None = None
+    width: int | None = None
+    height: int | None = None
+    frames: int | None = None
+    rotated: bool | None = None
+    problem: str | None = None
+
+
+def look(data: bytes | OSError) -> Look:
+    if isinstance(data, OSError):
+        return Look("", 0, problem=reason(data))
+    seen = Look(sha256(data).hexdigest(), len(data))
+    try:
+        seen = Look(seen.hash, seen.bytes, **asdict(described(data)))
+        decode(data)
+    except Unreadable as refusal:
+        return Look(**asdict(seen) | {"problem": str(refusal)})
+    return seen
+
+
+def survey(images: Encoded, what: str) -> pa.Table:
+    """A row an image, in order; see `SCHEMA`. From what an earlier call kept, if nothing has changed since.
+
+    Not kept where a file could not be read: a network that is down, or a permission, may be another tomorrow.
+    """
+    kept = folder() / f"{images.state}-{FORMAT}.parquet"
+    with suppress(OSError, pa.ArrowInvalid):
+        table = pq.read_table(kept)
+        if table.schema.equals(SCHEMA) and len(table) == len(images):
+            return table
+    seen = [asdict(one) for one in looked(images, what)]
+    table = pa.Table.from_pylist(seen, schema=SCHEMA)
+    if any(one["hash"] == "" for one in seen):
+        return table
+    with suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        part = kept.with_suffix(f".{os.getpid()}.part")
+        pq.write_table(table, part)
+        os.replace(part, kept)
+    return table
+
+
+def looked(images: Encoded, what: str) -> Iterator[Look]:
+    """On several threads: decoders and hashes release the interpreter's lock, and reading waits for disk or network."""
+    chunks = list(images.chunks())
+    console = Console(stderr=True)
+    pool = ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1)))
+    try:
+        seen = pool.map(lambda rows: [look(data) for data in images.read(rows)], chunks)
+        for chunk in track(
+            seen,
+            f"looking once at {len(images):,} images of {what}",
+            total=len(chunks),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        ):
+            yield from chunk
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def folder() -> Path:
+    """Beside the boundaries: $STUDY_CACHE."""
+    from trainables.boundaries import Store
+
+    return Store.here().folder / "surveys"

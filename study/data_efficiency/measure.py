@@ -1,0 +1,232 @@
+"""How much data a finished study's winner needs: accuracy by training images a class, and by freeze depth.
+
+    python -m study.requirements results/resnet-fashion60k-digits results/vit-fashion60k-digits
+
+Trains the winner's hyperparameters on nested, stratified parts of train, a draw a seed, and tests each run once. All
+of them are reported and none is chosen: docs/protocol.md says what that means. On two cores, digits and the ladder of
+amounts that is the default it takes some minutes a study. `requirements.parquet` in the study's folder has a row a
+run: see docs/record.md. What it holds is not trained again.
+"""
+
+import argparse
+import shlex
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from study.cluster import connection, environment
+from study.data.reading import prepare
+from study.data.source import Request
+from study.data_efficiency import plan
+from study.data_efficiency.plan import Planned
+from study.data_efficiency.summary import Measured, summary
+from study.design.study import Study
+from study.execution.pool import Pool
+from study.execution.session import Interrupted, Session, in_a_line, stopping_in_order
+from study.options.command_line import Parser
+from study.results.record import COST, POINT, Record, Row, read_table, write_table
+from study.terminal import progress
+from trainables.recipe import HeadFirst, Recipe
+from trainables.trainer import Outcome, Run
+
+TABLE = "requirements"
+INTERRUPTED = 130
+SCHEMA = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("images_per_class", pa.int64()),
+        ("images", pa.int64()),
+        *POINT,
+        ("seed", pa.int64()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("val_accuracy", pa.float64()),
+        ("test_accuracy", pa.float64()),
+        ("steps", pa.int64()),
+        *COST,
+        ("correct", pa.list_(pa.bool_())),
+    ]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns 0, 2 for a user's mistake, 130 when interrupted, 1 if a study has no completed run."""
+    options = parse(arguments)
+    connection.quieten()
+    interrupted = threading.Event()
+    try:
+        environment.check()
+        studies = [Requirements.prepare(folder, options, interrupted) for folder in options.studies]
+        check_names(studies)
+    except ValueError as mistake:
+        return progress.fail(str(mistake))
+    try:
+        if any(one.missing for one in studies):
+            with connection.connected(), stopping_in_order(interrupted, studies[0].session.terminal.warn):
+                for one in studies:
+                    one.measure()
+    except (Interrupted, KeyboardInterrupt):
+        given = sys.argv[1:] if arguments is None else arguments
+        print(f"interrupted; go on with: {shlex.join(['python', '-m', 'study.requirements', *given])}", file=sys.stderr)
+        return INTERRUPTED
+    print(summary([one.measured for one in studies]))
+    return 0 if all(one.measured.completed for one in studies) else 1
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = Parser(
+        prog="python -m study.requirements",
+        description="Accuracy of a finished study's winner by training images a class, and by freeze depth.",
+    )
+    parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY", help="folder of a finished study")
+    parser.add_argument(
+        "--images-per-class",
+        nargs="+",
+        type=plan.asked,
+        metavar="N",
+        help="numbers, or all; default: 1 2 5 10 20 50... up to the smallest class, and all",
+    )
+    parser.add_argument(
+        "--freeze-depths", nargs="+", default=["winner"], metavar="DEPTH", help="numbers, all, or winner (default)"
+    )
+    parser.add_argument("--seeds", type=int, metavar="N", help="runs of each amount and depth; default: the study's")
+    parser.add_argument("--max-concurrent", type=int, metavar="N", help="runs at a time")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="as the study had it")
+    parser.add_argument("--weights", type=Path, metavar="PATH", help="as the study had it")
+    parser.add_argument("--offline", action="store_true", help="never fetch anything from the network")
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
+    parser.set_defaults(resume=True, boundaries="on")
+    options = parser.parse_args(arguments)
+    for name in ("max_concurrent", "seeds"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            parser.error(f"{name.replace('_', '-')} must be at least 1, got {value}")
+    if options.weights and len(options.studies) > 1:
+        parser.error(f"weights are those of one study, got {len(options.studies)} studies: give one at a time")
+    return options
+
+
+@dataclass
+class Requirements:
+    """What one study's data requirements take: the runs that are planned, and the table of those that have ended."""
+
+    session: Session
+    plan: list[Planned]
+    rows: list[Row]
+
+    @classmethod
+    def prepare(cls, folder: Path, options: argparse.Namespace, interrupted: threading.Event) -> Self:
+        """Everything that may be a user's mistake. Raises ValueError."""
+        record = Record(folder)
+        session = Session.prepare(options, recorded(record, options))
+        session.interrupted = interrupted
+        study = replace(session.study, seeds=options.seeds or session.study.seeds)
+        depths = plan.depths(options.freeze_depths, study, record.study["winner"])
+        planned = plan.plan(study, plan.amounts(session.splits, options.images_per_class), depths)
+        return cls(session, planned, read_table(folder, TABLE))
+
+    @property
+    def missing(self) -> list[Planned]:
+        """The planned runs that are not in the table."""
+        ended = {row["run_id"] for row in self.rows}
+        return [one for one in self.plan if one.run_id not in ended]
+
+    @property
+    def measured(self) -> Measured:
+        """All that the table holds, from whatever command."""
+        return Measured.of(self.session.record, self.rows)
+
+    def measure(self) -> None:
+        """Trains what is missing, and writes every run to the table as it ends."""
+        session, missing = self.session, {one.run_id: one for one in self.missing}
+        if not missing:
+            return
+        study, splits = session.study, session.splits
+        template = replace(session.run(), readers=len(missing))
+        runs = [plan.run(one, study, splits, session.record.study["winner"], template) for one in missing.values()]
+        datasets = dict(prepare(splits, study.pretrained_variant.preprocessing, ("train", "val", "test")))
+        pool = Pool(*connection.share(study.workers_per_trial, session.options.max_concurrent))
+        try:
+            with session.terminal.phase(study.name, len(self.plan), len(self.plan) - len(runs)):
+                for run, outcome in pool.outcomes(
+                    runs, datasets, interrupted=session.interrupted, on_start=lambda run: None
+                ):
+                    self.keep(missing[run.run_id], run, outcome)
+        finally:
+            pool.close()
+        session.check()
+
+    def keep(self, planned: Planned, run: Run, outcome: Outcome) -> None:
+        self.session.noted(outcome.notes)
+        row = row_of(planned, run, outcome)
+        self.rows.append(row)
+        write_table(self.session.study.folder, TABLE, SCHEMA, self.rows)
+        self.session.terminal.finished(run.run_id, in_a_line(row), None, completed=not outcome.failure)
+
+
+def check_names(studies: list[Requirements]) -> None:
+    """Raises ValueError where two studies would be told apart by nothing."""
+    seen: dict[str, Path] = {}
+    for folder, name in ((one.session.study.folder, one.session.study.name) for one in studies):
+        if name in seen:
+            raise ValueError(f"{seen[name]} and {folder} are both called {name}: give one of them")
+        seen[name] = folder
+
+
+def row_of(planned: Planned, run: Run, outcome: Outcome) -> dict[str, Any]:
+    seen = outcome.predictions
+    row = {
+        **asdict(run.hyperparameters),
+        **asdict(planned.amount),
+        **outcome.summary(),
+        "run_id": run.run_id,
+        "seed": run.seed,
+        "status": "failed" if outcome.failure else "completed",
+        "reason": outcome.failure,
+        "test_accuracy": seen.accuracy if seen else None,
+        "correct": (seen.label == seen.predicted)[np.argsort(seen.index)].tolist() if seen else None,
+    }
+    return row | {"steps": row["epochs"] * plan.steps(planned.amount.images, run.recipe.batch_size)}
+
+
+def recorded(record: Record, options: argparse.Namespace) -> Study:
+    """The study of a record, as it was. Raises ValueError if it is not finished, or is one of a part of train."""
+    folder = record.folder
+    if not record.study:
+        raise ValueError(f"{folder} is no study: give the folder of a finished one, with its study.json")
+    facts = record.study["study"]
+    if record.study["status"] != "finished":
+        raise ValueError(f"{folder} is not finished ({record.study['status']}): go on with study.run and --resume")
+    for name in ("train_fraction", "images_per_class"):
+        if facts.get(name) is not None:
+            raise ValueError(f"{folder} is a study of a part of train ({name} {facts[name]}): give one of all of it")
+    if folder.resolve().name != facts["name"]:
+        raise ValueError(f"{folder} was recorded as {facts['name']!r}: give the folder that name again")
+    same = ("model", "scale", "variant", "dataset", "name", "trials", "seed", "fixed", "early_stopping")
+    more = ("top_k", "seeds", "precision", "workers_per_trial")
+    return Study(
+        **{name: facts[name] for name in (*same, *more)},
+        results=folder.resolve().parent,
+        recipe=recipe(facts["recipe"]),
+        request=Request(
+            options.data_dir,
+            options.offline,
+            duplicates=facts["duplicates"],
+            settings=facts["data_options"],
+        ),
+    )
+
+
+def recipe(facts: dict[str, Any]) -> Recipe:
+    head_first = facts["head_first"] and HeadFirst(**facts["head_first"])
+    return Recipe(**{**facts, "milestones": tuple(facts["milestones"]), "head_first": head_first})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

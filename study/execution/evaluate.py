@@ -1,0 +1,116 @@
+"""After the search: replicate the best trials on validation, then test the winner, once a seed. No other order."""
+
+from dataclasses import replace
+from statistics import fmean, median_low
+from typing import Any
+
+import numpy as np
+
+from study.design.study import Study
+from study.results.record import Record, Row
+from study.statistics import accuracy_interval, confusion, most_confused, scores
+from trainables.recipe import Hyperparameters
+from trainables.trainer import Run
+
+PAPER = "trial-000"
+
+
+def candidates(record: Record, top_k: int) -> list[Row]:
+    """The best completed trials by validation accuracy, and the paper's point where it is not among them."""
+    completed = [row for row in record.trials if row["status"] == "completed"]
+    ranked = sorted(completed, key=lambda row: (-row["val_accuracy"], row["trial_id"]))
+    paper = [row for row in record.trials if row["trial_id"] == PAPER and row not in ranked[:top_k]]
+    return ranked[:top_k] + paper
+
+
+def new_seeds(study: Study) -> list[int]:
+    """The seeds of replicates and test runs: none of them is the search's."""
+    return [study.seed + 1 + i for i in range(study.seeds)]
+
+
+def replicate_runs(study: Study, record: Record, template: Run) -> dict[str, tuple[Row, Run]]:
+    """The runs that step 3 of the protocol needs, by run id: every candidate under every seed."""
+    runs = {}
+    for row in candidates(record, study.top_k):
+        for seed in new_seeds(study):
+            name = f"replicate-{row['trial_id'].removeprefix('trial-')}-seed{seed}"
+            runs[name] = row, replace(template, run_id=name, hyperparameters=point(row), seed=seed)
+    return runs
+
+
+def point(row: Row) -> Hyperparameters:
+    return Hyperparameters(row["lr"], row["weight_decay"], row["freeze_depth"])
+
+
+def ranking(study: Study, record: Record) -> list[dict[str, Any]]:
+    """The replicated trials, best mean first; one with a failed replicate comes last, for it cannot be relied on."""
+    rows = []
+    for row in candidates(record, study.top_k):
+        runs = [r for r in record.runs if r["phase"] == "replicate" and r["trial_id"] == row["trial_id"]]
+        good = sorted((r for r in runs if r["status"] == "completed"), key=lambda r: r["seed"])
+        rows.append(
+            {
+                **{name: row[name] for name in ("trial_id", "lr", "weight_decay", "freeze_depth", "trained_share")},
+                "seeds": [r["seed"] for r in good],
+                "val_accuracies": [r["val_accuracy"] for r in good],
+                "val_accuracy": fmean(r["val_accuracy"] for r in good) if good else None,
+                "failed": len(runs) - len(good),
+                "last_epoch": median_low([r["best_epoch"] for r in good]) if good else None,
+            }
+        )
+    return sorted(rows, key=lambda row: (row["failed"] > 0, -(row["val_accuracy"] or 0.0), row["trial_id"]))
+
+
+def test_runs(study: Study, winner: Row, template: Run) -> dict[str, tuple[Row, Run]]:
+    """The runs of step 4: the winner on train + validation, for as many epochs as were best on validation.
+
+    A study of a part of train tests on just that part: its result is about an amount of data.
+    """
+    return {
+        f"test-seed{seed}": (
+            winner,
+            replace(
+                template,
+                run_id=f"test-seed{seed}",
+                hyperparameters=point(winner),
+                seed=seed,
+                fit_on=("train",) if template.parts["train"].chosen is not None else ("train", "val"),
+                validate_on=None,
+                predict_on="test",
+                last_epoch=winner["last_epoch"],
+                keep_state=True,
+            ),
+        )
+        for seed in new_seeds(study)
+    }
+
+
+def verdict(record: Record, classes: tuple[str, ...]) -> dict[str, Any]:
+    """What the predictions on disk say of the winner."""
+    rows = record.tables["predictions"]
+    seeds = sorted({row["seed"] for row in rows})
+    by_seed = [sorted((r for r in rows if r["seed"] == seed), key=lambda r: r["index"]) for seed in seeds]
+    label = np.array([r["label"] for r in by_seed[0]])
+    predicted = np.array([[r["predicted"] for r in run] for run in by_seed])
+    each = [scores(label, one, classes) for one in predicted]
+    matrix = np.sum([confusion(label, one, len(classes)) for one in predicted], axis=0)
+    per_class = [
+        {
+            "class": name,
+            **{k: fmean(e["per_class"][i][k] for e in each) for k in ("precision", "recall", "f1-score", "support")},
+        }
+        for i, name in enumerate(classes)
+    ]
+    low, high = accuracy_interval(predicted == label)
+    return {
+        "n": len(label),
+        "seeds": seeds,
+        "accuracies": [e["accuracy"] for e in each],
+        "accuracy": fmean(e["accuracy"] for e in each),
+        "interval": [low, high],
+        "macro_f1": fmean(e["macro_f1"] for e in each),
+        "mean_class_accuracy": fmean(e["mean_class_accuracy"] for e in each),
+        "per_class": per_class,
+        "confusion": matrix.tolist(),
+        "most_confused": [[classes[i], classes[j], n] for i, j, n in most_confused(matrix, 5)],
+    }

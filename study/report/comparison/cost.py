@@ -1,0 +1,232 @@
+"""What accuracy costs: a picture for every cost with its Pareto front, and all costs as a table."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import log10
+from typing import Any
+
+from study.comparison import Comparison, Group, Row
+from study.report import figures
+from study.report.blocks import Choice, Figure, Note, Option, Section, empty
+from study.report.comparison.per_dataset import parts
+from study.report.comparison.scale import Scale, scale
+from study.report.comparison.styles import look
+from study.report.numbers import MISSING, duration, known, percent, size
+from study.report.tables import Column, Table
+from study.results.cost import COSTS, Cost, costs, devices, pareto_front
+
+# the cheapest to know come first; then the rest, in the order of `COSTS`
+FIRST = ("training_flops", "winner_device_seconds", "training_images_per_second", "parameters")
+SAID: dict[str, Callable[[float | None], str]] = {
+    "ms": lambda value: f"{value:.2f} ms" if known(value) else MISSING,
+    "bytes": lambda value: size(None if value is None else round(value)),
+    "device-seconds": duration,
+}
+FLAT = 8  # largest over smallest cost that an even axis still shows well
+SHOWN_AT = (560, 330)  # px of a figure on the first screen
+
+
+def section(comparison: Comparison) -> Section:
+    if not comparison.groups:
+        return empty("cost", "Cost", "No study is finished.")
+    return Section(
+        "cost",
+        "Cost beside accuracy",
+        [*parts(comparison, table), *notes(comparison)],
+        lead=(
+            "A row is on the Pareto front of a cost where no other is at least as accurate and as cheap, and better in "
+            "one of both: marked by a point. Accuracies differ by chance: a front does not say what is established."
+        ),
+        short="Cost",
+    )
+
+
+def costs_of(rows: Sequence[Row]) -> dict[str, list[float | None]]:
+    """Every cost that two rows or more have, in the order of the page, with None where a record does not tell."""
+    each = [costs(row.record) for row in rows]
+    order = [*FIRST, *(name for name in COSTS if name not in FIRST)]
+    found: dict[str, list[float | None]] = {name: [one.get(name) for one in each] for name in order}
+    return {name: values for name, values in found.items() if sum(known(value) for value in values) > 1}
+
+
+def front(rows: Sequence[Row], name: str, values: Sequence[float | None]) -> list[int]:
+    accuracies = [row.accuracy.mean for row in rows]
+    return pareto_front(accuracies, values, higher_is_better=COSTS[name].higher_is_better)
+
+
+def said(cost: Cost) -> Callable[[float | None], str]:
+    return SAID.get(cost.unit, brief)
+
+
+def brief(value: float | None) -> str:
+    """`23.4 M`: three digits and a prefix."""
+    if not known(value):
+        return MISSING
+    assert value is not None
+    for prefix, unit in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= unit:
+            return f"{value / unit:.3g} {prefix}"
+    return f"{value:.3g}"
+
+
+def picture(group: Group, among: Sequence[Row], suffix: str) -> Choice | Note:
+    """Accuracy against the cost that the reader chooses."""
+    found = costs_of(group.rows)
+    if not found:
+        return Note("No cost to show accuracy against: the records do not tell it for two rows.")
+    options = [
+        Option(titled(COSTS[name]), [figure(group, among, name, values, suffix)]) for name, values in found.items()
+    ]
+    return Choice("Accuracy against", options, shape="half")
+
+
+def upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def titled(cost: Cost) -> str:
+    return f"{cost.title} ({cost.unit})" if cost.unit else cost.title
+
+
+def figure(group: Group, among: Sequence[Row], name: str, values: Sequence[float | None], suffix: str) -> Figure:
+    cost = COSTS[name]
+    there = [(row, value) for row, value in zip(group.rows, values, strict=True) if value is not None]
+    best = front(group.rows, name, values)
+    x_axis, place = axis([value for _, value in there])
+    y = scale(bound for row, _ in there for bound in row.accuracy.interval)
+    plot = figures.blank(x=titled(cost), y="test accuracy", hovermode="closest")
+    plot.update_xaxes(**x_axis)
+    plot.update_yaxes(**y.axis)
+    plot.add_scatter(**front_line(group.rows, values, best, y, cost.higher_is_better))
+    spots = [(place(value), y.share(row.accuracy.mean), *ends(row, y)) for row, value in there]
+    corners = [(place(values[i] or 0.0), y.share(group.rows[i].accuracy.mean)) for i in best]
+    positions = figures.label_positions(
+        spots, [row.label for row, _ in there], SHOWN_AT, avoid=steps(sorted(corners), cost.higher_is_better)
+    )
+    for (row, value), position in zip(there, positions, strict=True):
+        plot.add_scatter(**point(row, value, among, position, said(cost)(value), y))
+    on_front = [group.rows[i].label for i in best]
+    left_out = len(group.rows) - len(there)
+    return Figure(
+        f"cost-{name}{suffix}".replace("_", "-"),
+        f"Accuracy and {cost.title}",
+        plot,
+        alt=(
+            f"Scatter plot. Test accuracy on {group.title} against {titled(cost)} of {len(there)} rows. On the Pareto "
+            f"front: {', '.join(on_front)}. "
+            + " ".join(f"{row.label}: {percent(row.accuracy.mean)} at {said(cost)(value)}." for row, value in there)
+        ),
+        columns=["name", "label", name, "accuracy", "low", "high", "on_pareto_front"],
+        rows=[
+            [row.name, row.label, value, row.accuracy.mean, *row.accuracy.interval, i in best]
+            for i, (row, value) in enumerate(zip(group.rows, values, strict=True))
+        ],
+        caption=f"{'More' if cost.higher_is_better else 'Less'} is better. Dotted: the Pareto front."
+        + (" Accuracy is on a scale that is logarithmic in the error." if y.by_error else "")
+        + (f" {left_out} rows do not tell this cost." if left_out else ""),
+        shape="wide",
+    )
+
+
+def ends(row: Row, y: Scale) -> tuple[float, float]:
+    """Of its interval, from 0 to 1."""
+    return y.share(row.accuracy.interval.low), y.share(row.accuracy.interval.high)
+
+
+def axis(values: Sequence[float]) -> tuple[dict[str, Any], Callable[[float], float]]:
+    """Of a cost, as a logarithm where it spans much; and where a value is on it, from 0 to 1."""
+    low, high = min(values), max(values)
+    if low > 0 and high / low > FLAT:
+        start, end = log10(low), log10(high)
+        pad = 0.08 * (end - start)
+        start, end = start - pad, end + 2.5 * pad
+        ticks = {"dtick": 1} if end - start > 2.5 else {"dtick": "D2"}
+        shown = {"type": "log", "tickformat": "~s", "range": [start, end], **ticks}
+        return shown, lambda value: (log10(value) - start) / (end - start)
+    pad = 0.08 * ((high - low) or high or 1.0)
+    start, end = low - pad, high + 2.5 * pad
+    return {"tickformat": "~s", "range": [start, end], "nticks": 6}, lambda value: (value - start) / (end - start)
+
+
+def front_line(
+    rows: Sequence[Row], values: Sequence[float | None], best: Sequence[int], y: Scale, higher_is_better: bool
+) -> dict[str, Any]:
+    """The best accuracy at each cost, as steps."""
+    front = sorted((values[i] or 0.0, rows[i].accuracy.mean) for i in best)
+    return {
+        "x": figures.digits(value for value, _ in front),
+        "y": figures.digits(y.place(accuracy) for _, accuracy in front),
+        "mode": "lines",
+        "line": {"color": figures.MUTED, "width": 1.4, "dash": "dot", "shape": "vh" if higher_is_better else "hv"},
+        "hoverinfo": "skip",
+    }
+
+
+def steps(corners: Sequence[tuple[float, float]], higher_is_better: bool) -> list[figures.Box]:
+    """What the line of the front covers, from 0 to 1."""
+    covered = []
+    for (x, y), (next_x, next_y) in pairwise(corners):
+        level, turn = (next_y, x) if higher_is_better else (y, next_x)
+        covered += [
+            (x, level - 0.01, next_x, level + 0.01),
+            (turn - 0.005, min(y, next_y), turn + 0.005, max(y, next_y)),
+        ]
+    return covered
+
+
+def point(row: Row, value: float, among: Sequence[Row], position: str, said: str, y: Scale) -> dict[str, Any]:
+    seen, mean = look(row, among), row.accuracy.mean
+    low, high = row.accuracy.interval
+    return {
+        "x": [value],
+        "y": [y.place(mean)],
+        "mode": "markers+text",
+        "marker": seen.marker,
+        "text": [f"\u2002{figures.plain(row.label)}\u2002"],
+        "textposition": position,
+        "textfont": {"color": figures.TEXT, "size": 11},
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": [y.place(high) - y.place(mean)],
+            "arrayminus": [y.place(mean) - y.place(low)],
+            "color": seen.color,
+            "thickness": 1.2,
+            "width": 0,
+        },
+        "cliponaxis": False,
+        "meta": seen.meta,
+        "hovertemplate": (
+            f"{figures.plain(row.label)}<br>{percent(mean)} [{percent(low)}, {percent(high)}]<br>{said}<extra></extra>"
+        ),
+    }
+
+
+def table(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
+    found = costs_of(group.rows)
+    if not found:
+        return [Note("No cost to show: the records do not tell it for two rows.")]
+    fronts = {name: front(group.rows, name, values) for name, values in found.items()}
+    columns = [Column("label", "Model"), Column("accuracy", "Test accuracy", percent, "number")]
+    rows: list[dict[str, Any]] = [{"label": row.label, "accuracy": row.accuracy.mean} for row in group.rows]
+    for name, values in found.items():
+        columns.append(
+            Column(name, upper(titled(COSTS[name])), said(COSTS[name]), "number", marked=frozenset(fronts[name]))
+        )
+        for row, value in zip(rows, values, strict=True):
+            row[name] = value
+    return [Table(f"cost-table{suffix}", "Every cost", columns, rows, looks=[look(row, among) for row in group.rows])]
+
+
+def notes(comparison: Comparison) -> list[Note]:
+    """What the seconds are, and who does not tell them."""
+    said = []
+    with_devices = [row for row in comparison.rows if "resources" in row.record.study]
+    kinds = dict.fromkeys(devices(row.record).kind for row in with_devices)
+    if kinds:
+        said.append(f"A device is a {' or a '.join(kinds)}; device-seconds count failed and pruned runs too.")
+    silent = [row.label for row in comparison.rows if "cost" not in row.record.study]
+    if silent:
+        whose = "any row" if len(silent) == len(comparison.rows) else ", ".join(dict.fromkeys(silent))
+        said.append(f"FLOPs and inference are not in the record of {whose}: it is older than they are.")
+    return [Note(sentence) for sentence in said]

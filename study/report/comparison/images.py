@@ -1,0 +1,115 @@
+"""Test images on which the families disagree: those that only one of them gets right."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from study.comparison import Comparison, Group, Row
+from study.report.blocks import Note, Section, empty
+from study.report.comparison.confusion import Picture
+from study.report.comparison.opposites import representatives
+from study.report.comparison.per_dataset import parts
+from study.report.comparison.pictures import embedded, kept
+from study.report.comparison.styles import Look, families, look, word
+from study.report.tables import Column, Table
+
+MOST_OF_A_FAMILY = 12
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A test image and what the row of each family takes it for, in most of its seeds."""
+
+    picture: Picture
+    index: int
+    label: str
+    answers: Sequence[tuple[Look, str, str]]
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    title: str
+    caption: str
+    look: Look
+    images: Sequence[Seen]
+    template: ClassVar[str] = "disagreement.html"
+
+
+def section(comparison: Comparison) -> Section:
+    if not comparison.groups:
+        return empty("images", "Images", "No study is finished.")
+    return Section(
+        "images",
+        "What only one family sees",
+        parts(comparison, blocks),
+        lead=("Each family is its most accurate row, all of one pretraining. An image is right where most seeds are."),
+        short="Images",
+    )
+
+
+def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
+    rows = representatives(group.rows, [name for name in families(group.rows) if name != "unknown"])
+    if len(rows) < 2:
+        return [Note(f"On {group.title} there are no two families of one pretraining to disagree.")]
+    right = {name: row.correct.mean(axis=0) > 0.5 for name, row in rows.items()}
+    table = np.stack(list(right.values()))
+    alone = {name: right[name] & (table.sum(axis=0) == 1) for name in rows}
+    pictures = kept(group)
+    shown = [disagreement(name, alone[name], rows, among, pictures) for name in rows]
+    return [counts(rows, alone, table, suffix), *shown]
+
+
+def counts(rows: dict[str, Row], alone: dict[str, np.ndarray], table: np.ndarray, suffix: str) -> Table:
+    n = table.shape[1]
+    found = [
+        ("all of them", int(table.all(axis=0).sum())),
+        *((f"only {word(name)}, {rows[name].label}", int(alone[name].sum())) for name in rows),
+        *(
+            (f"all but {word(name)}, {rows[name].label}", int((~table[i] & (table.sum(axis=0) == len(rows) - 1)).sum()))
+            for i, name in enumerate(rows)
+            if len(rows) > 2
+        ),
+        ("none of them", int((~table).all(axis=0).sum())),
+    ]
+    return Table(
+        f"agreement{suffix}",
+        f"Who gets the {n:,} test images right",
+        [
+            Column("who", "Right"),
+            Column("images", "Images", lambda value: f"{value:,}", "number"),
+            Column("share", "Share", lambda value: f"{100 * value:.1f} %", "share"),
+        ],
+        [{"who": who, "images": many, "share": many / n} for who, many in found],
+        shape="wide",
+    )
+
+
+def disagreement(
+    family: str, alone: np.ndarray, rows: dict[str, Row], among: Sequence[Row], pictures: dict[int, bytes]
+) -> Disagreement | Note:
+    """The images that the records keep of those that only one family gets right."""
+    places = [int(place) for place in np.flatnonzero(alone) if int(place) in pictures][:MOST_OF_A_FAMILY]
+    who = f"{word(family)}, {rows[family].label}"
+    if not places:
+        return Note(f"Only {who}: {int(alone.sum()):,} test images, of which the records keep none to show.")
+    return Disagreement(
+        f"Only {who}",
+        f"{len(places)} of {int(alone.sum()):,} such test images: those that the records keep.",
+        look(rows[family], among),
+        [seen(place, rows, among, pictures[place]) for place in places],
+    )
+
+
+def seen(place: int, rows: dict[str, Row], among: Sequence[Row], png: bytes) -> Seen:
+    one = next(iter(rows.values()))
+    label = one.classes[one.label_of[place]]
+    base64, media, small = embedded(png)
+    answers = [(look(row, among), row.title, row.classes[commonest(row.predicted[:, place])]) for row in rows.values()]
+    said = ", ".join(f"{title}: {answer}" for _, title, answer in answers)
+    return Seen(Picture(base64, media, small, f"a {label}; {said}"), int(one.index[place]), label, answers)
+
+
+def commonest(predicted: np.ndarray) -> int:
+    return int(np.bincount(predicted).argmax())

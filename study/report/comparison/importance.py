@@ -1,0 +1,62 @@
+"""What mattered in each search."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from study.comparison import Comparison, Group, Row
+from study.report.blocks import Note, Section, empty
+from study.report.comparison.per_dataset import parts
+from study.report.comparison.styles import look
+from study.report.numbers import percent
+from study.report.study.search import TITLES
+from study.report.tables import Column, Table
+from study.results.importance import at_the_edge, importance
+
+
+def section(comparison: Comparison) -> Section:
+    if not any(row.record.study.get("space") for row in comparison.rows):
+        return empty("importance", "What mattered", "No record holds the space that was searched.", short="Importance")
+    return Section(
+        "importance",
+        "What mattered in the searches",
+        parts(comparison, blocks),
+        lead=(
+            "The share of each hyperparameter in what made trials good (PED-ANOVA), and how often so large a share "
+            "comes out by chance. A search does not sample evenly, so this is a hint where to look, not a finding."
+        ),
+        short="Importance",
+    )
+
+
+def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
+    rows = [row for row in group.rows if row.record.study.get("space")]
+    names = list(dict.fromkeys(name for row in rows for name in row.record.study["space"]))
+    each = [importance(row.record) for row in rows]
+    columns = [Column("label", "Model")]
+    for name in names:
+        columns += [
+            Column(name, TITLES.get(name, name), percent, "share"),
+            Column(f"{name}_by_chance", "by chance", lambda p: percent(p, 0), "number"),
+        ]
+    columns.append(Column("note", "Rests on"))
+    table = [
+        {
+            "label": row.label,
+            **(found.shares or {}),
+            **{f"{name}_by_chance": p for name, p in (found.by_chance or {}).items()},
+            "note": found.note,
+        }
+        for row, found in zip(rows, each, strict=True)
+    ]
+    looks = [look(row, among) for row in rows]
+    notes = [Note(f"{row.label}: {sentence}.") for row in rows for sentence in edges(row)]
+    if not any(found.shares for found in each):
+        few = list(dict.fromkeys(found.note for found in each))
+        return [Note(f"Too little to say what mattered: {'; '.join(few)}."), *notes]
+    return [Table(f"importance-table{suffix}", "Share of each hyperparameter", columns, table, looks=looks), *notes]
+
+
+def edges(row: Row) -> list[str]:
+    study = row.record.study
+    stages = len(study.get("model", {}).get("stage_names", ())) - 1
+    return at_the_edge(study["winner"], study["space"], stages) if "winner" in study else []

@@ -1,0 +1,149 @@
+"""Every pair of rows: the difference with its interval, whether it is established, and how sure one can be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from study.comparison import Comparison, Group, Row
+from study.report.blocks import Facts, Note, Section, empty
+from study.report.comparison.per_dataset import parts
+from study.report.comparison.styles import Look, look
+from study.report.downloads import data_uri
+from study.report.numbers import percent, points
+from study.report.tables import Column, Table
+from study.statistics import Difference
+
+MOST_WITH_INTERVALS = 14
+COLUMNS = [
+    *("a", "b", "difference", "low", "high", "p", "p_adjusted", "mcnemar_p", "probability_better"),
+    *("established", "covers_seeds"),
+]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The row's accuracy less the column's, in points."""
+
+    text: str
+    interval: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    id: str
+    title: str
+    caption: str
+    rows: Sequence[Row]
+    looks: Sequence[Look]
+    cells: Sequence[Sequence[Cell | None]]
+    csv: str
+    template: ClassVar[str] = "matrix.html"
+
+
+def section(comparison: Comparison) -> Section:
+    title = "Differences in pairs"
+    if not any(group.differences for group in comparison.groups):
+        why = [group.not_paired for group in comparison.groups if group.not_paired]
+        return empty("pairs", title, f"{'. '.join(why) or 'There are no two rows on one data set'}.", short="Pairs")
+    blocks = parts(comparison, pairs)
+    if len(comparison.datasets) > 1:
+        blocks.append(over_data_sets(comparison))
+    return Section(
+        "pairs",
+        title,
+        blocks,
+        lead=(
+            "Paired by test image, so what is hard for both cancels. Established means: p below 5 % after Holm’s "
+            "adjustment over all pairs, with more than one seed of each. Intervals are those of the pair alone."
+        ),
+        short="Pairs",
+    )
+
+
+def pairs(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
+    if not group.differences:
+        return [Note(f"{group.not_paired or f'{group.rows[0].label} is the only row on {group.title}'}.")]
+    return [matrix(group, among, suffix), table(group, suffix)]
+
+
+def matrix(group: Group, among: Sequence[Row], suffix: str) -> Matrix:
+    """Both triangles, so that a row reads from left to right."""
+    return Matrix(
+        f"pairs-matrix{suffix}",
+        f"Points of accuracy on {group.title}: the row less the column",
+        "Bold on a tint is established. Hollow marks are models from scratch.",
+        group.rows,
+        [look(row, among) for row in group.rows],
+        [[cell(group, row, other) for other in group.rows] for row in group.rows],
+        data_uri(COLUMNS, [[*names, *values(found)] for names, found in group.differences.items()]),
+    )
+
+
+def cell(group: Group, row: Row, other: Row) -> Cell | None:
+    if row.name == other.name:
+        return None
+    found, sign = group.differences.get((row.name, other.name)), 1
+    if found is None:
+        found, sign = group.differences[other.name, row.name], -1
+    ends = sorted(sign * 100 * bound for bound in found.interval)
+    interval = f"{ends[0]:.1f}, {ends[1]:.1f}".replace("-", "−") if len(group.rows) <= MOST_WITH_INTERVALS else ""
+    verdict = "" if not found.established else "better" if sign * found.mean > 0 else "worse"
+    return Cell(points(sign * found.mean), interval, verdict)
+
+
+def values(found: Difference) -> list[Any]:
+    return [
+        *(found.mean, *found.interval, found.p, found.p_adjusted, found.mcnemar_p, found.probability_better),
+        *(found.established, found.covers_seeds),
+    ]
+
+
+def table(group: Group, suffix: str) -> Table:
+    columns = [
+        Column("a", "More accurate"),
+        Column("b", "Less accurate"),
+        Column("difference", "Points", points, "number"),
+        Column("interval", "95 % interval"),
+        Column("p_adjusted", "p, adjusted", p_value, "number"),
+        Column("p", "p of the pair", p_value, "number"),
+        Column("mcnemar_p", "p of McNemar, one run each", p_value, "number"),
+        Column("probability_better", "P(A > B) over seeds", lambda share: percent(share, 0), "number"),
+        Column("verdict", "Established"),
+    ]
+    labels = {row.name: row.label for row in group.rows}
+    rows = [
+        {
+            "a": labels[a],
+            "b": labels[b],
+            "difference": found.mean,
+            "interval": f"{100 * found.interval.low:.1f} to {100 * found.interval.high:.1f}".replace("-", "−"),
+            "p_adjusted": found.p_adjusted,
+            "p": found.p,
+            "mcnemar_p": found.mcnemar_p,
+            "probability_better": found.probability_better,
+            "verdict": "yes" if found.established else "no" if found.covers_seeds else "no: one seed",
+        }
+        for (a, b), found in group.differences.items()
+    ]
+    return Table(f"every-pair{suffix}", "Every pair", columns, rows)
+
+
+def p_value(p: float | None) -> str:
+    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def over_data_sets(comparison: Comparison) -> Facts | Note:
+    found = comparison.critical_difference
+    if found is None:
+        said = comparison.no_critical_difference or "no critical-difference diagram"
+        return Note(said[:1].upper() + said[1:] + ".")
+    ordered = sorted(found.mean_ranks.items(), key=lambda entry: entry[1])
+    return Facts(
+        f"Mean ranks over {len(comparison.datasets)} data sets, 1 is best",
+        [
+            *((label, f"{rank:.2f}") for label, rank in ordered),
+            ("apart by at least", f"{found.distance:.2f} (Nemenyi’s critical difference at 5 %)"),
+            ("p that all are equal", f"{p_value(found.friedman_p)} (Friedman)"),
+        ],
+    )

@@ -1,0 +1,131 @@
+"""Why the comparison can be believed: a checklist from the records, and the exact commands."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from study.comparison import Comparison, Row
+from study.comparison.equality import EVERYWHERE, differing
+from study.report.blocks import Code, Facts, Note, Section
+from study.report.numbers import count, duration
+from study.report.study.protocol import STEPS, data, entries, has_content, said
+from study.report.tables import Column, Table
+
+
+def section(comparison: Comparison, command: str = "") -> Section:
+    """`command` is what made the comparison, empty where that is not known."""
+    rows = comparison.rows
+    blocks: list[Any] = [checklist(comparison)] if rows else []
+    blocks += [Note(f"Not equal: {sentence}.") for sentence in comparison.unequal]
+    blocks += [Note(f"{sentence[:1].upper()}{sentence[1:]}.") for sentence in comparison.notes]
+    blocks += [Code("The command of this comparison", command)]
+    blocks += [Code("The command of every row", "\n".join(commands(rows)))] if rows else []
+    if rows:
+        blocks += [
+            Facts("The same for all rows", same(rows)),
+            *(Facts(f"Data: {row.dataset}", data(row.record.study["data"])) for row in first_of_each_dataset(rows)),
+            spaces(rows),
+            Facts("Recipe", entries(rows[0].config.get("recipe")) if equal(rows, "recipe") else []),
+            Facts("Versions", entries(rows[0].record.study.get("versions"))),
+            Facts("Hardware", entries(rows[0].record.study.get("hardware"))),
+        ]
+    lead = f"{STEPS} docs/protocol.md has the reasons, and how often the intervals are wrong."
+    kept = [block for block in blocks if isinstance(block, Note) or has_content(block)]
+    return Section("protocol", "Protocol, checklist and commands", kept, lead=lead, short="Protocol")
+
+
+def commands(rows: Sequence[Row]) -> list[str]:
+    return [row.record.study.get("command") or f"# {row.name}: its record has no command" for row in rows]
+
+
+def first_of_each_dataset(rows: Sequence[Row]) -> list[Row]:
+    return list({row.dataset: row for row in reversed(rows)}.values())[::-1]
+
+
+def equal(rows: Sequence[Row], name: str) -> bool:
+    return all(row.config.get(name) == rows[0].config.get(name) for row in rows)
+
+
+def same(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """What all rows have, of what they should."""
+    names = [name for name in EVERYWHERE if not list(differing(rows, [name], lambda row, key: row.config.get(key)))]
+    return [(name.replace("_", " "), said(rows[0].config[name])) for name in names if name in rows[0].config]
+
+
+def checklist(comparison: Comparison) -> Table:
+    rows = comparison.rows
+    alone = [group.title for group in comparison.groups if len(group.rows) == 1]
+    few = [row.label for row in rows if len(row.seeds) < 3]
+    pairs = sum(len(group.differences) for group in comparison.groups)
+    lost = {
+        name: sum((row.record.study.get("search") or {}).get(name, 0) for row in rows) for name in ("pruned", "failed")
+    }
+    trials = sum(row.trials for row in rows)
+    without_commit = [row.label for row in rows if "commit" not in row.record.study.get("versions", {})]
+    seconds = sum(sum(row.seconds.values()) for row in rows)
+    asked = [
+        (
+            "Same budget, sampler, recipe, augmentation and seeds for every row?",
+            not comparison.unequal,
+            "; ".join(comparison.unequal) or "every entry of the configurations was compared",
+        ),
+        (
+            "Same test images, answered once, after the choice was made?",
+            not alone,
+            f"only one row on {', '.join(alone)}"
+            if alone
+            else f"{count(sum(group.n_test for group in comparison.groups))} images; rows are grouped by test set",
+        ),
+        ("At least three seeds of every winner?", not few, f"fewer: {', '.join(few)}" if few else seeds_of(rows)),
+        ("Intervals and tests?", bool(pairs), f"{pairs} pairs, paired by image, Holm-adjusted; 95 % intervals"),
+        ("Hyperparameter ranges and the paper’s own point?", True, "below; trial 0 of every search is the paper’s"),
+        (
+            "Failed and pruned runs reported?",
+            True,
+            f"{count(trials)} trials, {lost['pruned']} pruned, {lost['failed']} failed; all count in the cost",
+        ),
+        (
+            "Code, versions and hardware recorded?",
+            not without_commit,
+            f"no commit: {', '.join(without_commit)}" if without_commit else "with the commit, in every record",
+        ),
+        (
+            "Cost told?",
+            bool(seconds),
+            f"{duration(seconds)} of wall time for all rows" if seconds else "no times recorded",
+        ),
+        (
+            "All rows that were wanted are here?",
+            not comparison.left_out,
+            "; ".join(f"{name}: {reason}" for name, reason in comparison.left_out) or "none was left out",
+        ),
+    ]
+    return Table(
+        "checklist",
+        "Checklist",
+        [Column("question", "Question"), Column("answer", "Answer"), Column("evidence", "Evidence")],
+        [{"question": q, "answer": "yes" if ok else "no", "evidence": why} for q, ok, why in asked],
+    )
+
+
+def seeds_of(rows: Sequence[Row]) -> str:
+    numbers = sorted({len(row.seeds) for row in rows})
+    return f"{' or '.join(str(number) for number in numbers)} each"
+
+
+def spaces(rows: Sequence[Row]) -> Table:
+    """What was searched, a row a model and hyperparameter."""
+    found = []
+    for row in list({(row.model, row.variant): row for row in reversed(rows)}.values())[::-1]:
+        fixed = row.config.get("fixed") or {}
+        for name, domain in (row.record.study.get("space") or {}).items():
+            scale = "fixed" if name in fixed else "logarithmic" if domain.get("log") else "linear"
+            low, high = (fixed[name],) * 2 if name in fixed else (domain["low"], domain["high"])
+            found.append({"model": row.label, "name": name, "low": low, "high": high, "scale": scale})
+    columns = [
+        Column("model", "Model"),
+        Column("name", "Hyperparameter"),
+        Column("low", "Lowest", said, "number"),
+        Column("high", "Highest", said, "number"),
+        Column("scale", "Scale"),
+    ]
+    return Table("spaces", "Search spaces", columns, found)

@@ -1,1 +1,0 @@
-"""The sections of a page about one study: a file each, a function from the record to a section."""

@@ -1,0 +1,41 @@
+"""The page of one study: pure functions from a record to HTML that opens without a network.
+
+`write(folder)` reads the record and writes `report.html` beside it. A page is a list of sections; a section is a
+list of blocks (figures, tables, facts, images); a block names the template that shows it. A page over several
+studies is another list of sections in the same frame.
+"""
+
+import os
+from pathlib import Path
+
+from study.report.page import page
+from study.report.study import answer, classes, confusion, images, learning, protocol, search, trials
+from study.results.record import Record
+
+SECTIONS = (
+    answer.section,
+    learning.section,
+    search.section,
+    confusion.section,
+    classes.section,
+    images.section,
+    trials.section,
+    protocol.section,
+)
+
+
+def write(folder: Path) -> Path:
+    """Writes the page of the record in `folder`, however much of it there is, and returns its path."""
+    if not folder.is_dir():
+        raise ValueError(f"a report needs the folder of a record, got {folder}")
+    path = folder / "report.html"
+    part = folder / ".report.html.part"
+    part.write_text(of(Record(folder)), encoding="utf-8")
+    os.replace(part, path)
+    return path
+
+
+def of(record: Record) -> str:
+    """The page as text."""
+    name = record.study.get("study", {}).get("name", record.folder.name)
+    return page(f"{name} – study", [section(record) for section in SECTIONS])

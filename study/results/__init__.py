@@ -1,0 +1,1 @@
+"""The record of a study on disk, and what is computed from it."""

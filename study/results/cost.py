@@ -1,0 +1,294 @@
+"""What accuracy costs: parameters, FLOPs, seconds, memory. Counted on the meta device, measured, or read in a record.
+
+The only measurement is `measure_inference`, which a study makes once, after its test step, in a process that has
+nothing else to do. All the rest are pure functions of a record, or of a model's description.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from statistics import fmean, median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from trainables import architecture, world
+from trainables.planner import synchronize
+from trainables.precision import Precision, precision
+from trainables.stages import StagedModel
+from trainables.trainer import Model, Resources, Run, prepared_model
+
+if TYPE_CHECKING:
+    from study.results.record import Record, Row
+
+BACKWARD = 2  # forwards: one for the gradients of the weights, one for those of the inputs
+BATCHES = (1, 8, 32, 128, 512)
+REPEATS = 10  # of a single image, at least
+
+
+# Counted
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Floating-point operations of one image's forward pass, by stage: two a multiply-accumulate.
+
+    Matrix products, convolutions and attention are counted, as papers count them; norms, activations and additions
+    are not.
+    """
+
+    stages: tuple[int, ...]
+
+    @property
+    def forward(self) -> int:
+        return sum(self.stages)
+
+    def frozen_share(self, freeze_depth: int) -> float:
+        return sum(self.stages[:freeze_depth]) / self.forward
+
+    def training(self, freeze_depth: int, *, stored: bool = False) -> int:
+        """Of one image in one training step: a forward of what is frozen, and three of what is trained.
+
+        Args:
+            stored: the boundary at the freeze depth is read from the store, so that what is frozen costs nothing.
+        """
+        frozen = sum(self.stages[:freeze_depth])
+        return (0 if stored else frozen) + (1 + BACKWARD) * (self.forward - frozen)
+
+
+@cache
+def flops(model: str, scale: str, variant: str, classes: int) -> Flops:
+    """Of a variant, counted without allocating or computing anything.
+
+    On the meta device, where attention is one operation that the counter knows; on a CPU it misses it.
+    """
+    family = architecture.get(model)
+    described = family.variant(scale, name=variant)
+    counts = []
+    with torch.device("meta"), torch.no_grad():
+        built = family.assemble(described, classes).eval()
+        x = torch.empty((1, 3, described.preprocessing.size, described.preprocessing.size), dtype=torch.uint8)
+        for stage in range(len(built.stages)):
+            with FlopCounterMode(display=False) as counter:
+                x = built.between(stage, stage + 1, x)
+            counts.append(counter.get_total_flops())
+    return Flops(tuple(counts))
+
+
+# Measured
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How fast a model answers, from uint8 images of its own size on the device, without decoding.
+
+    Attributes:
+        images_per_second: at the best batch among `BATCHES`, from the median pass.
+        latency_ms, latency_p95_ms: of a batch of one image, median and 95th percentile of `repeats` passes.
+        threads: of the CPU; it says nothing where the device is a GPU.
+    """
+
+    images_per_second: float
+    batch: int
+    latency_ms: float
+    latency_p95_ms: float
+    repeats: int
+    device: str
+    precision: str
+    threads: int
+
+
+def measure_inference(
+    model: StagedModel, precision: Precision, device: torch.device, size: int, *, seconds: float = 1.5
+) -> Inference:
+    """Times whole forward passes for about `seconds`, or for as long as a few passes take. Restores the model's state.
+
+    Args:
+        model: on `device`.
+        size: of its square images, in pixels.
+    """
+    depth, mode = model.freeze_depth, model.training
+    model.freeze(0).eval()  # frozen stages would compute a whole batch for one image
+    speeds: dict[int, float] = {}
+    try:
+        single = passes(model, precision, device, size, batch=1, seconds=seconds / 3, least=REPEATS)
+        with suppress(torch.OutOfMemoryError):
+            for batch in BATCHES:
+                took = passes(model, precision, device, size, batch=batch, seconds=seconds / 10, least=2)
+                speeds[batch] = batch / median(took)
+                if min(took) > seconds / 4:
+                    break  # the next batch would take longer than everything so far
+    finally:
+        model.freeze(depth).train(mode)
+    best = max(speeds, key=lambda batch: speeds[batch])
+    return Inference(
+        images_per_second=speeds[best],
+        batch=best,
+        latency_ms=1000 * median(single),
+        latency_p95_ms=1000 * float(np.percentile(single, 95)),
+        repeats=len(single),
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        precision=precision.name,
+        threads=torch.get_num_threads(),
+    )
+
+
+@torch.inference_mode()
+def passes(
+    model: StagedModel, precision: Precision, device: torch.device, size: int, *, batch: int, seconds: float, least: int
+) -> list[float]:
+    """Seconds of each of at least `least` passes, after one that is not counted: it allocates and chooses kernels."""
+    images = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8, device=device)
+    took: list[float] = []
+    with precision.autocast():
+        model(images)
+        while len(took) < least or sum(took) < seconds:
+            synchronize(device)
+            start = perf_counter()
+            model(images)
+            synchronize(device)
+            took.append(perf_counter() - start)
+    return took
+
+
+def of_a_study(run: Run, threads: int) -> dict[str, Any]:
+    """The entry `cost` of a study: FLOPs of its model, and how fast it answers in this process, as a run trains there.
+
+    The model is the winner's but for its weights, which change no time.
+    """
+    torch.set_num_threads(threads)
+    device = world.device()
+    choice = precision(run.precision, device, tiny=run.model.scale == "mini")
+    model = prepared_model(run.model, run.seed).to(device)
+    inference = measure_inference(model, choice, device, run.model.described.preprocessing.size)
+    return {"stage_flops": list(flops_of(run.model).stages), "inference": asdict(inference)}
+
+
+def flops_of(model: Model) -> Flops:
+    return flops(model.architecture, model.scale, model.variant, model.classes)
+
+
+# Read in a record
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What one run held while it lasted: GPUs, or CPU threads where it had none."""
+
+    kind: str
+    of_a_run: float
+
+    @classmethod
+    def of(cls, resources: Resources) -> "Devices":
+        kind, each = ("GPU", resources.gpus) if resources.gpus else ("CPU thread", resources.threads)
+        return cls(kind, each * max(1, resources.workers))
+
+
+def devices(record: "Record") -> Devices:
+    return Devices.of(Resources(**record.study["resources"]))
+
+
+def device_seconds(record: "Record") -> dict[str, float]:
+    """Seconds of runs times the devices that each held: `search, replicate, test`, `all` of them, and `winner`.
+
+    Failed and pruned runs count: they were paid for. `winner` is one training of the winner on train + validation, the
+    mean of its test runs; it is missing before there are any. A boundary that a run filled is in its seconds, for the
+    next one to read.
+    """
+    each = devices(record).of_a_run
+    spent = {"search": each * sum(seconds_of(row) for row in record.trials)}
+    for phase in ("replicate", "test"):
+        spent[phase] = each * sum(seconds_of(row) for row in record.runs if row["phase"] == phase)
+    spent["all"] = sum(spent.values())
+    tests = test_runs(record)
+    return spent | ({"winner": each * fmean(seconds_of(row) for row in tests)} if tests else {})
+
+
+def seconds_of(row: "Row") -> float:
+    return row["total_seconds"] or 0.0
+
+
+def test_runs(record: "Record") -> list["Row"]:
+    return [row for row in record.runs if row["phase"] == "test" and row["status"] == "completed"]
+
+
+def training_images_per_second(record: "Record") -> float | None:
+    """Of the winner's test runs, over all their epochs, validation and start-up left out; None before there are any."""
+    names = {row["run_id"] for row in test_runs(record)}
+    epochs = [row["train_seconds"] for row in record.curves if row["run_id"] in names]
+    return len(epochs) * images_of_an_epoch(record) / sum(epochs) if epochs else None
+
+
+def images_of_an_epoch(record: "Record") -> int:
+    """Of a test run, which trains on train + validation, or on the part of train that a study is about."""
+    sizes, study = record.study["data"]["sizes"], record.study["study"]
+    part = study.get("train_fraction") or study.get("images_per_class")
+    return sizes["train"] + (0 if part else sizes["val"])
+
+
+def costs(record: "Record") -> dict[str, float]:
+    """Every cost of a finished study by its name in `COSTS`; those that its record does not tell are left out."""
+    tests, winner, entry = test_runs(record), record.study.get("winner"), record.study.get("cost", {})
+    found: dict[str, float | None] = {"parameters": record.study["model"]["parameters"]}
+    if tests and winner:
+        found["trained_parameters"] = tests[0]["trained_parameters"]
+        found["peak_memory_bytes"] = max(row["peak_memory_bytes"] for row in tests)
+        found["bytes_read"] = max(row.get("bytes_read") or 0 for row in tests) or None
+        found["training_images_per_second"] = training_images_per_second(record)
+    if "stage_flops" in entry:
+        counted = Flops(tuple(entry["stage_flops"]))
+        found["flops"] = counted.forward
+        if winner:
+            seen = images_of_an_epoch(record) * winner["last_epoch"]
+            found["training_flops"] = counted.training(winner["freeze_depth"]) * seen
+    if "inference" in entry:
+        found |= {name: entry["inference"][name] for name in ("images_per_second", "latency_ms", "latency_p95_ms")}
+    if "resources" in record.study:
+        spent = device_seconds(record)
+        found |= {"winner_device_seconds": spent.get("winner"), "study_device_seconds": spent["all"]}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """How a cost is written, and which way is better."""
+
+    title: str
+    unit: str = ""
+    higher_is_better: bool = False
+
+
+COSTS = {
+    "parameters": Cost("parameters"),
+    "trained_parameters": Cost("parameters that the winner trains"),
+    "flops": Cost("forward pass of an image", "FLOP"),
+    "training_flops": Cost("one training of the winner, nothing stored", "FLOP"),
+    "training_images_per_second": Cost("training, the winner", "images/s", higher_is_better=True),
+    "images_per_second": Cost("inference at the best batch", "images/s", higher_is_better=True),
+    "latency_ms": Cost("inference of one image, median", "ms"),
+    "latency_p95_ms": Cost("inference of one image, 95th percentile", "ms"),
+    "peak_memory_bytes": Cost("peak memory of a test run", "bytes"),
+    "bytes_read": Cost("data that a test run goes over, stored as it reads it", "bytes"),
+    "winner_device_seconds": Cost("one training of the winner", "device-seconds"),
+    "study_device_seconds": Cost("search, replicates and tests", "device-seconds"),
+}
+
+
+def pareto_front(
+    accuracy: Sequence[float], cost: Sequence[float | None], *, higher_is_better: bool = False
+) -> list[int]:
+    """Indices, in order, of the rows that no other beats: none is at least as good in both and better in one.
+
+    Rows that are equal in both stand or fall together. A row whose cost is not known (None, NaN) is on no front and
+    beats nobody.
+
+    Args:
+        higher_is_better: of the cost, as for images a second.
+    """
+    sign = -1 if higher_is_better else 1
+    known = [(i, a, sign * c) for i, (a, c) in enumerate(zip(accuracy, cost, strict=True)) if c is not None and c == c]
+    return [i for i, a, c in known if not any(b >= a and d <= c and (b > a or d < c) for _, b, d in known)]

@@ -1,0 +1,1 @@
+"""What is printed: progress while a study runs, and the screen that it ends with."""
