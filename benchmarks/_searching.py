@@ -15,7 +15,7 @@ import numpy as np
 from study.cluster import connection
 from study.data import named
 from study.data.reading import prepare
-from study.data.splits import Splits, split, stratified
+from study.data.splits import DatasetSplits, split, stratified
 from study.design.study import Study
 from study.execution.search import search
 from study.results.record import Record, Row
@@ -32,15 +32,15 @@ def ray_with_a_store() -> Iterator[Path]:
             yield Path(folder)
 
 
-def some_digits(images: int) -> Splits:
+def some_digits(images: int) -> DatasetSplits:
     """That many of scikit-learn's digits: four in five to train on, one to validate on."""
     source = named.load("digits")
     _, chosen = stratified(source, np.arange(len(source.labels)), images / len(source.labels), seed=0)
     train, val = stratified(source, chosen, 0.2, seed=0)
-    return Splits(source, train, val, val[:0])
+    return DatasetSplits(source, train, val, val[:0])
 
 
-def all_digits() -> Splits:
+def all_digits() -> DatasetSplits:
     return split(named.load("digits"))
 
 
@@ -61,7 +61,7 @@ class Searched:
         return sum(row["total_seconds"] for row in self.record.trials)
 
 
-def searched(study: Study, splits: Splits, *, boundaries: str, trials: int, threads: int) -> Searched:
+def searched(study: Study, splits: DatasetSplits, *, boundaries: str, trials: int, threads: int) -> Searched:
     """One search with one trial at a time."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         study = replace(study, results=Path(folder), trials=trials)
@@ -78,7 +78,7 @@ def searched(study: Study, splits: Splits, *, boundaries: str, trials: int, thre
             hyperparameters=study.hyperparameters({}),
             recipe=study.recipe,
             seed=study.seed,
-            parts=splits.parts(),
+            split_digests=splits.digests(),
             precision=study.precision,
             boundaries=boundaries,
             readers=trials,

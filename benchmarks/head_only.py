@@ -18,10 +18,10 @@ import torch
 
 from benchmarks._searching import emptied, ray_with_a_store, searched, some_digits
 from study.data.reading import prepare
-from study.data.splits import Splits
+from study.data.splits import DatasetSplits
 from study.design.study import RECIPES, Study
 from trainables.precision import precision
-from trainables.reader import gathered
+from trainables.reader import load_in_memory
 
 GOAL = "at least 50 x less wall clock than without the store; at most 1.5 plain forward passes"
 
@@ -56,11 +56,13 @@ def described() -> Study:
     return replace(study, fixed={"freeze_depth": study.backbone_stages})
 
 
-def forward_pass(study: Study, splits: Splits) -> float:
+def forward_pass(study: Study, splits: DatasetSplits) -> float:
     """Seconds of the backbone over the images, which are in memory."""
     torch.set_num_threads(THREADS)
     variant = study.pretrained_variant
-    images = [gathered(dataset).images for dataset in prepare(splits, variant.preprocessing, ("train", "val")).values()]
+    images = [
+        load_in_memory(dataset).images for dataset in prepare(splits, variant.preprocessing, ("train", "val")).values()
+    ]
     model = study.architecture.assemble(variant, 10).to(memory_format=torch.channels_last).eval()
     choice = precision("auto", torch.device("cpu"))
     batches = torch.cat(images).split(64)

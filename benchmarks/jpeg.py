@@ -26,11 +26,11 @@ from benchmarks._photographs import photographs
 from benchmarks._searching import ray_with_a_store
 from study.data import resolve
 from study.data.reading import prepare
-from study.data.source import Request
-from study.data.splits import Splits
+from study.data.source import DatasetRequest
+from study.data.splits import DatasetSplits
 from trainables.architecture import HALF, Preprocessing
 from trainables.boundaries import Store
-from trainables.reader import bring, brought
+from trainables.reader import iter_image_batches, open_or_cache
 
 GOAL = "at least 1.3 x a DataLoader with torchvision v2"
 IMAGES, BATCH, ROUNDS = 4_800, 64, 5
@@ -42,9 +42,9 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="bench-jpeg-") as folder, ray_with_a_store():
         photographs(Path(folder), width=500, height=375, distinct=200, images=IMAGES)
-        source = resolve.load(folder, Request())
+        source = resolve.load(folder, DatasetRequest())
         rows = np.arange(IMAGES)
-        splits = Splits(source, rows, rows[:0], rows[:0])
+        splits = DatasetSplits(source, rows, rows[:0], rows[:0])
         loader = documented(folder)
         ours_of_all(splits), theirs_of_all(loader)
         pairs = []
@@ -61,10 +61,10 @@ def main() -> None:
         print(f"every later epoch, from boundary 0: {later(splits):,.0f} images/s")
 
 
-def batches(splits: Splits) -> Iterator[torch.Tensor]:
+def batches(splits: DatasetSplits) -> Iterator[torch.Tensor]:
     """What Ray Data brings, in batches."""
     kept: list[torch.Tensor] = []
-    for _, _, _, pixels in brought(prepare(splits, PREPROCESSING, ("train",))["train"]):
+    for _, _, _, pixels in iter_image_batches(prepare(splits, PREPROCESSING, ("train",))["train"]):
         kept.append(pixels)
         if sum(map(len, kept)) >= BATCH:
             *whole, rest = torch.cat(kept).split(BATCH)
@@ -73,7 +73,7 @@ def batches(splits: Splits) -> Iterator[torch.Tensor]:
     yield from kept
 
 
-def ours_of_all(splits: Splits) -> float:
+def ours_of_all(splits: DatasetSplits) -> float:
     return pace(batches(splits))
 
 
@@ -94,12 +94,12 @@ def pace(batches: Iterator[torch.Tensor]) -> float:
     return images / (perf_counter() - start)
 
 
-def later(splits: Splits) -> float:
-    entry = bring(
+def later(splits: DatasetSplits) -> float:
+    entry = open_or_cache(
         Store.here(),
-        splits.parts()["train"],
+        splits.digests()["train"],
         PREPROCESSING,
-        brought(prepare(splits, PREPROCESSING, ("train",))["train"]),
+        iter_image_batches(prepare(splits, PREPROCESSING, ("train",))["train"]),
     )
     assert entry
     rows = torch.randperm(IMAGES)

@@ -92,7 +92,7 @@ def train_on(folder: Path) -> None:
     from study.cluster import connection
     from study.data import resolve
     from study.data.reading import prepare
-    from study.data.source import Request
+    from study.data.source import DatasetRequest
     from study.data.splits import split
     from study.design.study import RECIPES
     from trainables.recipe import Hyperparameters
@@ -100,9 +100,9 @@ def train_on(folder: Path) -> None:
 
     connection.quieten()
     with connection.connected():
-        splits = split(resolve.load(str(folder), Request()))
+        splits = split(resolve.load(str(folder), DatasetRequest()))
         model = Model("alexnet", "paper", "alexnet", CLASSES)
-        run = Run("memory", model, Hyperparameters(1e-3, 0.0, 7), RECIPES["fair"], 0, splits.parts(), last_epoch=1)
+        run = Run("memory", model, Hyperparameters(1e-3, 0.0, 7), RECIPES["fair"], 0, splits.digests(), last_epoch=1)
         data = dict(prepare(splits, model.described.preprocessing, ("train", "val")))
         outcome = train(run, data, Resources(), report=lambda row: None)
         assert outcome.failure is None

@@ -25,7 +25,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from benchmarks._searching import all_digits, ray_with_a_store, searched
 from study.data.reading import prepare
-from study.data.splits import Splits
+from study.data.splits import DatasetSplits
 from study.design.study import RECIPES, Study
 from trainables.recipe import Hyperparameters
 from trainables.trainer import Model, Resources, Run, train
@@ -44,7 +44,7 @@ def main() -> None:
         study = described(trials=1)
         data = dict(prepare(splits, study.pretrained_variant.preprocessing, ("train", "val")))
         model = Model(study.model, study.scale, study.variant, len(splits.source.classes))
-        run = Run("", model, study.hyperparameters({}), study.recipe, seed=0, parts=splits.parts())
+        run = Run("", model, study.hyperparameters({}), study.recipe, seed=0, split_digests=splits.digests())
         pairs = []
         for turn in range(ROUNDS):
             ours = slope(OURS, lambda trials: our_search(trials, splits))
@@ -70,7 +70,7 @@ def described(trials: int) -> Study:
     )
 
 
-def our_search(trials: int, splits: Splits) -> float:
+def our_search(trials: int, splits: DatasetSplits) -> float:
     """Wall clock of our search less what its trials spent in training and evaluation."""
     ours = searched(described(trials), splits, boundaries="on", trials=trials, threads=1)
     return ours.seconds - sum(row["seconds"] for row in ours.record.curves)

@@ -20,7 +20,7 @@ from study.data.reading import resized
 from study.design.study import RECIPES
 from trainables import architecture
 from trainables.architecture import MINI_INPUT
-from trainables.batches import Split
+from trainables.batches import CachedSplit
 from trainables.loop import fit
 from trainables.precision import Precision
 from trainables.recipe import Hyperparameters
@@ -44,16 +44,16 @@ def main() -> None:
         print(f"{name}: ours {mine:.0f} images/s, bare loop {theirs:.0f}: {ratio:.2f} of it", flush=True)
 
 
-def digits() -> Split:
+def digits() -> CachedSplit:
     from sklearn.datasets import load_digits
 
     labels = named.load("digits").labels
     pixels = load_digits().images * (255 / 16)
     images = torch.stack([torch.from_numpy(resized(image.round().astype("uint8"), MINI_INPUT)) for image in pixels])
-    return Split(images.permute(0, 3, 1, 2), torch.from_numpy(labels), torch.arange(len(labels)).numpy())
+    return CachedSplit(images.permute(0, 3, 1, 2), torch.from_numpy(labels), torch.arange(len(labels)).numpy())
 
 
-def ours(name: str, split: Split) -> float:
+def ours(name: str, split: CachedSplit) -> float:
     recipe = replace(RECIPES["fair"], epochs=EPOCHS, batch_size=BATCH)
     model = untrained(name)
     start = perf_counter()
@@ -61,7 +61,7 @@ def ours(name: str, split: Split) -> float:
     return perf_counter() - start
 
 
-def bare(name: str, split: Split) -> float:
+def bare(name: str, split: CachedSplit) -> float:
     model = untrained(name).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-2, fused=True)
     steps = EPOCHS * (len(split) // BATCH + 1)

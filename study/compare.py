@@ -23,7 +23,7 @@ from study.comparison import compare, plan, tables
 from study.comparison.summary import summary
 from study.data_efficiency import measure
 from study.design.study import Study
-from study.execution.session import Fruitless, Interrupted, Session
+from study.execution.session import Interrupted, NoCompletedRuns, Session
 from study.report import comparison as report
 from study.results import provenance
 from study.run import complete
@@ -86,8 +86,8 @@ def run_row(planned: plan.Plan, study: Study, command: str, *, since: float) -> 
         return str(reason)
     try:
         complete(session, command, since=since)
-        probe.beside(session)
-    except (Fruitless, OSError) as reason:
+        probe.probe_study(session)
+    except (NoCompletedRuns, OSError) as reason:
         return str(reason)
     return None
 

@@ -21,14 +21,14 @@ from safetensors.torch import load_file, save_file
 from study.cluster import connection
 from study.data import named
 from study.data.reading import prepare
-from study.data.source import Source
-from study.data.splits import Splits, stratified
+from study.data.source import ExampleSource
+from study.data.splits import DatasetSplits, stratified
 from study.terminal.progress import fail
 from trainables import architecture, weights, world
 from trainables.architecture import Architecture, Variant
 from trainables.loop import Epoch, fit, predict
 from trainables.precision import Precision
-from trainables.reader import gathered
+from trainables.reader import load_in_memory
 from trainables.recipe import Hyperparameters, Recipe
 
 EPOCHS_OF_60K = 8
@@ -57,16 +57,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def pretrain(family: Architecture, source: Source, images: int, out: Path, seed: int) -> None:
+def pretrain(family: Architecture, source: ExampleSource, images: int, out: Path, seed: int) -> None:
     """Writes the weights of one variant (half-precision parameters, to be small) and a row of their table."""
     variant = family.variant("mini", AMOUNTS[images])
     assert source.test_rows is not None
     train_rows = np.setdiff1d(np.arange(len(source.labels)), source.test_rows)
     if images < len(train_rows):
         _, train_rows = stratified(source, train_rows, images / len(train_rows), seed)
-    splits = Splits(source, train_rows, train_rows[:0], source.test_rows)
+    splits = DatasetSplits(source, train_rows, train_rows[:0], source.test_rows)
     prepared = prepare(splits, variant.preprocessing, ("train", "test"))
-    train, test = gathered(prepared["train"]), gathered(prepared["test"])
+    train, test = load_in_memory(prepared["train"]), load_in_memory(prepared["test"])
 
     recipe = Recipe(
         "pretrain", epochs=EPOCHS_OF_60K * 60_000 // images, batch_size=128, warmup=0.05, label_smoothing=0.1

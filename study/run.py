@@ -18,7 +18,7 @@ if __name__ == "__main__":
     if not {"-h", "--help"} & set(sys.argv):
         connection.start_while_importing("study.execution.session", verbose="--verbose" in sys.argv)
 
-from study.execution.session import Fruitless, Interrupted, Session
+from study.execution.session import Interrupted, NoCompletedRuns, Session
 from study.results import provenance
 from study.terminal import progress
 from study.terminal.summary import summary
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None, *, since: float | None = None) 
     except (Interrupted, KeyboardInterrupt):
         print(f"interrupted; go on with: {provenance.command(arguments, resume=True)}", file=sys.stderr)
         return 130
-    except (Fruitless, OSError) as reason:
+    except (NoCompletedRuns, OSError) as reason:
         print(f"error: {reason}", file=sys.stderr)
         return 1
     print(summary(session.record))
@@ -59,7 +59,7 @@ def complete(session: Session, command: str, *, since: float) -> None:
     """
     if session.finished:
         return
-    with connection.connected(verbose=session.options.verbose), session.under_way():
+    with connection.connected(verbose=session.options.verbose), session.running():
         session.start(command, since=since)
         session.search()
         session.replicate()

@@ -49,9 +49,9 @@ class Preprocessing:
         choose("interpolation", self.interpolation, INTERPOLATIONS)
 
     @property
-    def wide(self) -> "Preprocessing":
+    def with_margin(self) -> "Preprocessing":
         """The same with a margin that random crops move in: of 224 px, the central 256 x 256 of the image."""
-        return replace(self, size=augmentation.wide(self.size), crop=1.0)
+        return replace(self, size=augmentation.margin_side(self.size), crop=1.0)
 
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -28,7 +28,7 @@ class Augmentation:
     """`transform(side)` changes one image (3, side, side) uint8; a wide one gets a margin, which it crops."""
 
     transform: Callable[[int], Transform]
-    wide: bool = False
+    needs_margin: bool = False
 
 
 def flip(size: int) -> Transform:
@@ -55,7 +55,7 @@ def alexnet(size: int) -> Transform:
     """Krizhevsky et al. 2012, section 4.1: 224 px of 256 at random, a flip, and all colours moved alike."""
     from torchvision.transforms import v2
 
-    crop_and_flip = v2.Compose([v2.RandomCrop(narrow(size)), v2.RandomHorizontalFlip()])
+    crop_and_flip = v2.Compose([v2.RandomCrop(crop_side(size)), v2.RandomHorizontalFlip()])
     return lambda image: pca_jitter(crop_and_flip(image), JITTER * torch.randn(3))
 
 
@@ -68,12 +68,12 @@ def pca_jitter(image: Tensor, strengths: Tensor) -> Tensor:
     return image + 255 * (EIGENVECTORS @ (strengths * EIGENVALUES)).view(3, 1, 1)
 
 
-def wide(side: int) -> int:
+def margin_side(side: int) -> int:
     """The side of what a random crop of `side` is cut from."""
     return round(side * WIDE / NARROW)
 
 
-def narrow(side: int) -> int:
+def crop_side(side: int) -> int:
     """The side of a random crop of something `side` wide; `narrow(wide(side)) == side`."""
     return round(side * NARROW / WIDE)
 
@@ -82,7 +82,7 @@ AUGMENTATIONS = {
     "flip": Augmentation(flip),
     "crop_flip": Augmentation(crop_flip),
     "autoaugment_cifar10": Augmentation(autoaugment_cifar10),
-    "alexnet": Augmentation(alexnet, wide=True),
+    "alexnet": Augmentation(alexnet, needs_margin=True),
 }
 NONE = "none"
 
@@ -92,8 +92,8 @@ def check(name: str) -> str:
     return choose("augmentation", name, [NONE, *AUGMENTATIONS])
 
 
-def is_wide(name: str) -> bool:
-    return name != NONE and AUGMENTATIONS[name].wide
+def needs_margin(name: str) -> bool:
+    return name != NONE and AUGMENTATIONS[name].needs_margin
 
 
 def augmented(name: str, images_NCHW: Tensor, seeds: Sequence[int]) -> Tensor:

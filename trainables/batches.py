@@ -13,14 +13,14 @@ from torch import Tensor
 from trainables.world import World
 
 
-class Source(Protocol):
+class BoundarySource(Protocol):
     """A split that can be had at the boundary which suits a freeze depth: that one itself, or an earlier one."""
 
-    def at(self, freeze_depth: int) -> "Rows": ...
+    def at(self, freeze_depth: int) -> "Examples": ...
 
 
 @dataclass(eq=False)
-class Rows:
+class Examples:
     """Labels (N,) int64 and dataset indices of the rows that an epoch goes over, and the boundary they are read at.
 
     Batches go to the device of the labels, wherever the images lie.
@@ -33,7 +33,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def at(self, freeze_depth: int) -> "Rows":
+    def at(self, freeze_depth: int) -> "Examples":
         assert self.boundary <= freeze_depth
         return self
 
@@ -74,7 +74,7 @@ class Rows:
         return self.images_at(rows).to(device, non_blocking=True), self.labels[rows.to(device)]
 
 
-class Split(Rows):
+class CachedSplit(Examples):
     """One array of images: boundary 0 is (N, 3, H, W) uint8.
 
     `places` are where in it the rows lie, None for all; `file` is what it is mapped from, None for memory.
@@ -94,31 +94,31 @@ class Split(Rows):
         self.places = places
         self.file = file
 
-    def only(self, rows: Tensor) -> "Split":
+    def only(self, rows: Tensor) -> "CachedSplit":
         """Some of the rows, without a copy."""
         places = rows if self.places is None else self.places[rows]
-        return Split(self.images, self.labels[rows], self.index[rows.numpy()], self.boundary, places, self.file)
+        return CachedSplit(self.images, self.labels[rows], self.index[rows.numpy()], self.boundary, places, self.file)
 
-    def to(self, device: torch.device) -> "Split":
+    def to(self, device: torch.device) -> "CachedSplit":
         """With its batches on `device`: the images too where they fit there, so that an epoch moves nothing."""
         images, places = self.images, self.places
-        if device != images.device and fits(len(self) * bytes_of(images), device):
-            images, places = images if places is None else take(images, places), None
+        if device != images.device and fits_on_device(len(self) * row_bytes(images), device):
+            images, places = images if places is None else gather_rows(images, places), None
             images = images.to(device)
-        return Split(images, self.labels.to(device), self.index, self.boundary, places, self.file)
+        return CachedSplit(images, self.labels.to(device), self.index, self.boundary, places, self.file)
 
     @property
     def nbytes(self) -> int:
-        return len(self) * bytes_of(self.images)
+        return len(self) * row_bytes(self.images)
 
     def images_at(self, rows: Tensor) -> Tensor:
-        return take(self.images, rows if self.places is None else self.places[rows])
+        return gather_rows(self.images, rows if self.places is None else self.places[rows])
 
 
-class Together(Rows):
+class ConcatSplits(Examples):
     """Several splits, one after the other, without a copy of them all."""
 
-    def __init__(self, *splits: Split) -> None:
+    def __init__(self, *splits: CachedSplit) -> None:
         labels = torch.cat([split.labels for split in splits])
         super().__init__(labels, np.concatenate([split.index for split in splits]), splits[0].boundary)
         assert all(split.boundary == self.boundary for split in splits)
@@ -136,10 +136,10 @@ class Together(Rows):
                 places.append(here)
                 images.append(split.images_at(rows[here] - before))
             before += len(split)
-        return take(torch.cat(images), torch.cat(places).argsort())
+        return gather_rows(torch.cat(images), torch.cat(places).argsort())
 
 
-def take(array: Tensor, rows: Tensor) -> Tensor:
+def gather_rows(array: Tensor, rows: Tensor) -> Tensor:
     """A copy of some rows in the memory layout of the whole, so that no kernel sees a difference.
 
     Always a copy: an activation that works in place must never reach what is stored.
@@ -150,12 +150,12 @@ def take(array: Tensor, rows: Tensor) -> Tensor:
     return array.index_select(0, rows)
 
 
-def bytes_of(x: Tensor) -> int:
+def row_bytes(x: Tensor) -> int:
     """Of one row."""
     return x[0].numel() * x.element_size()
 
 
-def fits(size: int, device: torch.device) -> bool:
+def fits_on_device(size: int, device: torch.device) -> bool:
     """Whether so many bytes may lie on the device for a whole run, and leave most of it to training."""
     if device.type != "cuda":
         return True

@@ -25,7 +25,7 @@ import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor
 
-from trainables.batches import Split
+from trainables.batches import CachedSplit
 
 Facts = Mapping[str, Any]
 Chunk = tuple[
@@ -47,7 +47,7 @@ class Entry:
     """A boundary that is open: mapped, and kept from eviction until it is closed."""
 
     path: Path
-    split: Split
+    split: CachedSplit
     file: int
     identity: tuple[int, int, int]
 
@@ -336,7 +336,7 @@ def opened(path: Path) -> Entry:
             data = data.permute(0, 3, 1, 2)
         with np.load(path / "rows.npz") as rows:
             labels, index = torch.from_numpy(rows["label"]), rows["index"]
-        split = Split(data, labels, index, description["facts"]["boundary"], file=path / "boundary.npy")
+        split = CachedSplit(data, labels, index, description["facts"]["boundary"], file=path / "boundary.npy")
         return Entry(path, split, file, identity(now))
     except BaseException:
         os.close(file)

@@ -8,7 +8,7 @@ import torch
 from ray.data import Dataset
 
 from trainables import world
-from trainables.batches import Rows
+from trainables.batches import Examples
 from trainables.loop import EVALUATION_BATCH
 from trainables.precision import Precision, precision
 from trainables.stages import StagedModel
@@ -48,7 +48,7 @@ def features(run: Run, datasets: Mapping[str, Dataset], threads: int) -> dict[st
 
 
 @torch.inference_mode()
-def at_the_head(model: StagedModel, rows: Rows, choice: Precision) -> Features:
+def at_the_head(model: StagedModel, rows: Examples, choice: Precision) -> Features:
     """The features of rows at any boundary: what is left of the backbone is computed, as the store would have it."""
     with choice.autocast():
         values = [

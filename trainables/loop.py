@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from trainables.batches import Source
-from trainables.memory import EVALUATION, TRAINING, Before, Memory, out_of_memory
+from trainables.batches import BoundarySource
+from trainables.memory import EVALUATION, TRAINING, ForwardState, Memory, out_of_memory
 from trainables.precision import Precision
 from trainables.recipe import Hyperparameters, Recipe, optimizer, schedule
 from trainables.stages import StagedModel
@@ -64,8 +64,8 @@ class Predictions:
 
 def fit(
     model: StagedModel,
-    train: Source,
-    val: Source | None,
+    train: BoundarySource,
+    val: BoundarySource | None,
     *,
     hyperparameters: Hyperparameters,
     recipe: Recipe,
@@ -107,7 +107,7 @@ def fit(
             lr = step.lr
             model.train()
             losses = [step(*batch, images.boundary) for batch in images.shuffled(recipe.batch_size, order, world)]
-            train_loss = float(world.total(torch.stack(losses).mean())) / world.size
+            train_loss = float(world.all_reduce_sum(torch.stack(losses).mean())) / world.size
             trained = perf_counter()
             if not isfinite(train_loss):
                 raise NotFinite(f"the training loss is {train_loss} in epoch {epoch}")
@@ -149,7 +149,7 @@ class Step:
         self.precision = precision
         self.world, self.memory = world, memory
         self.rehearsed = 0
-        self.before = Before(model)
+        self.before = ForwardState(model)
         self.trained = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = optimizer(model, lr=lr, weight_decay=weight_decay)
         self.scaler = precision.scaler()
@@ -185,7 +185,7 @@ class Step:
 
         if self.world.size > 1 and self.rehearsed == 2:
             return compute(self.memory.size(TRAINING, len(labels)))
-        self.before.remember(labels.device)
+        self.before.capture(labels.device)
 
         def rehearse(size: int) -> None:
             lacking = torch.zeros((), device=labels.device)
@@ -195,7 +195,7 @@ class Step:
                 if not out_of_memory(error):
                     raise
                 lacking += 1
-            if self.world.total(lacking):
+            if self.world.all_reduce_sum(lacking):
                 raise torch.OutOfMemoryError("a worker of the group is out of memory")
 
         def undo() -> None:
@@ -203,8 +203,8 @@ class Step:
             self.before.restore()
 
         if self.world.size == 1:
-            return self.memory.fitting(TRAINING, len(labels), compute, undo)
-        self.memory.fitting(TRAINING, len(labels), rehearse, undo)
+            return self.memory.run_with_oom_backoff(TRAINING, len(labels), compute, undo)
+        self.memory.run_with_oom_backoff(TRAINING, len(labels), rehearse, undo)
         undo()
         self.rehearsed += 1
         return compute(self.memory.size(TRAINING, len(labels)))
@@ -218,7 +218,7 @@ class Step:
         count = ceil(len(labels) / size)
         parts = list(zip(images.tensor_split(count), labels.tensor_split(count), strict=True))
         for number, (some, theirs) in enumerate(parts, 1):
-            with self.world.adding_up(model) if number < count else nullcontext():
+            with self.world.no_sync(model) if number < count else nullcontext():
                 with self.precision.autocast():
                     loss = cross_entropy(model(some, boundary), theirs, label_smoothing=self.recipe.label_smoothing)
                 loss = loss * (len(theirs) / len(labels))
@@ -228,7 +228,9 @@ class Step:
 
 
 @torch.inference_mode()
-def predict(model: StagedModel, source: Source, precision: Precision, memory: Memory | None = None) -> Predictions:
+def predict(
+    model: StagedModel, source: BoundarySource, precision: Precision, memory: Memory | None = None
+) -> Predictions:
     """The model's predictions on a split, in the split's order. Raises NotFinite if it has none to give."""
     memory = memory or Memory()
     model.eval()
@@ -240,7 +242,7 @@ def predict(model: StagedModel, source: Source, precision: Precision, memory: Me
             with precision.autocast():
                 return torch.cat([model(some, split.boundary) for some in images.split(size)])
 
-        logits = memory.fitting(EVALUATION, len(images), compute, undo=lambda: None)
+        logits = memory.run_with_oom_backoff(EVALUATION, len(images), compute, undo=lambda: None)
         probability, best = logits.float().softmax(dim=1).max(dim=1)
         loss += cross_entropy(logits.float(), labels, reduction="sum")
         predicted.append(best)

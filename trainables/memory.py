@@ -29,7 +29,7 @@ class Memory:
         parts: into how many parts every training batch is divided; None: into as few as fit.
     """
 
-    parts: int | None = None
+    grad_accum_steps: int | None = None
     micro_batch_size: int = 0  # the most images of a training batch that are computed at once
     _fitting: dict[str, int] = field(default_factory=dict)
     _notes: dict[str, str] = field(default_factory=dict)
@@ -40,11 +40,13 @@ class Memory:
 
     def size(self, kind: str, batch: int) -> int:
         """How many images of a batch to compute at once, by what is known."""
-        if kind == TRAINING and self.parts is not None:
-            return ceil(batch / self.parts)
+        if kind == TRAINING and self.grad_accum_steps is not None:
+            return ceil(batch / self.grad_accum_steps)
         return min(batch, self._fitting.get(kind, batch))
 
-    def fitting(self, kind: str, batch: int, compute: Callable[[int], Result], undo: Callable[[], None]) -> Result:
+    def run_with_oom_backoff(
+        self, kind: str, batch: int, compute: Callable[[int], Result], undo: Callable[[], None]
+    ) -> Result:
         """`compute(size)` of a batch; where memory does not suffice `undo`, then the same with half the size.
 
         A smaller size is kept for the batches that follow. Raises DoesNotFit if one image is too much, or if the parts
@@ -67,9 +69,9 @@ class Memory:
             self.halve(kind, batch, size)
 
     def halve(self, kind: str, batch: int, size: int) -> None:
-        if kind == TRAINING and self.parts is not None:
+        if kind == TRAINING and self.grad_accum_steps is not None:
             raise DoesNotFit(
-                f"out of memory with {size} images at a time: give --grad-accum auto or above {self.parts}"
+                f"out of memory with {size} images at a time: give --grad-accum auto or above {self.grad_accum_steps}"
             )
         if size == 1:
             raise DoesNotFit("out of memory with one image at a time: choose a smaller model or a larger device")
@@ -95,13 +97,13 @@ def release() -> None:
         torch.cuda.empty_cache()
 
 
-class Before:
+class ForwardState:
     """What a forward pass moves besides gradients, as it was: random numbers, and BatchNorm's running statistics."""
 
     def __init__(self, model: nn.Module) -> None:
         self.norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
 
-    def remember(self, device: torch.device) -> None:
+    def capture(self, device: torch.device) -> None:
         self.moved: list[Tensor] = [buffer for norm in self.norms if norm.training for buffer in norm.buffers()]
         self.kept = [buffer.clone() for buffer in self.moved]
         self.random = torch.get_rng_state()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.batches import bytes_of
+from trainables.batches import row_bytes
 from trainables.precision import Precision
 from trainables.stages import StagedModel
 
@@ -100,7 +100,7 @@ def measure(model: StagedModel, images: Tensor, precision: Precision, device: to
     model.freeze(model.backbone_stages)
     rows = torch.arange(MEASURED_ROWS) % len(images)
     x = images[rows].to(device)
-    seconds, sizes = [], [bytes_of(x)]
+    seconds, sizes = [], [row_bytes(x)]
     with precision.autocast():
         model.between(0, model.backbone_stages, x)  # the first pass allocates and chooses kernels
         for stage in range(model.backbone_stages):
@@ -109,13 +109,13 @@ def measure(model: StagedModel, images: Tensor, precision: Precision, device: to
             x = model.between(stage, stage + 1, x)
             synchronize(device)
             seconds.append((perf_counter() - start) / MEASURED_ROWS)
-            sizes.append(bytes_of(x))
+            sizes.append(row_bytes(x))
     return Costs(tuple(seconds), tuple(sizes), reading(images))
 
 
 def reading(images: Tensor) -> float:
     """Bytes a second of gathering rows in a random order."""
-    row = bytes_of(images)
+    row = row_bytes(images)
     wanted = min(len(images), max(1, MEASURED_BYTES // row))
     rows = torch.from_numpy(np.random.default_rng(0).permutation(len(images))[:wanted])
     plain = images.permute(0, 2, 3, 1) if images.dim() == 4 else images

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from trainables import boundaries, planner
 from trainables.architecture import Preprocessing
-from trainables.augmentation import NONE, is_wide
-from trainables.batches import Rows, Split, Together, take
+from trainables.augmentation import NONE, needs_margin
+from trainables.batches import CachedSplit, ConcatSplits, Examples, gather_rows
 from trainables.boundaries import GIB, Chunk, Entry, Facts, Store
 from trainables.memory import DoesNotFit, available
 from trainables.planner import Costs, Plan, plan
@@ -37,7 +37,7 @@ def wide(split: str) -> str:
 
 
 @dataclass(frozen=True)
-class Part:
+class SplitDigest:
     """The images of a split: a hash of them, their labels and their order, and how many they are.
 
     `chosen` are the positions of those that are read, None for all; what is stored is the whole split.
@@ -63,7 +63,7 @@ class Reader:
         store: None computes everything in every run.
     """
 
-    parts: dict[str, Part]
+    split_digests: dict[str, SplitDigest]
     shard: Callable[[str], Dataset]
     model: StagedModel
     model_key: Hashable
@@ -78,14 +78,14 @@ class Reader:
     entries: list[Entry] = field(default_factory=list)
     streams: list[Augmented] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
-    sources: list["Parts"] = field(default_factory=list)
+    sources: list["SplitReader"] = field(default_factory=list)
 
-    def source(self, *names: str, epochs: int | None = None, augmentation: str = NONE, seed: int = 0) -> "Parts":
+    def source(self, *names: str, epochs: int | None = None, augmentation: str = NONE, seed: int = 0) -> "SplitReader":
         """The named splits, one after the other, as the loop takes them; with an augmentation, as seen in training."""
-        self.sources.append(Parts(self, names, self.epochs if epochs is None else epochs, augmentation, seed))
+        self.sources.append(SplitReader(self, names, self.epochs if epochs is None else epochs, augmentation, seed))
         return self.sources[-1]
 
-    def read(self, name: str, freeze_depth: int, epochs: int) -> Split:
+    def read(self, name: str, freeze_depth: int, epochs: int) -> CachedSplit:
         """A split at the boundary that is best for the freeze depth."""
         images = self.images(name)
         chosen = self.plan(name, images, freeze_depth, epochs)
@@ -93,15 +93,15 @@ class Reader:
         if split.boundary < chosen.boundary:
             chosen = Plan(freeze_depth, 0, "the store cannot be used")
         self.plans.append(chosen)
-        return self.of_the_part(name, split)
+        return self.select_examples(name, split)
 
-    def of_the_part(self, name: str, split: Split) -> Split:
+    def select_examples(self, name: str, split: CachedSplit) -> CachedSplit:
         """What is read of a split, on the device."""
-        chosen = self.parts[name].chosen
+        chosen = self.split_digests[name].chosen
         return (split if chosen is None else split.only(torch.from_numpy(chosen))).to(self.device)
 
-    def plan(self, name: str, images: Split, freeze_depth: int, epochs: int) -> Plan:
-        part = self.parts[name]
+    def plan(self, name: str, images: CachedSplit, freeze_depth: int, epochs: int) -> Plan:
+        part = self.split_digests[name]
         limit = self.store.limit if self.store else 0
         existing = [k for k in range(1, freeze_depth + 1) if self.store and self.store.has(self.facts(name, k))]
         mode = self.mode if self.store else "off"
@@ -118,7 +118,7 @@ class Reader:
             mode=mode,
         )
 
-    def costs(self, images: Split) -> Costs:
+    def costs(self, images: CachedSplit) -> Costs:
         """Measured once a process."""
         key = (self.variant, self.preprocessing.size, self.precision.name, str(self.device), torch.get_num_threads())
         if key not in _costs:
@@ -128,40 +128,40 @@ class Reader:
             self.model.freeze(depth)
         return _costs[key]
 
-    def images(self, name: str, *, margin: bool = False) -> Split:
+    def images(self, name: str, *, margin: bool = False) -> CachedSplit:
         """Boundary 0 of a split: from the store, or else from Ray Data, through the store or into memory.
 
         With a margin around what the model takes where random crops are cut from it.
         """
-        part, preprocessing = self.parts[name], self.preprocessing.wide if margin else self.preprocessing
+        part, preprocessing = self.split_digests[name], self.preprocessing.with_margin if margin else self.preprocessing
         dataset = partial(self.shard, wide(name) if margin else name)
         key = key_of(part, preprocessing)
         if self.store and key not in _in_memory:
-            entry = bring(self.store, part, preprocessing, brought(dataset))
+            entry = open_or_cache(self.store, part, preprocessing, iter_image_batches(dataset))
             if entry:
-                return self.hold(entry)
+                return self.register(entry)
         if key not in _in_memory:
             for stale in _in_memory.keys() - self.keys():
                 del _in_memory[stale]
             check_memory(part.length * image_bytes(preprocessing))
-            _in_memory[key] = gathered(dataset())
+            _in_memory[key] = load_in_memory(dataset())
         return _in_memory[key]
 
     def keys(self) -> set[str]:
         """Of all images that the run may read."""
-        both = (self.preprocessing, self.preprocessing.wide)
-        return {key_of(part, preprocessing) for part in self.parts.values() for preprocessing in both}
+        both = (self.preprocessing, self.preprocessing.with_margin)
+        return {key_of(part, preprocessing) for part in self.split_digests.values() for preprocessing in both}
 
-    def boundary(self, name: str, k: int) -> Split:
+    def boundary(self, name: str, k: int) -> CachedSplit:
         """Boundary k of a split, stored; filled from the nearest that exists; the images where it cannot be stored."""
         assert self.store
         images = self.images(name)
         entry = self.store.open_or_fill(
             self.facts(name, k), len(images), self.costs(images).boundary_bytes[k], self.computed(name, k)
         )
-        return self.hold(entry) if entry else images
+        return self.register(entry) if entry else images
 
-    def hold(self, entry: Entry) -> Split:
+    def register(self, entry: Entry) -> CachedSplit:
         self.entries.append(entry)
         return entry.split
 
@@ -174,18 +174,18 @@ class Reader:
                 out = self.model.frozen(before.boundary, k, batch.to(self.device))
             yield rows.numpy(), before.index[rows], labels.cpu().numpy(), out
 
-    def nearest(self, name: str, k: int) -> Split:
+    def nearest(self, name: str, k: int) -> CachedSplit:
         """The last stored boundary before k."""
         assert self.store
         for earlier in range(k - 1, 0, -1):
             entry = self.store.open(self.facts(name, earlier))
             if entry:
-                return self.hold(entry)
+                return self.register(entry)
         return self.images(name)
 
     def facts(self, name: str, k: int) -> Facts:
         """Everything that determines boundary k of a split."""
-        images = facts_of_images(self.parts[name], self.preprocessing)
+        images = facts_of_images(self.split_digests[name], self.preprocessing)
         if not k:
             return images
         return {
@@ -195,7 +195,7 @@ class Reader:
             "stage": self.model.stage_names[k - 1],
             "weights": self.weights(k),
             "precision": self.precision.name,
-            "device": computer(self.device),
+            "device": device_fingerprint(self.device),
         }
 
     def weights(self, k: int) -> str:
@@ -236,7 +236,7 @@ class Reader:
 
 
 @dataclass
-class Parts:
+class SplitReader:
     """Some splits of a run, one after the other, at the boundary that suits a freeze depth."""
 
     reader: Reader
@@ -244,33 +244,33 @@ class Parts:
     epochs: int
     augmentation: str = NONE
     seed: int = 0
-    opened: dict[int, Rows] = field(default_factory=dict)
+    opened: dict[int, Examples] = field(default_factory=dict)
 
-    def at(self, freeze_depth: int) -> Rows:
+    def at(self, freeze_depth: int) -> Examples:
         depth = freeze_depth if self.augmentation == NONE else 0  # one stream for all phases
         if depth not in self.opened:
             self.opened[depth] = self.open(freeze_depth)
         return self.opened[depth]
 
-    def open(self, freeze_depth: int) -> Rows:
+    def open(self, freeze_depth: int) -> Examples:
         if self.augmentation != NONE:
             self.reader.plans.append(Plan(freeze_depth, 0, f"{self.augmentation} changes them at random"))
             stream = Augmented(
-                self.images(margin=is_wide(self.augmentation)), self.augmentation, self.seed, self.epochs
+                self.images(margin=needs_margin(self.augmentation)), self.augmentation, self.seed, self.epochs
             )
             self.reader.streams.append(stream)
             return stream
         splits = [self.reader.read(name, freeze_depth, self.epochs) for name in self.names]
         if len({split.boundary for split in splits}) > 1:
             return self.images()
-        return splits[0] if len(splits) == 1 else Together(*splits)
+        return splits[0] if len(splits) == 1 else ConcatSplits(*splits)
 
-    def images(self, *, margin: bool = False) -> Rows:
-        splits = [self.reader.of_the_part(name, self.reader.images(name, margin=margin)) for name in self.names]
-        return splits[0] if len(splits) == 1 else Together(*splits)
+    def images(self, *, margin: bool = False) -> Examples:
+        splits = [self.reader.select_examples(name, self.reader.images(name, margin=margin)) for name in self.names]
+        return splits[0] if len(splits) == 1 else ConcatSplits(*splits)
 
 
-_in_memory: dict[str, Split] = {}
+_in_memory: dict[str, CachedSplit] = {}
 _costs: dict[Hashable, Costs] = {}
 _digests: dict[Hashable, dict[int, str]] = {}
 
@@ -281,7 +281,7 @@ def versions() -> dict[str, str]:
     return {library: version(library) for library in ("torch", "torchvision", "timm")}
 
 
-def facts_of_images(part: Part, preprocessing: Preprocessing) -> Facts:
+def facts_of_images(part: SplitDigest, preprocessing: Preprocessing) -> Facts:
     """Everything that determines boundary 0."""
     return {
         "format": FORMAT,
@@ -306,16 +306,16 @@ def check_memory(size: int) -> None:
         )
 
 
-def key_of(part: Part, preprocessing: Preprocessing) -> str:
+def key_of(part: SplitDigest, preprocessing: Preprocessing) -> str:
     return boundaries.name_of(facts_of_images(part, preprocessing))
 
 
-def bring(store: Store, part: Part, preprocessing: Preprocessing, rows: Iterator[Chunk]) -> Entry | None:
+def open_or_cache(store: Store, part: SplitDigest, preprocessing: Preprocessing, rows: Iterator[Chunk]) -> Entry | None:
     """Boundary 0, from the store or else from `rows`, which are then kept there; None where it cannot be kept."""
     return store.open_or_fill(facts_of_images(part, preprocessing), part.length, image_bytes(preprocessing), rows)
 
 
-def brought(images: Dataset | Callable[[], Dataset]) -> Iterator[Chunk]:
+def iter_image_batches(images: Dataset | Callable[[], Dataset]) -> Iterator[Chunk]:
     """Boundary 0 of a split, in any order: Ray Data promises none. Nothing is read before a row is asked for."""
     dataset = images() if callable(images) else images
     for block in dataset.iter_batches(batch_size=None, batch_format="numpy"):
@@ -329,19 +329,19 @@ def read_only(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array)
 
 
-def gathered(dataset: Dataset) -> Split:
+def load_in_memory(dataset: Dataset) -> CachedSplit:
     """A Ray Dataset of `position, index, image, label` in memory, in the order of its positions."""
-    positions, index, labels, images = zip(*brought(dataset), strict=True)
+    positions, index, labels, images = zip(*iter_image_batches(dataset), strict=True)
     order = np.argsort(np.concatenate(positions))
-    return Split(
-        images=take(torch.cat(images), torch.from_numpy(order)),
+    return CachedSplit(
+        images=gather_rows(torch.cat(images), torch.from_numpy(order)),
         labels=torch.from_numpy(np.concatenate(labels)[order]),
         index=np.concatenate(index)[order],
     )
 
 
 @cache
-def computer(device: torch.device) -> str:
+def device_fingerprint(device: torch.device) -> str:
     """What computes: models of it round differently."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

@@ -93,9 +93,9 @@ class Recipe:
             raise ValueError(f"clip_norm must be 0 or more, got {self.clip_norm}")
 
     @property
-    def wide(self) -> bool:
+    def needs_margin(self) -> bool:
         """Whether the images that are trained on are read with a margin, for the augmentation to crop."""
-        return augmentation.is_wide(self.augmentation)
+        return augmentation.needs_margin(self.augmentation)
 
     def __str__(self) -> str:
         said = [

@@ -13,7 +13,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from trainables.batches import take
+from trainables.batches import gather_rows
 
 
 class Normalize(nn.Module):
@@ -103,7 +103,7 @@ class StagedModel(nn.Module):
         size = max(64, self.frozen_rows) if boundary.is_cuda else self.frozen_rows
         for rows in boundary.split(size):
             missing = size - len(rows)
-            full = take(rows, torch.arange(size).clamp(max=len(rows) - 1)) if missing else rows
+            full = gather_rows(rows, torch.arange(size).clamp(max=len(rows) - 1)) if missing else rows
             batches.append(self.between(start, stop, full)[: len(rows)])
         return torch.cat(batches)
 

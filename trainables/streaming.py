@@ -14,13 +14,13 @@ from ray.data import Dataset
 from torch import Tensor
 
 from trainables.augmentation import augmented, seeds_of
-from trainables.batches import Rows, Split, Together
+from trainables.batches import CachedSplit, ConcatSplits, Examples
 from trainables.world import World
 
 AHEAD = 4  # batches
 
 
-class Augmented(Rows):
+class Augmented(Examples):
     """The rows of a split at boundary 0, each changed by a draw of its own in every epoch.
 
     The order of the images is that of the same split without augmentation; the draws follow from the seed, the
@@ -28,7 +28,7 @@ class Augmented(Rows):
     the first batch of an epoch is made while the last ones of the epoch before it are trained on.
     """
 
-    def __init__(self, rows: Rows, name: str, seed: int, epochs: int) -> None:
+    def __init__(self, rows: Examples, name: str, seed: int, epochs: int) -> None:
         super().__init__(rows.labels, rows.index, rows.boundary)
         self.rows, self.name, self.seed, self.epochs = rows, name, seed, epochs
         self._stream: Generator[tuple[Tensor, Tensor], None, None] | None = None
@@ -65,7 +65,7 @@ class Augmented(Rows):
             yield images.to(device, non_blocking=True), torch.tensor(block["label"]).to(device)
 
 
-def dataset(rows: Rows, name: str, seed: int, orders: list[list[Tensor]]) -> Dataset:
+def dataset(rows: Examples, name: str, seed: int, orders: list[list[Tensor]]) -> Dataset:
     """A Ray Dataset of a block a batch, in order: `image (H, W, 3) uint8 or float32, label`."""
     plan = [(epoch, order.numpy()) for epoch, batches in enumerate(orders) for order in batches]
     held = ray.put((pixels_of(rows), rows.labels.cpu().numpy(), rows.index, plan))
@@ -100,7 +100,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Several:
+class ConcatStored:
     """Some of them, one after the other; `ends` are the rows at which each ends."""
 
     parts: tuple[Stored, ...]
@@ -122,13 +122,15 @@ def mapped(file: Path) -> np.ndarray:
     return np.load(file, mmap_mode="r")
 
 
-def pixels_of(rows: Rows) -> Stored | Several:
-    if isinstance(rows, Together):
-        return Several(tuple(stored(split) for split in rows.splits), np.cumsum([len(split) for split in rows.splits]))
-    assert isinstance(rows, Split)
+def pixels_of(rows: Examples) -> Stored | ConcatStored:
+    if isinstance(rows, ConcatSplits):
+        return ConcatStored(
+            tuple(stored(split) for split in rows.splits), np.cumsum([len(split) for split in rows.splits])
+        )
+    assert isinstance(rows, CachedSplit)
     return stored(rows)
 
 
-def stored(split: Split) -> Stored:
+def stored(split: CachedSplit) -> Stored:
     places = np.arange(len(split)) if split.places is None else split.places.numpy()
     return Stored(split.file or ray.put(split.images.permute(0, 2, 3, 1).cpu().numpy()), places)

@@ -28,7 +28,7 @@ from trainables.boundaries import Store
 from trainables.loop import Epoch, NotFinite, Predictions, fit, predict
 from trainables.memory import DoesNotFit, Memory
 from trainables.precision import Precision, precision
-from trainables.reader import Part, Reader, bring, brought, wide
+from trainables.reader import Reader, SplitDigest, iter_image_batches, open_or_cache, wide
 from trainables.recipe import Hyperparameters, Recipe
 from trainables.stages import StagedModel
 
@@ -72,11 +72,11 @@ class Run:
     hyperparameters: Hyperparameters
     recipe: Recipe
     seed: int
-    parts: Mapping[str, Part]
+    split_digests: Mapping[str, SplitDigest]
     precision: str = "auto"
     boundaries: str = "on"
     readers: float = 1
-    grad_accum: int | None = None
+    grad_accum_steps: int | None = None
     fit_on: tuple[str, ...] = ("train",)
     validate_on: str | None = "val"
     predict_on: str | None = None
@@ -90,12 +90,15 @@ class Run:
         return {name for name in (self.validate_on, self.predict_on) if name}
 
     @property
-    def images(self) -> dict[str, tuple[Part, Preprocessing]]:
+    def images(self) -> dict[str, tuple[SplitDigest, Preprocessing]]:
         """What it may read, by the names of the Ray Datasets that bring it."""
         own = self.model.described.preprocessing
-        train = {(wide(name) if self.recipe.wide else name): name for name in self.fit_on}
-        given = {dataset: (self.parts[name], own.wide if self.recipe.wide else own) for dataset, name in train.items()}
-        return given | {name: (self.parts[name], own) for name in self.evaluated}
+        train = {(wide(name) if self.recipe.needs_margin else name): name for name in self.fit_on}
+        given = {
+            dataset: (self.split_digests[name], own.with_margin if self.recipe.needs_margin else own)
+            for dataset, name in train.items()
+        }
+        return given | {name: (self.split_digests[name], own) for name in self.evaluated}
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,7 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
     collect_garbage()
     reset_peak_memory()
     torch.set_num_threads(threads)
-    workers = world.joined()
+    workers = world.current_world()
     device = world.device() if workers.size == 1 else ray.train.torch.get_device()
     choice = precision(run.precision, device, tiny=run.model.scale == "mini")
     model = prepared_model(run.model, run.seed).to(device)
@@ -200,7 +203,7 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
     everything, trained = model.parameter_counts()
     outcome = Outcome(run.run_id, parameters=everything, trained_parameters=trained, precision=choice.name)
 
-    memory = Memory(run.grad_accum)
+    memory = Memory(run.grad_accum_steps)
     reader = reader_of(run, model, choice, device, ray.train.get_dataset_shard)
 
     def on_epoch(epoch: Epoch) -> None:
@@ -248,7 +251,7 @@ def reader_of(
     run: Run, model: StagedModel, choice: Precision, device: torch.device, shard: Callable[[str], Dataset]
 ) -> Reader:
     return Reader(
-        parts=dict(run.parts),
+        split_digests=dict(run.split_digests),
         shard=shard,
         model=model,
         model_key=(run.model, None if run.model.weights else run.seed),
@@ -263,16 +266,16 @@ def reader_of(
     )
 
 
-def bring_all(run: Run, datasets: Mapping[str, Dataset]) -> None:
+def cache_images(run: Run, datasets: Mapping[str, Dataset]) -> None:
     """Has the store hold the images of a run on this node."""
     store = Store.here()
     for name, (part, preprocessing) in sorted(run.images.items()):
-        images = bring(store, part, preprocessing, brought(datasets[name]))
+        images = open_or_cache(store, part, preprocessing, iter_image_batches(datasets[name]))
         if images:
             images.close()
 
 
-def fill(run: Run, datasets: Mapping[str, Dataset], threads: int) -> None:
+def fill_boundaries(run: Run, datasets: Mapping[str, Dataset], threads: int) -> None:
     """Has the store hold what the run will read, on this node's CPU; the run itself would wait for it or do it."""
     torch.set_num_threads(threads)
     cpu = torch.device("cpu")

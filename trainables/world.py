@@ -21,18 +21,18 @@ class World:
             return model
         return nn.parallel.DistributedDataParallel(model)
 
-    def adding_up(self, model: nn.Module) -> AbstractContextManager[None]:
+    def no_sync(self, model: nn.Module) -> AbstractContextManager[None]:
         """Gradients of a wrapped model stay with this worker, until a backward pass outside of this averages them."""
         return model.no_sync() if isinstance(model, nn.parallel.DistributedDataParallel) else nullcontext()
 
-    def total(self, values: Tensor) -> Tensor:
+    def all_reduce_sum(self, values: Tensor) -> Tensor:
         """The sum over workers."""
         if self.size > 1:
             dist.all_reduce(values)
         return values
 
 
-def joined() -> World:
+def current_world() -> World:
     """The world of this process: its process group, or itself alone."""
     if dist.is_available() and dist.is_initialized():
         return World(dist.get_rank(), dist.get_world_size())

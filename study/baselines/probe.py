@@ -36,7 +36,7 @@ from study.baselines.ridge import ridge
 from study.cluster import connection
 from study.data import resolve
 from study.data.reading import prepare
-from study.data.splits import Splits, split, stratified
+from study.data.splits import DatasetSplits, split, stratified
 from study.design.study import check_name
 from study.execution.session import Session
 from study.options import command_line
@@ -56,7 +56,7 @@ from trainables.trainer import Model, Resources, Run
 
 
 def probe(
-    model: Model, splits: Splits, resources: Resources, *, seeds: int, precision: str
+    model: Model, splits: DatasetSplits, resources: Resources, *, seeds: int, precision: str
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """One row of the comparison: what it found, and its predictions as rows of `predictions`, a test image a seed.
 
@@ -71,7 +71,7 @@ def probe(
             start = perf_counter()
             found = computed(run_of(model, splits, seed, precision), splits, resources)
             feature_seconds += perf_counter() - start
-        known, test = joined(found["train"], found["val"]), found["test"]
+        known, test = concatenate(found["train"], found["val"]), found["test"]
         start = perf_counter()
         train, val = division(splits, known, seed)
         seen = ridge(known.values, known.label, test.values, classes=model.classes, train=train, val=val)
@@ -99,7 +99,7 @@ def probe(
     }, predictions
 
 
-def run_of(model: Model, splits: Splits, seed: int, precision: str) -> Run:
+def run_of(model: Model, splits: DatasetSplits, seed: int, precision: str) -> Run:
     """What `features` needs to know, as a run on all of the data that trains nothing but the head."""
     depth = architecture.get(model.architecture).backbone_stages(model.described)
     return Run(
@@ -108,7 +108,7 @@ def run_of(model: Model, splits: Splits, seed: int, precision: str) -> Run:
         hyperparameters=Hyperparameters(lr=1.0, weight_decay=0.0, freeze_depth=depth),
         recipe=Recipe("probe", epochs=1),
         seed=seed,
-        parts=splits.parts(),
+        split_digests=splits.digests(),
         precision=precision,
         boundaries="always",
         fit_on=("train", "val"),
@@ -117,7 +117,7 @@ def run_of(model: Model, splits: Splits, seed: int, precision: str) -> Run:
     )
 
 
-def computed(run: Run, splits: Splits, resources: Resources) -> dict[str, Features]:
+def computed(run: Run, splits: DatasetSplits, resources: Resources) -> dict[str, Features]:
     """The features, from here; or from where the cluster has its GPUs, if it has them elsewhere."""
     brought = prepare(splits, run.model.described.preprocessing, ("train", "val", "test"))
     if not resources.gpus or torch.cuda.is_available():
@@ -126,7 +126,7 @@ def computed(run: Run, splits: Splits, resources: Resources) -> dict[str, Featur
     return ray.get(there.remote(run, brought, resources.threads))
 
 
-def joined(*parts: Features) -> Features:
+def concatenate(*parts: Features) -> Features:
     """Several splits as one, in the order of the dataset."""
     index = np.concatenate([part.index for part in parts])
     order = index.argsort()
@@ -134,7 +134,7 @@ def joined(*parts: Features) -> Features:
     return Features(values[order], label[order], index[order])
 
 
-def division(splits: Splits, known: Features, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def division(splits: DatasetSplits, known: Features, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of `known` to fit and to choose the penalty on: as many as in the study's splits, drawn again."""
     sizes = splits.sizes()
     train, val = stratified(splits.source, known.index, sizes["val"] / (sizes["train"] + sizes["val"]), seed)
@@ -171,7 +171,7 @@ class Plan:
     """What is probed, all of it checked."""
 
     models: list[tuple[Architecture, Variant, dict[str, Tensor] | None]]
-    splits: Splits
+    splits: DatasetSplits
     folder: Path | None
 
 
@@ -222,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows, predictions = [], []
     try:
         with connection.connected(verbose=options.verbose):
-            resources, _ = connection.share(1, 1)
+            resources, _ = connection.allocate(1, 1)
             for family, variant, weights in plan.models:
                 model = Model(
                     family.name, scale, variant.name, len(plan.splits.source.classes), connection.put(weights)
@@ -230,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 row, seen = probe(model, plan.splits, resources, seeds=options.seeds, precision=options.precision)
                 rows.append(row)
                 predictions += [{"variant": variant.name, **line} for line in seen]
-                print(in_a_line(row), flush=True)
+                print(format_probe(row), flush=True)
     except KeyboardInterrupt:
         return 130
     if plan.folder:
@@ -238,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def in_a_line(row: dict[str, Any]) -> str:
+def format_probe(row: dict[str, Any]) -> str:
     low, high = row["interval"]
     penalties = " ".join(f"{penalty:.1e}" for penalty in dict.fromkeys(row["penalties"]))
     return (
@@ -249,7 +249,7 @@ def in_a_line(row: dict[str, Any]) -> str:
     )
 
 
-def beside(session: Session) -> None:
+def probe_study(session: Session) -> None:
     """Probes the model of a study that has just ended, on its own splits, into its folder.
 
     Not of a part of train: the features are those of all of it.
@@ -268,7 +268,7 @@ def beside(session: Session) -> None:
 
 def write(
     folder: Path,
-    splits: Splits,
+    splits: DatasetSplits,
     rows: list[dict[str, Any]],
     predictions: list[dict[str, Any]],
     arguments: Sequence[str] | None,

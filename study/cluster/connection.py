@@ -95,7 +95,7 @@ def gpus(resources: dict[str, float]) -> int:
     return int(max(resources.get("GPU", 0), resources.get("autoscaled_gpus", 0)))
 
 
-def share(workers: int, requested: int | None) -> "tuple[Resources, int]":
+def allocate(workers: int, requested: int | None) -> "tuple[Resources, int]":
     """What each run may use, and how many run at a time (a run a GPU, or a run a core, unless `requested`).
 
     The logical CPUs of all runs together leave one for Ray Data, which otherwise starves. Runs that share a GPU

@@ -7,7 +7,7 @@ from itertools import combinations
 from study.comparison.gains import Gains, gains
 from study.comparison.groups import Group
 from study.comparison.rows import FROM_SCRATCH, UNKNOWN, Row
-from study.data.image_index import some
+from study.data.image_index import shorten
 from study.statistics import Contrast, Difference, Interval
 
 MOST_NAMED = 6
@@ -68,7 +68,7 @@ def apart(group: Group, ahead: Sequence[Row]) -> str:
     found = group.between(ahead[0], ahead[-1])
     said = f"{ahead[0].label} less {ahead[-1].label} is {points(found)}"
     if single := [row.label for row in ahead if len(row.seeds) == 1]:
-        return f"{said}, but with one seed ({some(single)}) two runs are compared, not two recipes"
+        return f"{said}, but with one seed ({shorten(single)}) two runs are compared, not two recipes"
     if found.interval.low > 0:
         return f"{said}, which is not established among {len(group.differences)} pairs (p = {found.p_adjusted:.2f})"
     return said
@@ -260,7 +260,7 @@ def listed(rows: Sequence[Row]) -> str:
 
 
 def shortly(labels: Sequence[str]) -> str:
-    return joined(labels) if len(labels) <= MOST_NAMED else some(labels)
+    return joined(labels) if len(labels) <= MOST_NAMED else shorten(labels)
 
 
 def joined(words: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from study.comparison.rows import Row
-from study.data.image_index import some
+from study.data.image_index import shorten
 
 # of every row: the budget, the sampler, the recipe with its augmentation, the seeds
 EVERYWHERE = (
@@ -48,13 +48,14 @@ def notes(rows: Sequence[Row]) -> list[str]:
             )
     if single := [row.name for row in rows if len(row.seeds) == 1]:
         found.append(
-            f"one seed only ({some(single)}): intervals cover the test images alone, and no difference is established"
+            f"one seed only ({shorten(single)}): intervals cover the test images alone, and no difference is "
+            "established"
         )
     if strange := [row.name for row in rows if row.family == "unknown"]:
-        found.append(f"no architecture of this version ({some(strange)}): their family is not known")
+        found.append(f"no architecture of this version ({shorten(strange)}): their family is not known")
     for dataset, here in by_data_set(rows):
         if absent := sorted({name for row in here for name, recall in row.recall.items() if recall is None}):
-            found.append(f"{dataset}: no test image of class {some(absent)}, which counts in no mean over classes")
+            found.append(f"{dataset}: no test image of class {shorten(absent)}, which counts in no mean over classes")
     return found
 
 
@@ -73,8 +74,8 @@ def differing(
             found = value(row, name)
             having.setdefault("not recorded" if found is None else shown(found), []).append(row.name)
         if len(having) > 1:
-            each = [f"{what} ({some(who)})" for what, who in having.items()]
-            yield f"{before}{name.replace('_', ' ')} differs: {some(each)}"
+            each = [f"{what} ({shorten(who)})" for what, who in having.items()]
+            yield f"{before}{name.replace('_', ' ')} differs: {shorten(each)}"
 
 
 def shown(value: Any) -> str:

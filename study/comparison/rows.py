@@ -95,12 +95,12 @@ def read(folder: Path) -> Row:
         raise ValueError("it has no study.json: it is not the folder of a study")
     record = Record(folder)
     try:
-        return of(record)
+        return from_record(record)
     except (KeyError, TypeError) as missing:
         raise ValueError(f"its record is not complete: {missing} is missing or of another kind") from None
 
 
-def of(record: Record) -> Row:
+def from_record(record: Record) -> Row:
     """The same from a record. Raises ValueError; KeyError or TypeError where the record is none of ours."""
     study = record.study
     if study["format"] != FORMAT:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from study.cluster import connection
 from study.data.check import HANDLED, checked
-from study.data.image_index import some
+from study.data.image_index import shorten
 from study.options import command_line
 from study.terminal.progress import fail
 
@@ -75,7 +75,7 @@ def lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("rotated", f"{found['rotated']:,} by EXIF (turned upright)" if found["rotated"] else ""),
         ("animated", f"{found['animated']:,} (the first frame is read)" if found["animated"] else ""),
-        ("unreadable", f"{len(unreadable):,}: {some(unreadable)}" if unreadable else ""),
+        ("unreadable", f"{len(unreadable):,}: {shorten(unreadable)}" if unreadable else ""),
         ("exact copies", groups(copies["names"])),
         ("across splits", groups(copies["across_splits"])),
         ("two labels", groups(copies["under_two_labels"])),
@@ -95,7 +95,7 @@ def ranged(spread: dict[str, float] | None) -> str:
 
 
 def groups(names: list[list[str]]) -> str:
-    return f"{len(names):,}: {some([' = '.join(group) for group in names])}" if names else ""
+    return f"{len(names):,}: {shorten([' = '.join(group) for group in names])}" if names else ""
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import numpy as np
 
 from study.data import named, resolve
 from study.data.duplicates import repeated
-from study.data.image_index import Listing
-from study.data.scan import Look, survey
-from study.data.source import Arrays, Request, Source
+from study.data.image_index import ImageIndex
+from study.data.scan import ImageMetadata, scan
+from study.data.source import Arrays, DatasetRequest, ExampleSource
 from study.data.splits import split
 
 HANDLED = {
@@ -38,7 +38,7 @@ class Seen:
     ignored: int
 
 
-def checked(given: str, request: Request) -> dict[str, Any]:
+def checked(given: str, request: DatasetRequest) -> dict[str, Any]:
     """All that is known of a dataset, as JSON holds it. Raises ValueError where there is none."""
     listing = named.listing(given, request) if given in named.names() else resolve.listing(given, request)
     source, sizes, refused = None, None, None
@@ -73,19 +73,19 @@ def checked(given: str, request: Request) -> dict[str, Any]:
     }
 
 
-def of_listing(listing: Listing) -> Seen:
-    looks = survey(listing.images, listing.name).to_pylist()
+def of_listing(listing: ImageIndex) -> Seen:
+    looks = scan(listing.images, listing.name).to_pylist()
     return Seen(listing.labels, listing.classes, listing.parts, looks, listing.images.name, listing.ignored)
 
 
-def of_arrays(source: Source | None) -> Seen:
+def of_arrays(source: ExampleSource | None) -> Seen:
     assert source
     assert isinstance(source.images, Arrays)
     pixels = source.images.pixels
     mode = "L" if pixels.ndim == 3 else "RGB"
     height, width = pixels.shape[1:3]
     looks = [
-        asdict(Look(sha256(image.tobytes()).hexdigest(), image.nbytes, mode=mode, width=width, height=height))
+        asdict(ImageMetadata(sha256(image.tobytes()).hexdigest(), image.nbytes, mode=mode, width=width, height=height))
         for image in pixels
     ]
     parts = None

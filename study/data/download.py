@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.text import Text
 
-from study.data.source import Request
+from study.data.source import DatasetRequest
 from trainables.boundaries import Store
 
 CHUNK = 1 << 18
@@ -56,7 +56,7 @@ def downloads() -> Path:
     return Store.here().folder / "datasets"
 
 
-def obtain(archive: Archive, request: Request) -> Path:
+def obtain(archive: Archive, request: DatasetRequest) -> Path:
     """The unpacked folder: where --data-dir has it or its archive, else downloaded, there or to the cache.
 
     Raises ValueError if it cannot be had.
@@ -73,7 +73,7 @@ def obtain(archive: Archive, request: Request) -> Path:
     return extract(target, place / archive.folder)
 
 
-def searched(request: Request) -> Path:
+def searched(request: DatasetRequest) -> Path:
     """Where to look first and download to. Raises ValueError for a --data-dir that does not exist."""
     if request.data_dir is None:
         return downloads()

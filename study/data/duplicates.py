@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from study.data.image_index import Listing, some
+from study.data.image_index import ImageIndex, shorten
 
 CHOICES = ("auto", "refuse", "drop", "keep")
 ORDER = {"train": 0, "val": 1, "test": 2}
 
 
-def copies(listing: Listing, hashes: np.ndarray, usable: list[int], duplicates: str) -> dict[int, str]:
+def copies(listing: ImageIndex, hashes: np.ndarray, usable: list[int], duplicates: str) -> dict[int, str]:
     """Why each copy of another image is left out.
 
     Where the dataset comes with its splits only copies across them count. They are refused (ValueError), unless
@@ -22,7 +22,7 @@ def copies(listing: Listing, hashes: np.ndarray, usable: list[int], duplicates: 
         leaving = [(rows, after_the_first(listing.labels[rows])) for rows in groups]
     leaving = [(rows, leaves) for rows, leaves in leaving if leaves.any()]
     if leaving and (duplicates == "refuse" or (duplicates == "auto" and listing.parts is not None)):
-        shown = some([" = ".join(listing.images.name(int(row)) for row in rows[:3]) for rows, _ in leaving])
+        shown = shorten([" = ".join(listing.images.name(int(row)) for row in rows[:3]) for rows, _ in leaving])
         where = "more than one of its splits" if listing.parts is not None else "it more than once"
         number = "1 image is" if len(leaving) == 1 else f"{len(leaving)} images are"
         raise ValueError(

@@ -8,9 +8,9 @@ import numpy as np
 
 from study.data.decoding import Unreadable, decode, reason
 from study.data.duplicates import copies
-from study.data.image_index import Encoded, Listing, some
-from study.data.scan import survey
-from study.data.source import Request, Source
+from study.data.image_index import Encoded, ImageIndex, shorten
+from study.data.scan import scan
+from study.data.source import DatasetRequest, ExampleSource
 
 MOST_UNREADABLE = 0.01
 
@@ -38,16 +38,16 @@ class Decoded:
         return self.images.name(int(self.rows[row]))
 
 
-def source_of(listing: Listing, request: Request) -> Source:
+def source_of(listing: ImageIndex, request: DatasetRequest) -> ExampleSource:
     """What a study can use of a dataset. Raises ValueError where that is too little, or its splits share images."""
-    seen = survey(listing.images, listing.name).to_pydict()
+    seen = scan(listing.images, listing.name).to_pydict()
     hashes = np.array(seen["hash"])
     left_out = unreadable(listing, seen["problem"], request)
     left_out |= copies(listing, hashes, [row for row in range(len(hashes)) if row not in left_out], request.duplicates)
     rows = np.setdiff1d(np.arange(len(hashes)), list(left_out))
     labels = listing.labels[rows]
     parts = listing.draw(labels) if listing.draw else None if listing.parts is None else listing.parts[rows]
-    return Source(
+    return ExampleSource(
         name=listing.name,
         classes=listing.classes,
         labels=labels,
@@ -64,7 +64,7 @@ def rows_of(parts: np.ndarray | None, name: str) -> np.ndarray | None:
     return rows if len(rows) else None
 
 
-def unreadable(listing: Listing, problems: Sequence[str | None], request: Request) -> dict[int, str]:
+def unreadable(listing: ImageIndex, problems: Sequence[str | None], request: DatasetRequest) -> dict[int, str]:
     """Why each image that cannot be read is left out. Raises ValueError if they are too many, or, if strict, any."""
     found = {row: problem for row, problem in enumerate(problems) if problem}
     names = [f"{listing.images.name(row)} ({problem})" for row, problem in found.items()]
@@ -73,6 +73,6 @@ def unreadable(listing: Listing, problems: Sequence[str | None], request: Reques
     if len(found) > MOST_UNREADABLE * len(problems):
         raise ValueError(
             f"{listing.name}: {len(found)} of {len(problems)} images cannot be read, more than {MOST_UNREADABLE:.0%}: "
-            f"{some(names)}: repair or remove them (python -m study.data check --json names them all)"
+            f"{shorten(names)}: repair or remove them (python -m study.data check --json names them all)"
         )
     return found

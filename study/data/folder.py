@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from study.data.decoding import SUFFIXES
-from study.data.image_index import Files, Listing, some
+from study.data.image_index import Files, ImageIndex, shorten
 
 PARTS = {
     **{"train": "train", "training": "train"},
@@ -31,7 +31,7 @@ class Found(NamedTuple):
     changed: float
 
 
-def listing(name: str, filesystem: pafs.FileSystem, folder: str) -> Listing:
+def listing(name: str, filesystem: pafs.FileSystem, folder: str) -> ImageIndex:
     """Raises ValueError if there are no classes, an empty one, or parts without train or with something else."""
     found = sorted(walked(filesystem, folder), key=attrgetter("path"))
     depth = 1 if in_parts(name, found) else 0
@@ -43,9 +43,9 @@ def listing(name: str, filesystem: pafs.FileSystem, folder: str) -> Listing:
     classes = sorted(set(names))
     empty = sorted(class_folders(found, depth) - set(names))
     if empty:
-        raise ValueError(f"{name}: no image in class {some(empty)}: remove the folder, or put images in it")
+        raise ValueError(f"{name}: no image in class {shorten(empty)}: remove the folder, or put images in it")
     number = {one: i for i, one in enumerate(classes)}
-    return Listing(
+    return ImageIndex(
         name=name,
         images=files(filesystem, folder, images),
         labels=np.array([number[one] for one in names], np.int64),
@@ -87,8 +87,8 @@ def in_parts(name: str, found: list[Found]) -> bool:
         raise ValueError(f"{name} has {' and '.join(sorted(parts))}, but no train: it must hold {LAYOUTS}")
     if len(parts) > 1 and others:
         raise ValueError(
-            f"{name} has {' and '.join(sorted(parts))}, and images in {some(others)} beside them: move those away, or "
-            "rename what are classes and not splits"
+            f"{name} has {' and '.join(sorted(parts))}, and images in {shorten(others)} beside them: move those away, "
+            "or rename what are classes and not splits"
         )
     return bool(parts) and not others
 

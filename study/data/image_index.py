@@ -60,7 +60,7 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Listing:
+class ImageIndex:
     """A dataset of encoded images before it was looked at.
 
     Attributes:
@@ -82,6 +82,6 @@ class Listing:
 SHOWN = 3
 
 
-def some(names: Sequence[str]) -> str:
+def shorten(names: Sequence[str]) -> str:
     """The first few of them, and how many there are besides."""
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -12,7 +12,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import center_crop, resize
 
 from study.data.source import Convert, Images
-from study.data.splits import Splits
+from study.data.splits import DatasetSplits
 from trainables.architecture import Preprocessing
 
 ROWS_A_BLOCK = 512
@@ -72,7 +72,7 @@ def resized(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     return sized.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
 
 
-def prepare(splits: Splits, preprocessing: Preprocessing, names: tuple[str, ...]) -> Mapping[str, Dataset]:
+def prepare(splits: DatasetSplits, preprocessing: Preprocessing, names: tuple[str, ...]) -> Mapping[str, Dataset]:
     """Each named split as a Ray Dataset of `position, index, image (size, size, 3) uint8, label`, in any order."""
     quiet()
     convert = partial(resized, preprocessing=preprocessing)

@@ -9,14 +9,14 @@ import pyarrow.fs as pafs
 
 from study.data import folder, named, tables
 from study.data.files import source_of
-from study.data.image_index import Listing
-from study.data.source import Request, Source
+from study.data.image_index import ImageIndex
+from study.data.source import DatasetRequest, ExampleSource
 from trainables.choices import choose
 
 PATIENCE_SECONDS = 20
 
 
-def load(given: str, request: Request) -> Source:
+def load(given: str, request: DatasetRequest) -> ExampleSource:
     """Raises ValueError where there is no such dataset, or none that can be used."""
     if given in named.names():
         return named.load(given, request)
@@ -39,7 +39,7 @@ def check(given: str) -> None:
     choose("dataset", given, [*named.names(), "a folder", "a Parquet file", "s3://..."])
 
 
-def listing(given: str, request: Request) -> Listing:
+def listing(given: str, request: DatasetRequest) -> ImageIndex:
     """What is at a place. Raises ValueError."""
     check(given)
     try:

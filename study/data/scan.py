@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageMetadata:
     """What was seen of an image; `problem` says why it cannot be used, None if it can."""
 
     hash: str
@@ -51,19 +51,19 @@ class Look:
     problem: str | None = None
 
 
-def look(data: bytes | OSError) -> Look:
+def scan_image(data: bytes | OSError) -> ImageMetadata:
     if isinstance(data, OSError):
-        return Look("", 0, problem=reason(data))
-    seen = Look(sha256(data).hexdigest(), len(data))
+        return ImageMetadata("", 0, problem=reason(data))
+    seen = ImageMetadata(sha256(data).hexdigest(), len(data))
     try:
-        seen = Look(seen.hash, seen.bytes, **asdict(described(data)))
+        seen = ImageMetadata(seen.hash, seen.bytes, **asdict(described(data)))
         decode(data)
     except Unreadable as refusal:
-        return Look(**asdict(seen) | {"problem": str(refusal)})
+        return ImageMetadata(**asdict(seen) | {"problem": str(refusal)})
     return seen
 
 
-def survey(images: Encoded, what: str) -> pa.Table:
+def scan(images: Encoded, what: str) -> pa.Table:
     """A row an image, in order; see `SCHEMA`. From what an earlier call kept, if nothing has changed since.
 
     Not kept where a file could not be read: a network that is down, or a permission, may be another tomorrow.
@@ -73,7 +73,7 @@ def survey(images: Encoded, what: str) -> pa.Table:
         table = pq.read_table(kept)
         if table.schema.equals(SCHEMA) and len(table) == len(images):
             return table
-    seen = [asdict(one) for one in looked(images, what)]
+    seen = [asdict(one) for one in scan_images(images, what)]
     table = pa.Table.from_pylist(seen, schema=SCHEMA)
     if any(one["hash"] == "" for one in seen):
         return table
@@ -85,13 +85,13 @@ def survey(images: Encoded, what: str) -> pa.Table:
     return table
 
 
-def looked(images: Encoded, what: str) -> Iterator[Look]:
+def scan_images(images: Encoded, what: str) -> Iterator[ImageMetadata]:
     """On several threads: decoders and hashes release the interpreter's lock, and reading waits for disk or network."""
     chunks = list(images.chunks())
     console = Console(stderr=True)
     pool = ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1)))
     try:
-        seen = pool.map(lambda rows: [look(data) for data in images.read(rows)], chunks)
+        seen = pool.map(lambda rows: [scan_image(data) for data in images.read(rows)], chunks)
         for chunk in track(
             seen,
             f"looking once at {len(images):,} images of {what}",

@@ -14,7 +14,7 @@ Convert = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Request:
+class DatasetRequest:
     """How a dataset is asked for.
 
     Attributes:
@@ -58,7 +58,7 @@ class Arrays:
 
 
 @dataclass(frozen=True)
-class Source:
+class ExampleSource:
     """A dataset as published.
 
     Attributes:

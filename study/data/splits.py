@@ -7,20 +7,20 @@ from hashlib import sha256
 
 import numpy as np
 
-from study.data.source import Source
-from trainables.reader import Part
+from study.data.source import ExampleSource
+from trainables.reader import SplitDigest
 
 NAMES = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
-class Splits:
+class DatasetSplits:
     """Indices of train, validation and test: disjoint, stratified, sorted.
 
     `chosen` are the positions in `train` of the images that are trained on, None for all of them: see `choose`.
     """
 
-    source: Source
+    source: ExampleSource
     train: np.ndarray
     val: np.ndarray
     test: np.ndarray
@@ -36,13 +36,13 @@ class Splits:
             digest.update(self.chosen.astype(np.int64).tobytes())
         return digest.hexdigest()[:16]
 
-    def parts(self) -> dict[str, Part]:
+    def digests(self) -> dict[str, SplitDigest]:
         """What is in each split, whatever is in the others."""
 
-        def one(name: str) -> Part:
+        def one(name: str) -> SplitDigest:
             content = self.source.content.encode() + self.rows(name).astype(np.int64).tobytes()
             chosen = self.chosen if name == "train" else None
-            return Part(sha256(content).hexdigest()[:16], len(self.rows(name)), chosen)
+            return SplitDigest(sha256(content).hexdigest()[:16], len(self.rows(name)), chosen)
 
         return {name: one(name) for name in NAMES}
 
@@ -58,7 +58,7 @@ class Splits:
         return sizes if self.chosen is None else sizes | {"train": len(self.chosen)}
 
 
-def split(source: Source, *, seed: int = 0, val_share: float = 0.2, test_share: float = 0.2) -> Splits:
+def split(source: ExampleSource, *, seed: int = 0, val_share: float = 0.2, test_share: float = 0.2) -> DatasetSplits:
     """Stratified splits by seed. A test or validation set that the source comes with is kept.
 
     The shares are of all images (of those outside a given test set, for validation). Raises ValueError if a class has
@@ -76,10 +76,10 @@ def split(source: Source, *, seed: int = 0, val_share: float = 0.2, test_share: 
         rest, val = stratified(source, rest, val_share, seed)
     else:
         val = np.sort(source.val_rows)
-    return Splits(source, rest, val, test)
+    return DatasetSplits(source, rest, val, test)
 
 
-def check(source: Source, rows: np.ndarray, needed: int) -> None:
+def check(source: ExampleSource, rows: np.ndarray, needed: int) -> None:
     """Raises ValueError if there are not two classes, or one has fewer images among `rows` than it needs."""
     if len(source.classes) < 2:
         raise ValueError(f"{source.name} has one class, {source.classes[0]!r}: there is nothing to tell apart")
@@ -101,7 +101,7 @@ def more(n: int) -> str:
     return f" (and {n} more of its classes too)" if n else ""
 
 
-def stratified(source: Source, rows: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def stratified(source: ExampleSource, rows: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The rows in two parts, the second with `share` of them and at least one of every class."""
     from sklearn.model_selection import train_test_split  # a second of import that a reader of images need not pay
 
@@ -132,8 +132,8 @@ def places(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def choose(
-    splits: Splits, *, fraction: float | None = None, images_per_class: int | None = None, seed: int = 0
-) -> Splits:
+    splits: DatasetSplits, *, fraction: float | None = None, images_per_class: int | None = None, seed: int = 0
+) -> DatasetSplits:
     """The same splits with a part of train: stratified, and nested, so that a larger part holds every smaller one.
 
     Validation and test stay as they are. Raises ValueError if there is no such part.
@@ -153,4 +153,4 @@ def choose(
                 f"images-per-class must be 1 to {least}, what the smallest class has, got {images_per_class}"
             )
         wanted = np.full(len(place), images_per_class)
-    return Splits(splits.source, splits.train, splits.val, splits.test, np.flatnonzero(place < wanted))
+    return DatasetSplits(splits.source, splits.train, splits.val, splits.test, np.flatnonzero(place < wanted))

@@ -16,7 +16,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from study.data.folder import PARTS
-from study.data.image_index import Listing
+from study.data.image_index import ImageIndex
 
 SETTINGS = {
     "image": "the column with the encoded images (default: the only one that can be)",
@@ -135,7 +135,7 @@ class Tables:
 
 def listing(
     name: str, filesystem: pafs.FileSystem, place: str, paths: Sequence[str], settings: dict[str, str]
-) -> Listing:
+) -> ImageIndex:
     """Of the tables at `paths`, below `place`.
 
     Raises ValueError for a file that is no table, and a column that is missing or could be more than one.
@@ -160,7 +160,7 @@ def listing(
         for group, size in enumerate(file.group_sizes()):
             groups.append((number, group, first))
             first += size
-    return Listing(
+    return ImageIndex(
         name=name,
         images=Tables(place, files, image, tuple(groups), first, state_of(files, image, label)),
         labels=labels,

@@ -22,13 +22,13 @@ import pyarrow as pa
 
 from study.cluster import connection, environment
 from study.data.reading import prepare
-from study.data.source import Request
+from study.data.source import DatasetRequest
 from study.data_efficiency import plan
 from study.data_efficiency.plan import Planned
 from study.data_efficiency.summary import Measured, summary
 from study.design.study import Study
 from study.execution.pool import Pool
-from study.execution.session import Interrupted, Session, in_a_line, stopping_in_order
+from study.execution.session import Interrupted, Session, format_run, graceful_shutdown
 from study.options.command_line import Parser
 from study.results.record import COST, POINT, Record, Row, read_table, write_table
 from study.terminal import progress
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return progress.fail(str(mistake))
     try:
         if any(one.missing for one in studies):
-            with connection.connected(), stopping_in_order(interrupted, studies[0].session.terminal.warn):
+            with connection.connected(), graceful_shutdown(interrupted, studies[0].session.terminal.warn):
                 for one in studies:
                     one.measure()
     except (Interrupted, KeyboardInterrupt):
@@ -151,7 +151,7 @@ class Requirements:
         template = replace(session.run(), readers=len(missing))
         runs = [plan.run(one, study, splits, session.record.study["winner"], template) for one in missing.values()]
         datasets = dict(prepare(splits, study.pretrained_variant.preprocessing, ("train", "val", "test")))
-        pool = Pool(*connection.share(study.workers_per_trial, session.options.max_concurrent))
+        pool = Pool(*connection.allocate(study.workers_per_trial, session.options.max_concurrent))
         try:
             with session.terminal.phase(study.name, len(self.plan), len(self.plan) - len(runs)):
                 for run, outcome in pool.outcomes(
@@ -163,11 +163,11 @@ class Requirements:
         session.check()
 
     def keep(self, planned: Planned, run: Run, outcome: Outcome) -> None:
-        self.session.noted(outcome.notes)
+        self.session.warn_once(outcome.notes)
         row = row_of(planned, run, outcome)
         self.rows.append(row)
         write_table(self.session.study.folder, TABLE, SCHEMA, self.rows)
-        self.session.terminal.finished(run.run_id, in_a_line(row), None, completed=not outcome.failure)
+        self.session.terminal.finished(run.run_id, format_run(row), None, completed=not outcome.failure)
 
 
 def check_names(studies: list[Requirements]) -> None:
@@ -214,7 +214,7 @@ def recorded(record: Record, options: argparse.Namespace) -> Study:
         **{name: facts[name] for name in (*same, *more)},
         results=folder.resolve().parent,
         recipe=recipe(facts["recipe"]),
-        request=Request(
+        request=DatasetRequest(
             options.data_dir,
             options.offline,
             duplicates=facts["duplicates"],

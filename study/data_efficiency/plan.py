@@ -7,7 +7,7 @@ from math import ceil
 
 import numpy as np
 
-from study.data.splits import Splits, choose
+from study.data.splits import DatasetSplits, choose
 from study.design.study import Study
 from study.execution.evaluate import new_seeds, point
 from study.results.record import Row
@@ -53,7 +53,7 @@ def plan(study: Study, amounts: Sequence[Amount], depths: Sequence[int]) -> list
     return [Planned(amount, depth, seed) for amount in amounts for depth in depths for seed in new_seeds(study)]
 
 
-def amounts(splits: Splits, chosen: Sequence[int | None] | None) -> list[Amount]:
+def amounts(splits: DatasetSplits, chosen: Sequence[int | None] | None) -> list[Amount]:
     """What was chosen, or else the ladder; the fewest images first, each once. Raises ValueError."""
     classes, everything = len(splits.source.classes), len(splits.train)
     found = {}
@@ -64,7 +64,7 @@ def amounts(splits: Splits, chosen: Sequence[int | None] | None) -> list[Amount]
     return [found[images] for images in sorted(found)]
 
 
-def ladder(splits: Splits) -> list[int | None]:
+def ladder(splits: DatasetSplits) -> list[int | None]:
     """1, 2, 5, 10, 20, 50... up to the smallest class, and everything."""
     smallest = np.bincount(splits.source.labels[splits.train]).min()
     steps = [step * 10**power for power in range(8) for step in (1, 2, 5)]
@@ -100,7 +100,7 @@ def steps(images: int, batch_size: int) -> int:
     return ceil(images / batch_size)
 
 
-def run(planned: Planned, study: Study, splits: Splits, winner: Row, template: Run) -> Run:
+def run(planned: Planned, study: Study, splits: DatasetSplits, winner: Row, template: Run) -> Run:
     """The winner's hyperparameters on a part of train; it looks at validation and at the test set once, at its end."""
     images_per_class, images = planned.amount.images_per_class, planned.amount.images
     size, everything = study.recipe.batch_size, len(splits.train)
@@ -113,7 +113,7 @@ def run(planned: Planned, study: Study, splits: Splits, winner: Row, template: R
         recipe=replace(study.recipe, epochs=longer),
         last_epoch=last,
         seed=planned.seed,
-        parts={**template.parts, "train": replace(template.parts["train"], chosen=chosen)},
+        split_digests={**template.split_digests, "train": replace(template.split_digests["train"], chosen=chosen)},
         validate_every_epoch=False,
         predict_on="test",
     )

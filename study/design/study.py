@@ -10,7 +10,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from ray.tune.search.optuna import OptunaSearch
 
 import search_spaces
-from study.data.source import Request
+from study.data.source import DatasetRequest
 from trainables import architecture
 from trainables.architecture import Architecture, Preprocessing, Variant
 from trainables.choices import choose
@@ -49,7 +49,7 @@ class Study:
     workers_per_trial: int = 1
     train_fraction: float | None = None
     images_per_class: int | None = None
-    request: Request = field(default_factory=Request)
+    request: DatasetRequest = field(default_factory=DatasetRequest)
     preprocessing: Preprocessing | None = None
     grad_accum: int | None = None
 

@@ -70,7 +70,7 @@ class Pool:
                         again.add(run.run_id)
                         waiting.append(run)
                         continue
-                    outcome = Outcome(run.run_id, failure=failures.of(str(error)))
+                    outcome = Outcome(run.run_id, failure=failures.failure_reason(str(error)))
                 yield run, outcome
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:

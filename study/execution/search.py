@@ -33,7 +33,7 @@ from study.design.study import Study
 from study.execution import failures
 from study.results.record import Record, Row
 from trainables.recipe import Hyperparameters
-from trainables.trainer import Resources, Run, bring_all, fill, train
+from trainables.trainer import Resources, Run, cache_images, fill_boundaries, train
 
 METRIC = "val_accuracy"
 SAMPLER: dict[str, Any] = {"multivariate": True, "constant_liar": True}  # of Optuna's TPE
@@ -114,9 +114,11 @@ def fill_ahead(study: Study, template: Run, datasets: Mapping[str, Dataset]) -> 
     and is said, in the trial that needs it.
     """
     with suppress(Exception):
-        bring_all(template, datasets)
+        cache_images(template, datasets)
         if study.fixed.get("freeze_depth"):
-            fill(replace(template, hyperparameters=study.hyperparameters({})), datasets, threads=os.cpu_count() or 1)
+            fill_boundaries(
+                replace(template, hyperparameters=study.hyperparameters({})), datasets, threads=os.cpu_count() or 1
+            )
 
 
 class NotSaved:
@@ -309,4 +311,4 @@ def status_of(result: dict[str, Any], budget: int) -> str:
 
 def reason_of(trial: Any) -> str:
     path = Path(trial.error_file) if trial.error_file else None
-    return failures.of(path.read_text()) if path and path.exists() else "the process died"
+    return failures.failure_reason(path.read_text()) if path and path.exists() else "the process died"

@@ -17,9 +17,9 @@ from torch import Tensor
 from study import tracking
 from study.cluster import connection
 from study.data import resolve
-from study.data.image_index import some
+from study.data.image_index import shorten
 from study.data.reading import prepare
-from study.data.splits import Splits, choose, split
+from study.data.splits import DatasetSplits, choose, split
 from study.design.study import Study
 from study.execution import evaluate
 from study.execution.pool import Pool
@@ -39,12 +39,12 @@ class Interrupted(Exception):
     """The user pressed Ctrl-C: what is finished is in the record."""
 
 
-class Fruitless(Exception):
+class NoCompletedRuns(Exception):
     """Every run of a step failed, so the next one has nothing to work on."""
 
 
 @contextmanager
-def stopping_in_order(interrupted: threading.Event, say: Callable[[str], None]) -> Iterator[None]:
+def graceful_shutdown(interrupted: threading.Event, say: Callable[[str], None]) -> Iterator[None]:
     """The first Ctrl-C (or SIGTERM) sets the event, the second ends everything at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -67,7 +67,7 @@ class Session:
     options: argparse.Namespace
     terminal: Terminal
     record: Record
-    splits: Splits
+    splits: DatasetSplits
     weights: dict[str, Tensor] | None
     interrupted: threading.Event = field(default_factory=threading.Event)
     _said: set[str] = field(default_factory=set)
@@ -99,18 +99,20 @@ class Session:
         return self.record.study.get("status") == "finished"
 
     @contextmanager
-    def under_way(self) -> Iterator[None]:
+    def running(self) -> Iterator[None]:
         """Ends in order when it is interrupted; the record says how it ended."""
         study = self.study
-        with stopping_in_order(self.interrupted, self.terminal.warn):
-            self.resources, self.max_concurrent = connection.share(study.workers_per_trial, self.options.max_concurrent)
+        with graceful_shutdown(self.interrupted, self.terminal.warn):
+            self.resources, self.max_concurrent = connection.allocate(
+                study.workers_per_trial, self.options.max_concurrent
+            )
             self.pool = Pool(self.resources, self.max_concurrent)
             self.tracker = tracking.start(
                 self.options.wandb, folder=study.folder, group=study.name, say=self.terminal.warn
             )
             try:
                 yield
-            except (Interrupted, Fruitless) as end:
+            except (Interrupted, NoCompletedRuns) as end:
                 self.record.note(status="interrupted" if isinstance(end, Interrupted) else "failed")
                 self.tracker.close(timeout=10)
                 with suppress(Exception):  # the page is a courtesy here; the record is complete
@@ -126,8 +128,8 @@ class Session:
         """Writes the head of the record and gets ready what every run shares."""
         study, source = self.study, self.splits.source
         if source.left_out:
-            shown = some([f"{name} ({why})" for name, why in source.left_out])
-            self.noted([f"{len(source.left_out)} images are left out: {shown}"])
+            shown = shorten([f"{name} ({why})" for name, why in source.left_out])
+            self.warn_once([f"{len(source.left_out)} images are left out: {shown}"])
         variant = study.pretrained_variant
         self.template = self.run()
         whole = self.template.model.build()
@@ -139,7 +141,7 @@ class Session:
                 "name": source.name,
                 "classes": source.classes,
                 "fingerprint": self.splits.fingerprint,
-                "test_set": self.template.parts["test"].content,
+                "test_set": self.template.split_digests["test"].content,
                 "sizes": self.splits.sizes(),
                 "left_out": [list(one) for one in source.left_out],
             },
@@ -159,8 +161,8 @@ class Session:
             seconds=self.record.study.get("seconds", {}),
         )
         self.datasets = dict(prepare(self.splits, variant.preprocessing, ("train", "val", "test")))
-        if study.recipe.wide:
-            with_margin = prepare(self.splits, variant.preprocessing.wide, ("train", "val"))
+        if study.recipe.needs_margin:
+            with_margin = prepare(self.splits, variant.preprocessing.with_margin, ("train", "val"))
             self.datasets |= {wide(name): images for name, images in with_margin.items()}
         self.check()
         self._spent("startup", since)
@@ -178,10 +180,10 @@ class Session:
             hyperparameters=study.hyperparameters({}),
             recipe=study.recipe,
             seed=study.seed,
-            parts=self.splits.parts(),
+            split_digests=self.splits.digests(),
             precision=study.precision,
             boundaries=self.options.boundaries,
-            grad_accum=study.grad_accum,
+            grad_accum_steps=study.grad_accum,
             readers=study.trials if "freeze_depth" in study.fixed else study.trials / (study.backbone_stages + 1),
         )
 
@@ -205,14 +207,16 @@ class Session:
         self._spent("search", start)
         self.check()
         if "completed" not in statuses:
-            raise Fruitless(f"no trial was completed, so none can be evaluated: {self._reasons(self.record.trials)}")
+            raise NoCompletedRuns(
+                f"no trial was completed, so none can be evaluated: {self._reasons(self.record.trials)}"
+            )
 
     def replicate(self) -> None:
         start = perf_counter()
         self._run_all("replicate", evaluate.replicate_runs(self.study, self.record, self.template))
         ranked = evaluate.ranking(self.study, self.record)
         if ranked[0]["val_accuracy"] is None:
-            raise Fruitless(f"no replicate was completed: {self._reasons(self.record.runs)}")
+            raise NoCompletedRuns(f"no replicate was completed: {self._reasons(self.record.runs)}")
         paper = next((row for row in ranked if row["trial_id"] == evaluate.PAPER), None)
         self.record.note(replicates=ranked, winner=ranked[0], paper=paper)
         self._spent("replicate", start)
@@ -221,7 +225,7 @@ class Session:
         start = perf_counter()
         self._run_all("test", evaluate.test_runs(self.study, self.record.study["winner"], self.template))
         if not self.record.tables["predictions"]:
-            raise Fruitless(f"no test run was completed: {self._reasons(self.record.runs)}")
+            raise NoCompletedRuns(f"no test run was completed: {self._reasons(self.record.runs)}")
         self.record.note(test=evaluate.verdict(self.record, self.splits.source.classes))
         self._spent("test", start)
 
@@ -242,7 +246,7 @@ class Session:
         if self.interrupted.is_set():
             raise Interrupted
 
-    def noted(self, notes: Iterable[str]) -> None:
+    def warn_once(self, notes: Iterable[str]) -> None:
         """What a run had to say besides its result, once each."""
         for note in notes:
             if note not in self._said:
@@ -250,11 +254,11 @@ class Session:
                 self.terminal.warn(f"note: {note}")
 
     def _trial_ended(self, row: Row, curve: list[Row]) -> None:
-        self.noted(row.get("notes", ()))
+        self.warn_once(row.get("notes", ()))
         self.record.add(trials=[row], curves=curve)
         self.tracker.finish(row["trial_id"], summary_of(row), row["status"])
         self.terminal.finished(
-            row["trial_id"], in_a_line(row), row["val_accuracy"], completed=row["status"] == "completed"
+            row["trial_id"], format_run(row), row["val_accuracy"], completed=row["status"] == "completed"
         )
 
     def _run_all(self, phase: JobType, planned: dict[str, tuple[Row, Run]]) -> None:
@@ -273,7 +277,7 @@ class Session:
 
     def _run_ended(self, phase: str, trial_id: str, run: Run, outcome: Outcome) -> None:
         seen = outcome.predictions
-        self.noted(outcome.notes)
+        self.warn_once(outcome.notes)
         row = {
             **asdict(run.hyperparameters),
             **outcome.summary(),
@@ -297,7 +301,7 @@ class Session:
         self.record.add(runs=[row], curves=curve)
         test = samples.for_tracking(self.record, seen, self.splits.source.classes) if seen else None
         self.tracker.finish(run.run_id, summary_of(row), row["status"], test=test)
-        self.terminal.finished(run.run_id, in_a_line(row), row["val_accuracy"], completed=not outcome.failure)
+        self.terminal.finished(run.run_id, format_run(row), row["val_accuracy"], completed=not outcome.failure)
 
     def _config(self, point: dict[str, Any], seed: int) -> dict[str, Any]:
         return asdict(self.study.hyperparameters(point)) | self.study.facts() | {"seed": seed}
@@ -314,7 +318,7 @@ def summary_of(row: Row) -> dict[str, Any]:
     }
 
 
-def in_a_line(row: Row) -> str:
+def format_run(row: Row) -> str:
     """One run in a line: what it was, how much of the model it trained, what came of it."""
     result = "" if row.get("val_accuracy") is None else f"{row['val_accuracy']:.2%} validation"
     if row.get("test_accuracy") is not None:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from study.cluster import connection, environment
 from study.data import duplicates, named, resolve
-from study.data.source import Request
+from study.data.source import DatasetRequest
 from study.design import recipes
 from study.design.preprocessing import overridden
 from study.design.study import EARLY_STOPPING, Study, fixed
@@ -152,7 +152,7 @@ def add_data_arguments(group: argparse._ActionsContainer) -> None:
     group.add_argument("--duplicates", default="auto", help=f"{', '.join(duplicates.CHOICES)} (default %(default)s)")
 
 
-def request(options: argparse.Namespace) -> Request:
+def request(options: argparse.Namespace) -> DatasetRequest:
     """Raises ValueError for a mistake."""
     settings = {}
     for assignment in options.data_option:
@@ -161,7 +161,7 @@ def request(options: argparse.Namespace) -> Request:
             raise ValueError(f"--data-option takes NAME=VALUE, got {assignment!r}")
         settings[name] = value
     choose("duplicates", options.duplicates, duplicates.CHOICES)
-    return Request(options.data_dir, options.offline, options.strict, options.duplicates, settings)
+    return DatasetRequest(options.data_dir, options.offline, options.strict, options.duplicates, settings)
 
 
 def configure(options: argparse.Namespace, scale: str) -> Study:
@@ -199,11 +199,11 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
         images_per_class=options.images_per_class,
         request=request(options),
         preprocessing=overridden(options.preprocessing, family, variant),
-        grad_accum=parts(options.grad_accum),
+        grad_accum=grad_accum_steps(options.grad_accum),
     )
 
 
-def parts(grad_accum: str) -> int | None:
+def grad_accum_steps(grad_accum: str) -> int | None:
     """--grad-accum as a number, None for auto. Raises ValueError."""
     try:
         return None if grad_accum == "auto" else int(grad_accum)

@@ -126,7 +126,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Part:
+class Subsection:
     """What a section says of one of several data sets."""
 
     title: str

@@ -7,7 +7,7 @@ from PIL import Image
 
 from study import tracking
 from study.data.decoding import Unreadable
-from study.data.source import Source
+from study.data.source import ExampleSource
 from study.results.record import Record, Row
 from study.statistics import scores
 from trainables.loop import Predictions
@@ -16,7 +16,7 @@ OF_EACH_KIND = 24
 LONGEST_SIDE = 160
 
 
-def choose(source: Source, seen: Predictions, seed: int) -> list[Row]:
+def choose(source: ExampleSource, seen: Predictions, seed: int) -> list[Row]:
     """The most confident mistakes, and an even choice over the correct ones, with their images."""
     wrong = np.flatnonzero(seen.label != seen.predicted)
     wrong = wrong[np.argsort(-seen.confidence[wrong])][:OF_EACH_KIND]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from study.data.source import Request
+from study.data.source import DatasetRequest
 
 CALTECH_CLASSES = ("001.ak47", "002.american-flag", "056.dog", "198.spider", "257.clutter")
 IMAGES_OF_A_CLASS = 18
@@ -42,7 +42,7 @@ def as_python_2(value: Any) -> bytes:
     return file.getvalue().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
 
 
-def cifar10(parent: Path, pickled: Callable[[Any], bytes] = as_python_2) -> Request:
+def cifar10(parent: Path, pickled: Callable[[Any], bytes] = as_python_2) -> DatasetRequest:
     """Five batches and a test batch, in a folder of the published name below `parent`."""
     folder = parent / "cifar-10-batches-py"
     folder.mkdir()
@@ -63,10 +63,10 @@ def cifar10(parent: Path, pickled: Callable[[Any], bytes] = as_python_2) -> Requ
     }
     (folder / "batches.meta").write_bytes(pickled(meta))
     (folder / "readme.html").write_text("<meta HTTP-EQUIV='REFRESH' content='0; url=http://www.cs.toronto.edu/'>\n")
-    return Request(data_dir=parent, offline=True)
+    return DatasetRequest(data_dir=parent, offline=True)
 
 
-def caltech256(parent: Path) -> Request:
+def caltech256(parent: Path) -> DatasetRequest:
     """Folders of photographs of many sizes, a few of them grey, with the stray entries of the published archive."""
     folder = parent / "256_ObjectCategories"
     draw = random()
@@ -79,20 +79,20 @@ def caltech256(parent: Path) -> Request:
             image.save(folder / name / f"{name[:3]}_{number:04d}.jpg")
     (folder / "056.dog" / "greg" / "vision309").mkdir(parents=True)
     (folder / "198.spider" / "RENAME2").write_text("#!/bin/sh\n")
-    return Request(data_dir=parent, offline=True, settings={"train_per_class": "15"})
+    return DatasetRequest(data_dir=parent, offline=True, settings={"train_per_class": "15"})
 
 
-def fashion_mnist(folder: Path, test_images: int = 50) -> Request:
+def fashion_mnist(folder: Path, test_images: int = 50) -> DatasetRequest:
     draw = random()
     for part, rows in (("train", 200), ("t10k", test_images)):
         images = draw.integers(0, 256, (rows, 28, 28)).astype(np.uint8)
         for kind, values in (("images-idx3", images), ("labels-idx1", draw.permutation(rows).astype(np.uint8) % 10)):
             head = bytes([0, 0, 8, values.ndim]) + b"".join(n.to_bytes(4, "big") for n in values.shape)
             (folder / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(head + values.tobytes()))
-    return Request(data_dir=folder, offline=True)
+    return DatasetRequest(data_dir=folder, offline=True)
 
 
-MAKERS: dict[str, Callable[[Path], Request]] = {
+MAKERS: dict[str, Callable[[Path], DatasetRequest]] = {
     "caltech256": caltech256,
     "cifar10": cifar10,
     "fashion_mnist": fashion_mnist,

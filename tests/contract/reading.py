@@ -17,7 +17,7 @@ from trainables import reader as reader_module
 from trainables.boundaries import Store
 from trainables.loop import Epoch, fit
 from trainables.precision import Precision
-from trainables.reader import Part, Reader
+from trainables.reader import Reader, SplitDigest
 from trainables.recipe import Recipe
 from trainables.stages import StagedModel
 
@@ -33,8 +33,8 @@ class Pictures:
     seed: int = 0
 
     @property
-    def part(self) -> Part:
-        return Part(f"{self}", self.n)
+    def part(self) -> SplitDigest:
+        return SplitDigest(f"{self}", self.n)
 
     @property
     def index(self) -> np.ndarray:
@@ -81,7 +81,7 @@ def reader_of(
     """A Reader that always reads at the freeze depth. Its model is like no other, so that its weights are looked at."""
     pictures = {"train": train, "val": val}
     reader = Reader(
-        parts={name: split.part for name, split in pictures.items()},
+        split_digests={name: split.part for name, split in pictures.items()},
         shard=lambda name: cast(Dataset, pictures[name]),
         model=model or built(pair),
         model_key=object(),

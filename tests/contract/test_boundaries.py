@@ -184,7 +184,7 @@ def test_architectures_share_the_images_and_nothing_else(store: Store) -> None:
 def test_images_that_are_kept_in_memory_are_not_taken_for_those_of_another_size() -> None:
     with reading(RESNET, None) as small, reading(RESNET, None) as large:
         wanted = Pictures(TRAIN.n, size=64)
-        large.parts = {"train": TRAIN.part}  # the same content of the dataset, resized for another model
+        large.split_digests = {"train": TRAIN.part}  # the same content of the dataset, resized for another model
         large.preprocessing = replace(large.preprocessing, size=64)
         large.shard = lambda name: wanted  # type: ignore[assignment, return-value]
         assert small.images("train").images.shape[-1] == 32

@@ -16,8 +16,8 @@ from sklearn.datasets import load_digits
 from study.data import named
 from study.data.named import fashion_mnist
 from study.data.reading import in_blocks, prepare, resized
-from study.data.source import Arrays, Request, Source
-from study.data.splits import Splits, split
+from study.data.source import Arrays, DatasetRequest, ExampleSource
+from study.data.splits import DatasetSplits, split
 from tests.contract import layouts
 from trainables.architecture import HALF, MINI_INPUT, Preprocessing
 
@@ -29,20 +29,20 @@ HERE = (fashion_mnist.DEBIAN / "train-images-idx3-ubyte.gz").is_file()
 
 
 @pytest.fixture(scope="module", params=named.names())
-def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Request]:
+def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, DatasetRequest]:
     """Each dataset: small files in its true layout where it has files of its own, and never from the network."""
     name: str = request.param
     made = layouts.MAKERS.get(name)
-    return name, made(tmp_path_factory.mktemp(name)) if made else Request(offline=True)
+    return name, made(tmp_path_factory.mktemp(name)) if made else DatasetRequest(offline=True)
 
 
 @pytest.fixture(scope="module")
-def source(asked: tuple[str, Request]) -> Source:
+def source(asked: tuple[str, DatasetRequest]) -> ExampleSource:
     return named.load(*asked)
 
 
 @pytest.fixture(scope="module")
-def splits(source: Source) -> Splits:
+def splits(source: ExampleSource) -> DatasetSplits:
     return split(source, seed=0)
 
 
@@ -50,10 +50,10 @@ def rows_by_index(dataset: Dataset) -> dict[int, dict[str, np.ndarray]]:
     return {int(row["index"]): row for row in dataset.take_all()}
 
 
-def few(splits: Splits, n: int = 40) -> Splits:
+def few(splits: DatasetSplits, n: int = 40) -> DatasetSplits:
     """The same splits with at most n images each, spread over the dataset."""
     train, val, test = (splits.rows(name)[:: -(-len(splits.rows(name)) // n)] for name in SPLITS)
-    return Splits(splits.source, train, val, test)
+    return DatasetSplits(splits.source, train, val, test)
 
 
 # What a dataset declares
@@ -68,7 +68,7 @@ def test_an_unknown_dataset_is_refused_with_the_nearest_one() -> None:
         named.load("digit")
 
 
-def test_a_dataset_has_a_label_for_every_image_and_an_image_for_every_class(source: Source) -> None:
+def test_a_dataset_has_a_label_for_every_image_and_an_image_for_every_class(source: ExampleSource) -> None:
     assert source.labels.dtype == np.int64
     assert source.labels.ndim == 1
     assert sorted(set(source.labels.tolist())) == list(range(len(source.classes)))
@@ -76,17 +76,19 @@ def test_a_dataset_has_a_label_for_every_image_and_an_image_for_every_class(sour
     assert all(name.strip() for name in source.classes)
 
 
-def test_a_dataset_is_named_like_its_file(source: Source, asked: tuple[str, Request]) -> None:
+def test_a_dataset_is_named_like_its_file(source: ExampleSource, asked: tuple[str, DatasetRequest]) -> None:
     assert source.name == asked[0]
 
 
-def test_a_dataset_that_is_loaded_again_has_the_same_content(source: Source, asked: tuple[str, Request]) -> None:
+def test_a_dataset_that_is_loaded_again_has_the_same_content(
+    source: ExampleSource, asked: tuple[str, DatasetRequest]
+) -> None:
     again = named.load(*asked)
     assert again.content == source.content
     assert np.array_equal(again.labels, source.labels)
 
 
-def test_an_option_that_a_dataset_does_not_have_is_refused_by_name(asked: tuple[str, Request]) -> None:
+def test_an_option_that_a_dataset_does_not_have_is_refused_by_name(asked: tuple[str, DatasetRequest]) -> None:
     name, request = asked
     with pytest.raises(ValueError, match=rf"{name}.*'no such option'"):
         named.load(name, replace(request, settings={"no such option": "1"}))
@@ -102,37 +104,39 @@ def test_what_an_option_means_is_said_with_its_default(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(layouts.MAKERS))
 def test_a_place_that_does_not_exist_is_refused_instead_of_downloaded_to(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"there is no .*/nowhere, which --data-dir names"):
-        named.load(name, Request(data_dir=tmp_path / "nowhere"))
+        named.load(name, DatasetRequest(data_dir=tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize("name", sorted(layouts.MAKERS))
 def test_files_that_are_not_there_are_refused_offline_with_the_way_out(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"is not in {tmp_path} and --offline is set: download http.*--data-dir"):
-        named.load(name, Request(data_dir=tmp_path, offline=True))
+        named.load(name, DatasetRequest(data_dir=tmp_path, offline=True))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_digits_come_with_a_library_and_take_no_place() -> None:
     with pytest.raises(ValueError, match=r"digits come with scikit-learn and take no --data-dir, got /data"):
-        named.load("digits", Request(data_dir=Path("/data")))
+        named.load("digits", DatasetRequest(data_dir=Path("/data")))
 
 
 # Splits
 
 
-def test_no_image_is_in_two_splits_and_every_image_is_in_one(source: Source, splits: Splits) -> None:
+def test_no_image_is_in_two_splits_and_every_image_is_in_one(source: ExampleSource, splits: DatasetSplits) -> None:
     together = np.concatenate([splits.train, splits.val, splits.test])
     assert np.array_equal(np.sort(together), np.arange(len(source.labels)))
 
 
-def test_splits_are_sorted_and_not_empty(splits: Splits) -> None:
+def test_splits_are_sorted_and_not_empty(splits: DatasetSplits) -> None:
     for name, size in splits.sizes().items():
         rows = splits.rows(name)
         assert len(rows) == size > 0
         assert (np.diff(rows) > 0).all()
 
 
-def test_every_split_has_the_classes_in_the_proportions_of_the_dataset(source: Source, splits: Splits) -> None:
+def test_every_split_has_the_classes_in_the_proportions_of_the_dataset(
+    source: ExampleSource, splits: DatasetSplits
+) -> None:
     official = source.test_rows is not None
     pool = np.concatenate([splits.train, splits.val]) if official else np.arange(len(source.labels))
     shares = np.bincount(source.labels[pool], minlength=len(source.classes)) / len(pool)
@@ -142,7 +146,7 @@ def test_every_split_has_the_classes_in_the_proportions_of_the_dataset(source: S
         assert np.abs(counts - shares * len(rows)).max() < 2, name
 
 
-def test_the_shares_are_those_that_were_asked_for(source: Source) -> None:
+def test_the_shares_are_those_that_were_asked_for(source: ExampleSource) -> None:
     made = split(source, val_share=0.3, test_share=0.1)
     n = len(source.labels)
     if source.test_rows is None:
@@ -152,7 +156,7 @@ def test_the_shares_are_those_that_were_asked_for(source: Source) -> None:
         assert made.sizes()["val"] == pytest.approx(0.3 * (n - len(source.test_rows)), abs=1)
 
 
-def test_the_official_test_set_is_kept_whatever_the_seed(source: Source) -> None:
+def test_the_official_test_set_is_kept_whatever_the_seed(source: ExampleSource) -> None:
     official = np.random.default_rng(0).permutation(len(source.labels))[: len(source.labels) // 5]
     given = replace(source, test_rows=official) if source.test_rows is None else source
     assert given.test_rows is not None
@@ -160,7 +164,9 @@ def test_the_official_test_set_is_kept_whatever_the_seed(source: Source) -> None
         assert np.array_equal(split(given, seed=seed).test, np.sort(given.test_rows))
 
 
-def test_a_seed_makes_the_same_splits_again_and_another_seed_makes_others(source: Source, splits: Splits) -> None:
+def test_a_seed_makes_the_same_splits_again_and_another_seed_makes_others(
+    source: ExampleSource, splits: DatasetSplits
+) -> None:
     again, other = split(source, seed=0), split(source, seed=1)
     assert all(np.array_equal(again.rows(name), splits.rows(name)) for name in SPLITS)
     assert again.fingerprint == splits.fingerprint
@@ -169,7 +175,9 @@ def test_a_seed_makes_the_same_splits_again_and_another_seed_makes_others(source
     assert other.fingerprint != splits.fingerprint
 
 
-def test_the_fingerprint_tells_other_content_and_moved_images_apart(source: Source, splits: Splits) -> None:
+def test_the_fingerprint_tells_other_content_and_moved_images_apart(
+    source: ExampleSource, splits: DatasetSplits
+) -> None:
     other_content = replace(splits, source=replace(source, content="0"))
     moved = replace(splits, train=splits.train[:-1], val=np.append(splits.train[-1:], splits.val))
     fingerprints = {splits.fingerprint, other_content.fingerprint, moved.fingerprint}
@@ -177,7 +185,7 @@ def test_the_fingerprint_tells_other_content_and_moved_images_apart(source: Sour
     assert replace(splits).fingerprint == splits.fingerprint
 
 
-def test_an_unknown_split_is_an_error(splits: Splits) -> None:
+def test_an_unknown_split_is_an_error(splits: DatasetSplits) -> None:
     with pytest.raises(KeyError):
         splits.rows("validation")
 
@@ -186,7 +194,7 @@ def test_an_unknown_split_is_an_error(splits: Splits) -> None:
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_ray_data_brings_each_row_that_was_asked_for_once_with_its_label(source: Source) -> None:
+def test_ray_data_brings_each_row_that_was_asked_for_once_with_its_label(source: ExampleSource) -> None:
     wanted = np.random.default_rng(0).permutation(len(source.labels))[:1100]  # several blocks
     rows = source.read(wanted).take_all()
     assert sorted(int(row["index"]) for row in rows) == sorted(wanted.tolist())
@@ -197,7 +205,7 @@ def test_ray_data_brings_each_row_that_was_asked_for_once_with_its_label(source:
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_an_image_is_the_same_whichever_rows_are_read_with_it(source: Source) -> None:
+def test_an_image_is_the_same_whichever_rows_are_read_with_it(source: ExampleSource) -> None:
     some = np.array([5, 3, 11])
     alone, among = rows_by_index(source.read(some[:1])), rows_by_index(source.read(some))
     assert np.array_equal(alone[5]["image"], among[5]["image"])
@@ -217,7 +225,7 @@ def test_digits_are_those_of_scikit_learn() -> None:
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.skipif(not HERE, reason="fashion_mnist is not on this machine")
 def test_fashion_mnist_is_what_its_files_hold_train_before_test() -> None:
-    folder = fashion_mnist.find(Request(offline=True))
+    folder = fashion_mnist.find(DatasetRequest(offline=True))
     source = named.load("fashion_mnist")
     assert source.test_rows is not None
     assert (len(source.labels), source.test_rows.tolist()) == (70_000, list(range(60_000, 70_000)))
@@ -273,7 +281,7 @@ def test_an_idx_file_that_ends_early_is_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("given", [MINI_INPUT, CROPPED], ids=["mini", "cropped"])
 def test_prepared_images_are_rgb_of_the_size_of_the_architecture_with_the_label_of_their_index(
-    splits: Splits, given: Preprocessing
+    splits: DatasetSplits, given: Preprocessing
 ) -> None:
     small = few(splits)
     prepared = prepare(small, given, ("train", "test"))

@@ -8,7 +8,7 @@ import torch
 
 from tests.contract.tiny import POINT, RECIPE, digits, losses, numbers, run, untrained
 from trainables import architecture
-from trainables.batches import Split
+from trainables.batches import CachedSplit
 from trainables.recipe import SCHEDULES, HeadFirst, Hyperparameters, Recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -30,11 +30,11 @@ every_architecture = pytest.mark.parametrize("name", architecture.names())
 
 
 @pytest.fixture(scope="module")
-def train() -> Split:
+def train() -> CachedSplit:
     return digits(48)
 
 
-def curve(name: str, train: Split, point: Hyperparameters = POINT, recipe: Recipe = RECIPE, seed: int = 0) -> Any:
+def curve(name: str, train: CachedSplit, point: Hyperparameters = POINT, recipe: Recipe = RECIPE, seed: int = 0) -> Any:
     """A run from the same weights and the same random numbers, whatever ran before."""
     return numbers(run(untrained(name), train, point=point, recipe=recipe, seed=seed))
 
@@ -47,27 +47,29 @@ def test_every_hyperparameter_and_every_field_of_a_recipe_is_moved_in_this_file(
 
 @every_architecture
 @pytest.mark.parametrize("moved", POINTS)
-def test_a_hyperparameter_moves_the_training_loss(name: str, moved: str, train: Split) -> None:
+def test_a_hyperparameter_moves_the_training_loss(name: str, moved: str, train: CachedSplit) -> None:
     point = replace(POINT, **{moved: POINTS[moved]})
     assert losses(curve(name, train, point)) != losses(curve(name, train))
 
 
 @every_architecture
 @pytest.mark.parametrize("moved", RECIPES)
-def test_a_field_of_the_recipe_moves_the_training_loss(name: str, moved: str, train: Split) -> None:
+def test_a_field_of_the_recipe_moves_the_training_loss(name: str, moved: str, train: CachedSplit) -> None:
     before, after = RECIPES[moved]
     first, second = losses(curve(name, train, recipe=before)), losses(curve(name, train, recipe=after))
     assert first != second[: len(first)]
 
 
 @every_architecture
-def test_each_schedule_trains_differently(name: str, train: Split) -> None:
+def test_each_schedule_trains_differently(name: str, train: CachedSplit) -> None:
     seen = {tuple(losses(curve(name, train, recipe=replace(RECIPE, schedule=schedule)))) for schedule in SCHEDULES}
     assert len(seen) == len(SCHEDULES)
 
 
 @every_architecture
-def test_each_freeze_depth_trains_differently_and_leaves_fewer_parameters_to_train(name: str, train: Split) -> None:
+def test_each_freeze_depth_trains_differently_and_leaves_fewer_parameters_to_train(
+    name: str, train: CachedSplit
+) -> None:
     model = untrained(name)
     recipe = replace(RECIPE, epochs=1)
     seen, trained = set(), []
@@ -80,13 +82,15 @@ def test_each_freeze_depth_trains_differently_and_leaves_fewer_parameters_to_tra
 
 
 @every_architecture
-def test_the_same_seed_gives_exactly_the_same_numbers_and_another_seed_gives_others(name: str, train: Split) -> None:
+def test_the_same_seed_gives_exactly_the_same_numbers_and_another_seed_gives_others(
+    name: str, train: CachedSplit
+) -> None:
     assert curve(name, train, seed=1) == curve(name, train, seed=1)
     assert losses(curve(name, train, seed=2)) != losses(curve(name, train, seed=1))
 
 
 @every_architecture
-def test_the_seed_of_a_run_decides_its_dropout_whatever_was_drawn_before(name: str, train: Split) -> None:
+def test_the_seed_of_a_run_decides_its_dropout_whatever_was_drawn_before(name: str, train: CachedSplit) -> None:
     curves = []
     for drawn_before in (0, 3):
         model = untrained(name)

@@ -10,7 +10,7 @@ import pytest
 
 from study.data import resolve
 from study.data.decoding import decode
-from study.data.source import Request, Source
+from study.data.source import DatasetRequest, ExampleSource
 from study.data.splits import split
 from tests.contract.photographs import (
     CLASSES,
@@ -29,8 +29,8 @@ EACH = 8
 Make = Callable[[Path], Path]
 
 
-def load(place: Path, **settings: str) -> Source:
-    return resolve.load(str(place), Request(settings=settings))
+def load(place: Path, **settings: str) -> ExampleSource:
+    return resolve.load(str(place), DatasetRequest(settings=settings))
 
 
 def as_folder(place: Path) -> Path:
@@ -162,8 +162,8 @@ def test_splits_that_lie_there_are_the_splits(make: Make, tmp_path: Path) -> Non
 def test_a_relative_place_with_a_split_in_its_name_is_no_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts_by_file_name(tmp_path / "the-test-set")
     monkeypatch.chdir(tmp_path)
-    assert split(resolve.load("./the-test-set", Request())).sizes()["test"] == 9
-    assert split(resolve.load(f"file://{tmp_path}/the-test-set", Request())).sizes()["test"] == 9
+    assert split(resolve.load("./the-test-set", DatasetRequest())).sizes()["test"] == 9
+    assert split(resolve.load(f"file://{tmp_path}/the-test-set", DatasetRequest())).sizes()["test"] == 9
 
 
 def test_one_file_of_a_split_is_a_dataset_of_its_own(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_a_second_look_reads_what_the_first_one_saw_until_a_file_changes(
 def test_several_threads_may_read_one_parquet_file_at_a_time(tmp_path: Path) -> None:
     images, labels = rows(60)
     place = parquet(tmp_path / "all.parquet", plain(images * 8, labels * 8), rows_a_group=2)
-    given = resolve.listing(str(place), Request()).images
+    given = resolve.listing(str(place), DatasetRequest()).images
     with ThreadPoolExecutor(16) as pool:
         for _ in range(3):
             read = pool.map(lambda chunk: list(given.read(chunk)), given.chunks())

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from trainables import architecture
-from trainables.batches import Source, Split
+from trainables.batches import BoundarySource, CachedSplit
 from trainables.loop import Epoch, fit
 from trainables.memory import Memory
 from trainables.precision import Precision
@@ -24,13 +24,15 @@ RECIPE = Recipe("tiny", epochs=2, batch_size=16, warmup=0.2)
 CLASSES = 10
 
 
-def digits(n: int, *, start: int = 0) -> Split:
+def digits(n: int, *, start: int = 0) -> CachedSplit:
     """n handwritten digits at 32 px, each pixel four times as wide and high."""
     given = load_digits()
     rows = np.arange(start, start + n)
     pixels = torch.from_numpy(given.images[rows]).mul(255 / 16).to(torch.uint8)
     wide = pixels.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)
-    return Split(wide[:, None].expand(-1, 3, -1, -1).contiguous(), torch.from_numpy(given.target[rows]).long(), rows)
+    return CachedSplit(
+        wide[:, None].expand(-1, 3, -1, -1).contiguous(), torch.from_numpy(given.target[rows]).long(), rows
+    )
 
 
 def untrained(name: str, seed: int = 0) -> StagedModel:
@@ -53,8 +55,8 @@ def little_memory(model: StagedModel, limit: int) -> StagedModel:
 
 def run(
     model: StagedModel,
-    train: Source,
-    val: Source | None = None,
+    train: BoundarySource,
+    val: BoundarySource | None = None,
     *,
     point: Hyperparameters = POINT,
     recipe: Recipe = RECIPE,

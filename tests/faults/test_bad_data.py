@@ -18,21 +18,21 @@ from PIL import Image, ImageOps
 
 from study.data import resolve
 from study.data.decoding import MOST_PIXELS, Unreadable, decode, described
-from study.data.source import Request, Source
-from study.data.splits import Splits, split
+from study.data.source import DatasetRequest, ExampleSource
+from study.data.splits import DatasetSplits, split
 from study.execution.session import Session
 from study.run import main
 from tests.contract.photographs import CLASSES, encoded, folder_of, in_parts, parquet, plain, png, rows, write
 
 Place = Callable[[Path], Path]
-AS_IT_IS, STRICT = Request(), Request(strict=True)
+AS_IT_IS, STRICT = DatasetRequest(), DatasetRequest(strict=True)
 
 
-def load(place: Path, request: Request = AS_IT_IS) -> Source:
+def load(place: Path, request: DatasetRequest = AS_IT_IS) -> ExampleSource:
     return resolve.load(str(place), request)
 
 
-def loaded_and_split(place: Path, request: Request = AS_IT_IS) -> Splits:
+def loaded_and_split(place: Path, request: DatasetRequest = AS_IT_IS) -> DatasetSplits:
     return split(load(place, request))
 
 
@@ -386,10 +386,10 @@ def test_an_option_of_the_data_that_means_nothing_is_one_line(
 
 def test_copies_across_splits_are_left_out_of_train_where_that_is_asked_for(tmp_path: Path) -> None:
     shared_between_train_and_test(tmp_path / "images")
-    source = load(tmp_path / "images", Request(duplicates="drop"))
+    source = load(tmp_path / "images", DatasetRequest(duplicates="drop"))
     assert source.left_out == (("train/one/001.png", "the same as test/one/again.png"),)
     assert split(source).sizes() == {"train": 17, "val": 6, "test": 10}
-    assert load(tmp_path / "images", Request(duplicates="keep")).left_out == ()
+    assert load(tmp_path / "images", DatasetRequest(duplicates="keep")).left_out == ()
 
 
 def test_where_we_draw_the_splits_the_first_of_equal_images_stays_and_none_with_two_labels(tmp_path: Path) -> None:
@@ -403,8 +403,8 @@ def test_where_we_draw_the_splits_the_first_of_equal_images_stays_and_none_with_
         ("dog/y.png", "the same as cat/001.png, under another label"),
     )
     with pytest.raises(ValueError, match=r"2 images are in it more than once.*--duplicates drop"):
-        load(tmp_path, Request(duplicates="refuse"))
-    assert load(tmp_path, Request(duplicates="keep")).left_out == ()
+        load(tmp_path, DatasetRequest(duplicates="refuse"))
+    assert load(tmp_path, DatasetRequest(duplicates="keep")).left_out == ()
 
 
 def test_ten_thousand_classes_of_three_images_are_all_in_every_split(tmp_path: Path) -> None:
@@ -438,7 +438,7 @@ def test_hidden_files_and_what_archivers_leave_are_not_looked_at(tmp_path: Path)
     for stray in ("cat/.DS_Store", "cat/._000.png", "__MACOSX/cat/._000.png", ".git/x.png", "cat/Thumbs.db", "README"):
         write(tmp_path / stray, b"x")
     assert len(load(tmp_path).labels) == 8
-    assert resolve.listing(str(tmp_path), Request()).ignored == 2
+    assert resolve.listing(str(tmp_path), DatasetRequest()).ignored == 2
 
 
 def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
@@ -449,7 +449,7 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     (place / "cat" / "self").symlink_to(place / "cat")
     (place / "again").symlink_to(place)
     (place / "cat" / "linked.png").symlink_to(write(tmp_path / "x" / "linked", png(5, 5)))
-    found = resolve.listing(str(place), Request())
+    found = resolve.listing(str(place), DatasetRequest())
     assert [found.images.name(row) for row in range(len(found.images))] == [
         *[f"cat/{n:03d}.png" for n in range(5)],
         "cat/linked.png",
@@ -480,7 +480,7 @@ def test_a_folder_of_many_files_is_listed_in_time_that_grows_with_their_number(t
             name.parent.mkdir()
         os.close(os.open(name, os.O_CREAT))
     start = time.perf_counter()
-    found = resolve.listing(str(tmp_path), Request())
+    found = resolve.listing(str(tmp_path), DatasetRequest())
     assert len(found.images) == 20_000
     assert np.bincount(found.labels).tolist() == [1000] * 20
     assert time.perf_counter() - start < 10

@@ -12,7 +12,7 @@ import ray
 
 from study.data import named
 from study.data.reading import prepare
-from study.data.splits import Splits, split
+from study.data.splits import DatasetSplits, split
 from study.design.study import RECIPES, Study
 from study.execution.pool import Pool
 from study.execution.search import search
@@ -20,7 +20,7 @@ from study.results.record import Record, Row
 from study.run import main
 from trainables.trainer import Model, Resources, Run
 
-DATA = tuple[Splits, dict[str, Any]]
+DATA = tuple[DatasetSplits, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def described(results: Path, *, trials: int, epochs: int = 1) -> Study:
     )
 
 
-def template(study: Study, splits: Splits) -> Run:
+def template(study: Study, splits: DatasetSplits) -> Run:
     model = Model(study.model, study.scale, study.variant, 10)
     return Run(
         "",
@@ -45,7 +45,7 @@ def template(study: Study, splits: Splits) -> Run:
         study.hyperparameters({}),
         study.recipe,
         seed=0,
-        parts=splits.parts(),
+        split_digests=splits.digests(),
     )
 
 

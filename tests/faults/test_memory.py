@@ -8,14 +8,14 @@ import pytest
 
 from study.data import named
 from study.data.reading import prepare
-from study.data.splits import Splits, split
+from study.data.splits import DatasetSplits, split
 from study.design.study import RECIPES
 from tests.contract.tiny import little_memory
 from trainables import trainer
 from trainables.recipe import Hyperparameters
 from trainables.trainer import Model, Outcome, Resources, Run, prepared_model, train
 
-DATA = tuple[Splits, dict[str, Any]]
+DATA = tuple[DatasetSplits, dict[str, Any]]
 MODEL = Model("resnet", "mini", "resnet_mini", 10)
 
 
@@ -41,7 +41,7 @@ def ran(data: DATA, limit: int, **given: Any) -> Outcome:
         hyperparameters=Hyperparameters(lr=1e-3, weight_decay=0.0, freeze_depth=0),
         recipe=replace(RECIPES["fair"], epochs=1),
         seed=0,
-        parts=data[0].parts(),
+        split_digests=data[0].digests(),
         boundaries="off",
         fit_on=("val",),
         validate_on="test",

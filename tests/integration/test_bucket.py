@@ -16,7 +16,7 @@ import pytest
 
 from study.data import resolve
 from study.data.__main__ import main as data_main
-from study.data.source import Request
+from study.data.source import DatasetRequest
 from study.data.splits import split
 from study.run import main
 from tests.contract.photographs import hugging_face, in_parts, parquet, pixels_of, rows, saved
@@ -59,7 +59,7 @@ def bucket(credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def test_a_folder_in_a_bucket_is_read_as_one_here(bucket: Bucket) -> None:
-    source = resolve.load(bucket.address("photos/leaves"), Request())
+    source = resolve.load(bucket.address("photos/leaves"), DatasetRequest())
     assert source.classes == ("one", "two", "zero")
     splits = split(source)
     assert splits.sizes() == {"train": 18, "val": 6, "test": 9}
@@ -69,7 +69,7 @@ def test_a_folder_in_a_bucket_is_read_as_one_here(bucket: Bucket) -> None:
 
 @pytest.mark.parametrize("path", ["photos/train.parquet", "photos/saved", "photos/saved/"])
 def test_tables_in_a_bucket_are_read_as_those_here(bucket: Bucket, path: str) -> None:
-    source = resolve.load(bucket.address(path), Request())
+    source = resolve.load(bucket.address(path), DatasetRequest())
     assert (source.classes, len(source.labels)) == (("zero", "one", "two"), 24)
     assert np.array_equal(next(source.images.decoded(np.array([4]))), pixels_of(1, 1))
 
@@ -100,7 +100,7 @@ def test_rays_workers_read_a_bucket_with_the_credentials_of_the_environment(buck
     address = bucket.address("photos/leaves")
     script = [sys.executable, "-c", READ, address]
     done = subprocess.run(script, capture_output=True, text=True, timeout=300, env=dict(os.environ))
-    images = resolve.load(address, Request()).images
+    images = resolve.load(address, DatasetRequest()).images
     total = sum(int(pixels.sum()) for pixels in images.decoded(np.arange(33)))
     assert done.stdout.split() == ["33", str(total), "someone"], done.stderr
 
@@ -152,7 +152,7 @@ def test_a_bucket_that_cannot_be_had_is_one_line_within_seconds(
 @pytest.mark.usefixtures("credentials")
 def test_a_region_that_cannot_be_asked_for_and_an_unknown_option_are_one_line() -> None:
     with pytest.raises(ValueError, match="cannot be read: Unexpected query parameter in S3 URI: 'colour'"):
-        resolve.load("s3://photos/x?colour=red&region=us-east-1", Request())
+        resolve.load("s3://photos/x?colour=red&region=us-east-1", DatasetRequest())
 
 
 def test_googles_client_is_told_to_give_up_in_time() -> None:
@@ -162,5 +162,5 @@ def test_googles_client_is_told_to_give_up_in_time() -> None:
     assert resolve.impatient("gs://photos/x") == f"gs://photos/x?retry_limit_seconds={resolve.PATIENCE_SECONDS}"
     start = time.perf_counter()
     with pytest.raises(ValueError, match="cannot be read"):
-        resolve.load(f"{address}&retry_limit_seconds=2", Request())
+        resolve.load(f"{address}&retry_limit_seconds=2", DatasetRequest())
     assert time.perf_counter() - start < 30

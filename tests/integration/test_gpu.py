@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from tests.contract.tiny import CPU, FP32, POINT, RECIPE, digits, losses, run, untrained
 from trainables import world
 from trainables.architecture import names
-from trainables.batches import Split
+from trainables.batches import CachedSplit
 from trainables.loop import Step, predict
 from trainables.memory import Memory
 from trainables.precision import Precision, precision
@@ -46,12 +46,12 @@ def cuda() -> torch.device:
 
 
 @pytest.fixture
-def train(cuda: torch.device) -> Split:
+def train(cuda: torch.device) -> CachedSplit:
     return digits(64).to(cuda)
 
 
 @pytest.fixture
-def val(cuda: torch.device) -> Split:
+def val(cuda: torch.device) -> CachedSplit:
     return digits(32, start=64).to(cuda)
 
 
@@ -76,7 +76,7 @@ def test_a_run_in_fp32_on_the_gpu_has_the_losses_of_one_on_the_cpu(name: str, cu
 @pytest.mark.parametrize("format", HALF)
 @pytest.mark.parametrize("name", names())
 def test_a_run_in_half_precision_stays_close_to_fp32(
-    name: str, format: str, cuda: torch.device, train: Split, val: Split
+    name: str, format: str, cuda: torch.device, train: CachedSplit, val: CachedSplit
 ) -> None:
     half = run(on(cuda, name), train, val, precision=Precision(format, cuda))
     whole = run(on(cuda, name), train, val, precision=Precision("fp32", cuda))
@@ -94,7 +94,7 @@ def test_the_loop_learns_in_half_precision(format: str, cuda: torch.device) -> N
 
 
 @pytest.mark.parametrize("format", HALF)
-def test_weights_stay_in_fp32_and_are_those_of_a_file(format: str, cuda: torch.device, train: Split) -> None:
+def test_weights_stay_in_fp32_and_are_those_of_a_file(format: str, cuda: torch.device, train: CachedSplit) -> None:
     model = on(cuda, "coatnet")
     run(model, train, precision=Precision(format, cuda))
     assert {p.dtype for p in model.parameters()} == {torch.float32}
@@ -108,7 +108,9 @@ def fp16_step(model: StagedModel, cuda: torch.device) -> Step:
     return step
 
 
-def test_a_step_whose_fp16_gradients_overflow_is_skipped_and_lowers_the_scale(cuda: torch.device, train: Split) -> None:
+def test_a_step_whose_fp16_gradients_overflow_is_skipped_and_lowers_the_scale(
+    cuda: torch.device, train: CachedSplit
+) -> None:
     model = on(cuda, "vit")
     step = fp16_step(model, cuda)
     step.scaler = torch.amp.grad_scaler.GradScaler("cuda", init_scale=2.0**60)
@@ -119,7 +121,7 @@ def test_a_step_whose_fp16_gradients_overflow_is_skipped_and_lowers_the_scale(cu
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
 
 
-def test_fp16_gradients_are_unscaled_before_they_are_clipped(cuda: torch.device, train: Split) -> None:
+def test_fp16_gradients_are_unscaled_before_they_are_clipped(cuda: torch.device, train: CachedSplit) -> None:
     model, whole = on(cuda, "vit"), on(cuda, "vit")
     step = fp16_step(model, cuda)
     step.scaler = torch.amp.grad_scaler.GradScaler("cuda", init_scale=2.0**8)
@@ -178,7 +180,7 @@ def test_channels_last_reaches_the_convolutions_and_changes_no_result(name: str,
     assert all(t.is_contiguous() for t in packed.library_state_dict().values())
 
 
-def test_a_checkpoint_of_a_gpu_loads_on_a_cpu(cuda: torch.device, train: Split) -> None:
+def test_a_checkpoint_of_a_gpu_loads_on_a_cpu(cuda: torch.device, train: CachedSplit) -> None:
     trained = on(cuda, "coatnet")
     run(trained, train, precision=Precision("fp32", cuda))
     state = {name: t.cpu() for name, t in trained.library_state_dict().items()}

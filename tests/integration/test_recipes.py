@@ -13,13 +13,13 @@ from ray.data import Dataset
 
 from study.data import named, resolve
 from study.data.reading import prepare
-from study.data.source import Request
-from study.data.splits import Splits, split
+from study.data.source import DatasetRequest
+from study.data.splits import DatasetSplits, split
 from study.results.record import Record
 from study.run import main
 from tests.contract.photographs import encoded, write
 from trainables import architecture
-from trainables.reader import Part, wide
+from trainables.reader import SplitDigest, wide
 from trainables.recipe import Recipe
 from trainables.trainer import Model, Outcome, Resources, Run, train
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 every_recipe = pytest.mark.parametrize(("name", "recipe"), EVERY, ids=[f"{n}-{r.name}" for n, r in EVERY])
 
 
-def run_of(name: str, scale: str, recipe: Recipe, parts: Mapping[str, Part]) -> Run:
+def run_of(name: str, scale: str, recipe: Recipe, parts: Mapping[str, SplitDigest]) -> Run:
     """A run at the paper's point from random weights, which trains on one split and looks at another."""
     family = architecture.get(name)
     variant = family.variant(scale, "none")
@@ -40,7 +40,7 @@ def run_of(name: str, scale: str, recipe: Recipe, parts: Mapping[str, Part]) -> 
         hyperparameters=family.paper(family.backbone_stages(variant)),
         recipe=recipe,
         seed=0,
-        parts=parts,
+        split_digests=parts,
         boundaries="off",
         fit_on=("val",),
         validate_on="test",
@@ -51,24 +51,24 @@ def ran_to_the_end(run: Run, data: Mapping[str, Dataset]) -> Outcome:
     outcome = train(run, data, Resources(), lambda row: None)
     assert outcome.failure is None
     assert [epoch.epoch for epoch in outcome.epochs] == list(range(1, run.recipe.epochs + 1))
-    images = run.parts["val"].length
+    images = run.split_digests["val"].length
     assert outcome.micro_batch_size == ceil(images / ceil(images / run.recipe.batch_size))
     assert outcome.notes == ()
     return outcome
 
 
 @pytest.fixture(scope="module")
-def digits() -> tuple[Mapping[str, Part], dict[str, Dataset]]:
+def digits() -> tuple[Mapping[str, SplitDigest], dict[str, Dataset]]:
     """What is in the splits of the digits, and the images of two of them, as they are and with a margin."""
     splits = split(named.load("digits"))
     given = architecture.get("alexnet").variant("mini").preprocessing  # as of every mini model
     data = dict(prepare(splits, given, ("val", "test")))
-    return splits.parts(), data | {wide("val"): prepare(splits, given.wide, ("val",))["val"]}
+    return splits.digests(), data | {wide("val"): prepare(splits, given.with_margin, ("val",))["val"]}
 
 
 @every_recipe
 def test_a_recipe_trains_its_small_model_on_digits(
-    name: str, recipe: Recipe, digits: tuple[Mapping[str, Part], dict[str, Dataset]]
+    name: str, recipe: Recipe, digits: tuple[Mapping[str, SplitDigest], dict[str, Dataset]]
 ) -> None:
     parts, data = digits
     first, second = ran_to_the_end(run_of(name, "mini", replace(recipe, epochs=2), parts), data).epochs
@@ -76,7 +76,7 @@ def test_a_recipe_trains_its_small_model_on_digits(
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> Splits:
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> DatasetSplits:
     """A folder of JPEGs that are larger than what a model takes; of each class one to validate on and one to test."""
     place, random = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
     for part, each in (("train", 1), ("val", 2), ("test", 1)):
@@ -84,22 +84,22 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Splits:
             for number in range(each):
                 coarse = Image.fromarray(random.integers(0, 256, (12, 16, 3), dtype=np.uint8))
                 write(place / part / name / f"{number}.jpg", encoded(np.asarray(coarse.resize((400, 300))), "JPEG"))
-    return split(resolve.load(str(place), Request()))
+    return split(resolve.load(str(place), DatasetRequest()))
 
 
 @every_recipe
 def test_a_recipe_trains_the_papers_model_for_an_epoch_on_a_folder_at_224_px(
-    name: str, recipe: Recipe, photographs: Splits
+    name: str, recipe: Recipe, photographs: DatasetSplits
 ) -> None:
-    run = run_of(name, "paper", replace(recipe, epochs=1), photographs.parts())
+    run = run_of(name, "paper", replace(recipe, epochs=1), photographs.digests())
     sizes = {"val": 224, wide("val"): 256, "test": 224}
     assert {dataset: given.size for dataset, (_, given) in run.images.items()} == {
         dataset: sizes[dataset] for dataset in run.images
     }
-    assert (wide("val") in run.images) == recipe.wide
+    assert (wide("val") in run.images) == recipe.needs_margin
     own = run.model.described.preprocessing
     data = dict(prepare(photographs, own, ("val", "test")))
-    ran_to_the_end(run, data | {wide("val"): prepare(photographs, own.wide, ("val",))["val"]})
+    ran_to_the_end(run, data | {wide("val"): prepare(photographs, own.with_margin, ("val",))["val"]})
 
 
 @pytest.mark.parametrize(("model", "recipe", "epochs"), [("resnet", "paper", 2), ("alexnet", "paper_crop", 1)])

@@ -57,7 +57,7 @@ def opened(record: Record, tmp_path: Path, *flags: str, width: int = 1200) -> tu
     The page is in a frame, because a window of Chromium is never narrower than 500 px.
     """
     assert CHROMIUM is not None
-    (tmp_path / "page.html").write_text(report.of(record).replace("</body>", SORTS + "</body>"))
+    (tmp_path / "page.html").write_text(report.render(record).replace("</body>", SORTS + "</body>"))
     frame = tmp_path / "frame.html"
     frame.write_text(FRAME % width)
     command = [

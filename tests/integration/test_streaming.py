@@ -6,8 +6,8 @@ import torch
 from torchvision.transforms.v2.functional import resize
 
 from tests.contract.tiny import RECIPE, digits, losses, run, untrained
-from trainables.augmentation import AUGMENTATIONS, augmented, seeds_of, wide
-from trainables.batches import Split
+from trainables.augmentation import AUGMENTATIONS, augmented, margin_side, seeds_of
+from trainables.batches import CachedSplit
 from trainables.streaming import Augmented
 from trainables.world import World
 
@@ -17,19 +17,21 @@ Batches = list[tuple[torch.Tensor, torch.Tensor]]
 
 
 @pytest.fixture(scope="module")
-def split() -> Split:
+def split() -> CachedSplit:
     """Images whose label is their place, and whose index in the data set is another number."""
     images = torch.randint(0, 256, (N, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return Split(images, torch.arange(N), np.arange(N) + 500)
+    return CachedSplit(images, torch.arange(N), np.arange(N) + 500)
 
 
-def epochs(rows: Split | Augmented, many: int, world: World | None = None, seed: int = 3) -> list[Batches]:
+def epochs(rows: CachedSplit | Augmented, many: int, world: World | None = None, seed: int = 3) -> list[Batches]:
     generator = torch.Generator().manual_seed(seed)
     return [list(rows.shuffled(BATCH, generator, world or World())) for _ in range(many)]
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_the_stream_holds_the_images_of_the_plain_split_in_its_order_each_changed_by_its_own_draw(split: Split) -> None:
+def test_the_stream_holds_the_images_of_the_plain_split_in_its_order_each_changed_by_its_own_draw(
+    split: CachedSplit,
+) -> None:
     plain = epochs(split, 2)
     seen = epochs(Augmented(split, "flip", seed=11, epochs=2), 2)
     for epoch, (theirs, ours) in enumerate(zip(plain, seen, strict=True)):
@@ -42,7 +44,7 @@ def test_the_stream_holds_the_images_of_the_plain_split_in_its_order_each_change
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_an_image_is_changed_anew_in_every_epoch_and_the_same_way_in_the_same_run(split: Split) -> None:
+def test_an_image_is_changed_anew_in_every_epoch_and_the_same_way_in_the_same_run(split: CachedSplit) -> None:
     first, again = (epochs(Augmented(split, "crop_flip", seed=1, epochs=2), 2) for _ in range(2))
 
     def by_label(batches: Batches) -> torch.Tensor:
@@ -58,16 +60,16 @@ def test_an_image_is_changed_anew_in_every_epoch_and_the_same_way_in_the_same_ru
 @pytest.mark.usefixtures("ray_session", "one_thread")
 def test_an_augmentation_moves_the_training_loss_and_each_one_otherwise() -> None:
     train = digits(24)
-    margin = Split(resize(train.images, [wide(32)]), train.labels, train.index)
+    margin = CachedSplit(resize(train.images, [margin_side(32)]), train.labels, train.index)
     seen = [losses(run(untrained("alexnet"), train))]
     for name, augmentation in AUGMENTATIONS.items():
-        given = margin if augmentation.wide else train
+        given = margin if augmentation.needs_margin else train
         seen.append(losses(run(untrained("alexnet"), Augmented(given, name, seed=0, epochs=RECIPE.epochs))))
     assert len({tuple(curve) for curve in seen}) == len(AUGMENTATIONS) + 1
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_workers_share_the_batches_of_the_stream(split: Split) -> None:
+def test_workers_share_the_batches_of_the_stream(split: CachedSplit) -> None:
     def labels(world: World) -> list[set[int]]:
         (batches,) = epochs(Augmented(split, "flip", seed=1, epochs=1), 1, world)
         return [set(labels.tolist()) for _, labels in batches]

@@ -22,7 +22,7 @@ from study.run import main
 from trainables import architecture
 from trainables.loop import predict
 from trainables.precision import precision
-from trainables.reader import gathered
+from trainables.reader import load_in_memory
 
 BUDGET = ["--trials", "5", "--epochs", "3", "--top-k", "1", "--seeds", "2", "--max-concurrent", "1"]
 STUDY = ["--model", "resnet", "--pretraining", "none", "--name", "small", *BUDGET]
@@ -137,7 +137,7 @@ def test_the_best_model_given_back_predicts_what_the_record_says(done: Done) -> 
     variant = family.variant(config["scale"], name=config["variant"])
     model = family.assemble(variant, len(config["classes"])).to(memory_format=torch.channels_last)
     model.load(load_file(done.record.folder / "best" / "model.safetensors"), head=True)
-    test = gathered(prepare(split(named.load("digits")), variant.preprocessing, ("test",))["test"])
+    test = load_in_memory(prepare(split(named.load("digits")), variant.preprocessing, ("test",))["test"])
     seen = predict(model, test, precision("fp32", torch.device("cpu")))
     seed = config["metrics"]["seed"]
     stored = {row["index"]: row["predicted"] for row in done.record.tables["predictions"] if row["seed"] == seed}

@@ -14,10 +14,10 @@ from trainables.augmentation import (
     NONE,
     augmented,
     check,
-    narrow,
+    crop_side,
+    margin_side,
     pca_jitter,
     seeds_of,
-    wide,
 )
 from trainables.recipe import Recipe
 
@@ -30,7 +30,7 @@ def one_image(n: int, size: int = 32) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_images_come_out_as_the_model_takes_them_and_are_not_all_changed_alike(name: str) -> None:
-    side = wide(32) if AUGMENTATIONS[name].wide else 32
+    side = margin_side(32) if AUGMENTATIONS[name].needs_margin else 32
     changed = augmented(name, one_image(16, side), range(16))
     assert changed.shape == (16, 3, 32, 32)
     assert changed.dtype in (torch.uint8, torch.float32)
@@ -71,8 +71,8 @@ def test_a_crop_moves_an_image_by_an_eighth_of_its_side_at_most() -> None:
 
 
 def test_a_margin_is_that_of_224_in_256_and_is_cut_off_again_at_every_size() -> None:
-    assert (wide(224), wide(32)) == (256, 37)
-    assert all(narrow(wide(side)) == side for side in range(1, 1000))
+    assert (margin_side(224), margin_side(32)) == (256, 37)
+    assert all(crop_side(margin_side(side)) == side for side in range(1, 1000))
 
 
 def test_the_components_of_colour_are_orthonormal_columns() -> None:
@@ -96,7 +96,7 @@ def test_a_brighter_and_a_darker_draw_both_show_on_white_and_on_black() -> None:
 
 
 def test_alexnets_draws_are_a_place_a_flip_and_three_normal_strengths_an_image() -> None:
-    side = wide(32)
+    side = margin_side(32)
     flat = torch.full((600, 3, side, side), 128, dtype=torch.uint8)
     colours = augmented("alexnet", flat, range(600))
     assert (colours == colours[:, :, :1, :1]).all()  # one colour for all of an image

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.batches import Split, Together
-from trainables.world import World, joined
+from trainables.batches import CachedSplit, ConcatSplits
+from trainables.world import World, current_world
 
 
-def numbered(n: int) -> Split:
+def numbered(n: int) -> CachedSplit:
     """n images that are their own number, which is their label too."""
     labels = torch.arange(n)
-    return Split(labels.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 2, 2), labels, np.arange(n) + 1000)
+    return CachedSplit(labels.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 2, 2), labels, np.arange(n) + 1000)
 
 
-def epoch(split: Split, batch_size: int, seed: int = 0, world: World | None = None) -> list[torch.Tensor]:
+def epoch(split: CachedSplit, batch_size: int, seed: int = 0, world: World | None = None) -> list[torch.Tensor]:
     """The labels of each batch of an epoch."""
     generator = torch.Generator().manual_seed(seed)
     return [labels for _, labels in split.shuffled(batch_size, generator, world or World())]
@@ -88,7 +88,7 @@ def test_evaluation_goes_through_every_image_in_order() -> None:
 
 def test_two_splits_together_hold_the_images_of_both_with_their_labels_and_indices() -> None:
     first, second = numbered(3), numbered(5)
-    both = Together(first, second)
+    both = ConcatSplits(first, second)
     assert len(both) == 8
     assert both.labels.tolist() == [0, 1, 2, 0, 1, 2, 3, 4]
     images, labels = both.batch(torch.tensor([7, 0, 3, 2]))
@@ -98,6 +98,6 @@ def test_two_splits_together_hold_the_images_of_both_with_their_labels_and_indic
 
 def test_a_worker_alone_is_its_own_world() -> None:
     model = torch.nn.Linear(2, 2)
-    assert joined() == World(rank=0, size=1)
+    assert current_world() == World(rank=0, size=1)
     assert World().wrap(model) is model
-    assert World().total(torch.tensor(3.0)) == 3.0
+    assert World().all_reduce_sum(torch.tensor(3.0)) == 3.0

@@ -14,7 +14,7 @@ import pytest
 import torchvision
 
 from study.data.named import cifar10, load
-from study.data.source import Request
+from study.data.source import DatasetRequest
 from tests.contract import layouts
 
 FOLDER = "cifar-10-batches-py"
@@ -66,7 +66,7 @@ def test_the_archive_its_folder_and_the_parent_of_either_are_the_same_dataset(tm
     (tmp_path / "unpacked" / "cifar").symlink_to(FOLDER)
     places = [tmp_path / "unpacked", tmp_path / "unpacked" / FOLDER, tmp_path / "unpacked" / "cifar"]
     places += [tmp_path / "packed", archive, other_name]
-    contents = {load("cifar10", Request(data_dir=place, offline=True)).content for place in places}
+    contents = {load("cifar10", DatasetRequest(data_dir=place, offline=True)).content for place in places}
     assert len(contents) == 1
 
 

@@ -190,7 +190,7 @@ def test_what_a_study_measures_is_of_its_own_model() -> None:
         hyperparameters=Hyperparameters(1e-3, 0, 2),
         recipe=Recipe("any", epochs=1),
         seed=0,
-        parts={},
+        split_digests={},
     )
     try:
         entry = of_a_study(run, threads=1)

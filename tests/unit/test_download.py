@@ -19,7 +19,7 @@ import pytest
 
 from study.data import download
 from study.data.download import Archive, extract, fetch, obtain
-from study.data.source import Request
+from study.data.source import DatasetRequest
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
@@ -398,9 +398,9 @@ def test_a_dataset_is_downloaded_and_unpacked_in_the_users_cache_or_where_data_d
     checksum = f"md5:{hashlib.md5(server.content).hexdigest()}"
     archive = Archive(server.url, len(server.content), checksum, "images", sign="*.jpg")
     cache = tmp_path / "cache" / "attention-or-convolution" / "datasets"
-    for place, request in ((cache, Request()), (tmp_path / "mine", Request(data_dir=tmp_path / "mine"))):
+    for place, request in ((cache, DatasetRequest()), (tmp_path / "mine", DatasetRequest(data_dir=tmp_path / "mine"))):
         for _ in range(2):
             assert obtain(archive, request) == place / "images"
             assert [path.name for path in (place / "images").iterdir()] == ["1.jpg"]
-            request = Request(data_dir=request.data_dir, offline=True)  # it is there now
+            request = DatasetRequest(data_dir=request.data_dir, offline=True)  # it is there now
     assert server.asked == [None, None]

@@ -14,11 +14,11 @@ MAY_NOT_IMPORT = {
 ONLY_IN = {
     "wandb": {f"study/tracking/{name}.py" for name in ("client", "media", "run", "service")},
     "wandb_workspaces": {"study/wandb_report/blocks.py"},
-    "ray.tune": {"study/search.py", "study/config.py"},
+    "ray.tune": {"study/execution/search.py", "study/design/study.py"},
     "ray.data": {"study/data/reading.py", "study/data/source.py"},
 }
 # what each of the others takes from Ray Data is its type of a dataset
-TYPES_ONLY = {"study/search.py", "study/pool.py"}
+TYPES_ONLY = {"study/execution/search.py", "study/execution/pool.py"}
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tests.contract.tiny import CPU, FP32, POINT, RECIPE, digits, losses, numbers, run, untrained
-from trainables.batches import Split
+from trainables.batches import CachedSplit
 from trainables.loop import EVALUATION_BATCH, Epoch, NotFinite, predict
 from trainables.precision import Precision
 from trainables.recipe import HeadFirst, Recipe
@@ -25,16 +25,16 @@ ROUNDING = 5e-3
 
 
 @pytest.fixture(scope="module")
-def train() -> Split:
+def train() -> CachedSplit:
     return digits(48)
 
 
 @pytest.fixture(scope="module")
-def val() -> Split:
+def val() -> CachedSplit:
     return digits(24, start=48)
 
 
-def by_hand(model: StagedModel, train: Split, recipe: Recipe, freeze_depth: int = 0) -> list[float]:
+def by_hand(model: StagedModel, train: CachedSplit, recipe: Recipe, freeze_depth: int = 0) -> list[float]:
     """Plain AdamW, cosine without warm-up, written out; the mean loss of every epoch."""
     model.freeze(freeze_depth).train()
     decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
@@ -72,7 +72,7 @@ def by_hand(model: StagedModel, train: Split, recipe: Recipe, freeze_depth: int 
     ids=str,
 )
 def test_the_loop_gives_the_losses_of_a_loop_written_by_hand(
-    name: str, freeze_depth: int, changed: dict[str, Any], train: Split
+    name: str, freeze_depth: int, changed: dict[str, Any], train: CachedSplit
 ) -> None:
     recipe = replace(RECIPE, epochs=3, warmup=0.0, **changed)
     wanted = by_hand(untrained(name), train, recipe, freeze_depth)
@@ -86,15 +86,15 @@ def test_the_loop_gives_the_losses_of_a_loop_written_by_hand(
 def test_the_loop_learns_to_read_digits_that_it_has_not_seen(name: str) -> None:
     every = digits(1000)
     rows = (every.labels < 2).nonzero().flatten()  # zeros and ones
-    few = Split(every.images[rows], every.labels[rows], every.index[rows.numpy()])
-    train, val = (Split(few.images[i::2], few.labels[i::2], few.index[i::2]) for i in (0, 1))
+    few = CachedSplit(every.images[rows], every.labels[rows], every.index[rows.numpy()])
+    train, val = (CachedSplit(few.images[i::2], few.labels[i::2], few.index[i::2]) for i in (0, 1))
     curve = run(untrained(name), train, val, recipe=replace(RECIPE, epochs=8))
     assert curve[-1].train_loss < 0.2
     assert curve[-1].val_accuracy is not None
     assert curve[-1].val_accuracy > 0.9
 
 
-def test_the_training_loss_is_smoothed_and_the_validation_loss_is_not(train: Split) -> None:
+def test_the_training_loss_is_smoothed_and_the_validation_loss_is_not(train: CachedSplit) -> None:
     recipe = replace(RECIPE, epochs=1, batch_size=len(train), label_smoothing=0.3)
     model = untrained("vit")
     wanted = cross_entropy(model.train()(train.images), train.labels, label_smoothing=0.3).item()
@@ -105,14 +105,14 @@ def test_the_training_loss_is_smoothed_and_the_validation_loss_is_not(train: Spl
     assert epoch.val_loss == pytest.approx(plain, rel=1e-5)
 
 
-def test_a_run_without_a_validation_split_reports_none(train: Split, val: Split) -> None:
+def test_a_run_without_a_validation_split_reports_none(train: CachedSplit, val: CachedSplit) -> None:
     [epoch] = run(untrained("resnet"), train, recipe=replace(RECIPE, epochs=1))
     assert (epoch.val_loss, epoch.val_accuracy) == (None, None)
     [validated] = run(untrained("resnet"), train, val, recipe=replace(RECIPE, epochs=1))
     assert validated.train_loss == epoch.train_loss
 
 
-def test_looking_at_validation_changes_nothing_in_training(train: Split, val: Split) -> None:
+def test_looking_at_validation_changes_nothing_in_training(train: CachedSplit, val: CachedSplit) -> None:
     for name in ("resnet", "coatnet"):  # BatchNorm would move if it were not in eval mode
         first, second = untrained(name), untrained(name)
         assert losses(run(first, train)) == losses(run(second, train, val))
@@ -121,7 +121,7 @@ def test_looking_at_validation_changes_nothing_in_training(train: Split, val: Sp
 
 @pytest.mark.parametrize("last_epoch", [None, 3])
 def test_a_run_that_validates_once_does_so_after_its_last_epoch(
-    last_epoch: int | None, train: Split, val: Split
+    last_epoch: int | None, train: CachedSplit, val: CachedSplit
 ) -> None:
     recipe = replace(RECIPE, epochs=4, head_first=HeadFirst(0.5, 0.1))
     every = run(untrained("resnet"), train, val, recipe=recipe, last_epoch=last_epoch)
@@ -131,7 +131,7 @@ def test_a_run_that_validates_once_does_so_after_its_last_epoch(
 
 
 @pytest.mark.parametrize("last_epoch", [1, 2, 3])
-def test_a_run_that_stops_early_has_the_first_epochs_of_the_whole_run(last_epoch: int, train: Split) -> None:
+def test_a_run_that_stops_early_has_the_first_epochs_of_the_whole_run(last_epoch: int, train: CachedSplit) -> None:
     recipe = replace(RECIPE, epochs=4, head_first=HeadFirst(0.5, 0.1))
     whole = run(untrained("resnet"), train, recipe=recipe)
     assert len(whole) == 4
@@ -139,14 +139,14 @@ def test_a_run_that_stops_early_has_the_first_epochs_of_the_whole_run(last_epoch
     assert numbers(stopped) == numbers(whole[:last_epoch])
 
 
-def test_an_epoch_reports_its_number_and_the_learning_rate_it_began_with(train: Split) -> None:
+def test_an_epoch_reports_its_number_and_the_learning_rate_it_began_with(train: CachedSplit) -> None:
     curve = run(untrained("resnet"), train, recipe=replace(RECIPE, epochs=4, warmup=0.0))
     assert [epoch.epoch for epoch in curve] == [1, 2, 3, 4]
     assert [e.lr for e in curve] == pytest.approx([POINT.lr * (1 + cos(pi * e / 4)) / 2 for e in range(4)])
     assert all(0 < epoch.train_seconds <= epoch.seconds for epoch in curve)
 
 
-def test_the_head_is_trained_alone_first_and_then_the_stages_after_the_freeze_depth(train: Split) -> None:
+def test_the_head_is_trained_alone_first_and_then_the_stages_after_the_freeze_depth(train: CachedSplit) -> None:
     model = untrained("resnet")
     recipe = replace(RECIPE, epochs=4, warmup=0.0, head_first=HeadFirst(0.5, 0.1))
     states = [deepcopy(model.state_dict())]
@@ -173,7 +173,7 @@ def test_the_head_is_trained_alone_first_and_then_the_stages_after_the_freeze_de
 # Numbers that are none
 
 
-def test_weights_that_are_no_numbers_end_the_run_and_name_the_epoch(train: Split) -> None:
+def test_weights_that_are_no_numbers_end_the_run_and_name_the_epoch(train: CachedSplit) -> None:
     model = untrained("vit")
     with torch.no_grad():
         next(model.head.parameters()).fill_(nan)
@@ -181,7 +181,7 @@ def test_weights_that_are_no_numbers_end_the_run_and_name_the_epoch(train: Split
         run(model, train)
 
 
-def test_an_absurd_learning_rate_ends_the_run_without_a_report_of_that_epoch(train: Split) -> None:
+def test_an_absurd_learning_rate_ends_the_run_without_a_report_of_that_epoch(train: CachedSplit) -> None:
     reported: list[int] = []
     with pytest.raises(NotFinite):
         run(
@@ -194,7 +194,7 @@ def test_an_absurd_learning_rate_ends_the_run_without_a_report_of_that_epoch(tra
     assert reported == []
 
 
-def test_weights_that_break_in_the_very_last_step_are_not_a_result(train: Split, val: Split) -> None:
+def test_weights_that_break_in_the_very_last_step_are_not_a_result(train: CachedSplit, val: CachedSplit) -> None:
     recipe = replace(RECIPE, epochs=1, batch_size=len(train))  # the loss of the only step is taken before it
     with pytest.raises(NotFinite):
         run(untrained("vit"), train, val, point=replace(POINT, lr=1e30), recipe=recipe)
@@ -248,7 +248,7 @@ def test_the_best_epoch_has_the_highest_accuracy_then_the_lowest_loss_then_came_
 
 
 @pytest.mark.parametrize("name", ["vit", "resnet"])
-def test_a_run_in_bf16_stays_close_to_fp32_and_is_not_the_same(name: str, train: Split, val: Split) -> None:
+def test_a_run_in_bf16_stays_close_to_fp32_and_is_not_the_same(name: str, train: CachedSplit, val: CachedSplit) -> None:
     fp32 = run(untrained(name), train, val)
     bf16 = run(untrained(name), train, val, precision=Precision("bf16", CPU))
     assert losses(bf16) != losses(fp32)
@@ -257,14 +257,14 @@ def test_a_run_in_bf16_stays_close_to_fp32_and_is_not_the_same(name: str, train:
         assert narrow.val_loss == pytest.approx(wide.val_loss, rel=0.05)
 
 
-def test_weights_and_gradients_stay_in_fp32_under_bf16(train: Split) -> None:
+def test_weights_and_gradients_stay_in_fp32_under_bf16(train: CachedSplit) -> None:
     model = untrained("vit")
     run(model, train, precision=Precision("bf16", CPU))
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert {p.grad.dtype for p in model.parameters() if p.grad is not None} == {torch.float32}
 
 
-def test_a_model_in_channels_last_trains_to_the_same_losses(train: Split) -> None:
+def test_a_model_in_channels_last_trains_to_the_same_losses(train: CachedSplit) -> None:
     plain = run(untrained("resnet"), train)
     packed: StagedModel = untrained("resnet").to(memory_format=torch.channels_last)
     assert losses(run(packed, train)) == pytest.approx(losses(plain), rel=ROUNDING)

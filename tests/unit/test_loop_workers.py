@@ -13,7 +13,7 @@ from tests.contract.tiny import POINT, RECIPE, digits, little_memory, losses, ru
 from trainables.loop import NotFinite
 from trainables.memory import DoesNotFit, Memory
 from trainables.recipe import HeadFirst, Hyperparameters, Recipe
-from trainables.world import World, joined
+from trainables.world import World, current_world
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -51,14 +51,14 @@ def worker(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     meeting = Path(folder, "meeting").as_uri()
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=WORKERS)
-    world = joined()
+    world = current_world()
     seen: dict[str, Any] = {"world": (world.rank, world.size)}
     seen |= {case: trained(case, world) for case in CASES}
     try:
         run(untrained("vit"), digits(48), point=replace(POINT, lr=1e30), world=world)
     except NotFinite as reason:
         seen["absurd lr"] = str(reason)
-    seen["parts"] = divided(world, Memory(parts=3))
+    seen["parts"] = divided(world, Memory(grad_accum_steps=3))
     seen["one lacks memory"] = divided(world, Memory(), limit=3 if rank == 1 else 8)
     try:
         divided(world, Memory(), limit=0 if rank == 1 else 8)

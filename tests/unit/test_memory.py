@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tests.contract.tiny import CPU, FP32, POINT, RECIPE, digits, little_memory, losses, numbers, run, untrained
 from trainables import architecture
-from trainables.batches import Split
+from trainables.batches import CachedSplit
 from trainables.loop import Step, predict
 from trainables.memory import EVALUATION, TRAINING, DoesNotFit, Memory, out_of_memory
 from trainables.reader import check_memory
@@ -22,11 +22,11 @@ every_architecture = pytest.mark.parametrize("name", architecture.names())
 
 
 @pytest.fixture(scope="module")
-def train() -> Split:
+def train() -> CachedSplit:
     return digits(48)
 
 
-def gradients(model: StagedModel, batch: Split, memory: Memory, recipe: Recipe = RECIPE) -> list[Tensor]:
+def gradients(model: StagedModel, batch: CachedSplit, memory: Memory, recipe: Recipe = RECIPE) -> list[Tensor]:
     """Of one batch, and last its loss."""
     model.freeze(0).train()
     step = Step(model, recipe, FP32, World(), memory, lr=POINT.lr, weight_decay=POINT.weight_decay)
@@ -41,24 +41,24 @@ def gradients(model: StagedModel, batch: Split, memory: Memory, recipe: Recipe =
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_the_gradient_of_the_parts_is_that_of_the_whole_batch(parts: int, smoothing: float) -> None:
     batch, recipe = digits(16), replace(RECIPE, label_smoothing=smoothing)  # 3 and 7 parts are of unequal size
-    whole = gradients(untrained("vit"), batch, Memory(parts=1), recipe)
-    divided = gradients(untrained("vit"), batch, Memory(parts=parts), recipe)
+    whole = gradients(untrained("vit"), batch, Memory(grad_accum_steps=1), recipe)
+    divided = gradients(untrained("vit"), batch, Memory(grad_accum_steps=parts), recipe)
     assert len(whole) == len(divided) > 10
     torch.testing.assert_close(divided, whole, rtol=1e-3, atol=1e-6)
 
 
-def test_a_run_in_parts_has_the_curve_of_the_undivided_run(train: Split) -> None:
+def test_a_run_in_parts_has_the_curve_of_the_undivided_run(train: CachedSplit) -> None:
     whole = run(untrained("vit"), train, train)
-    divided = run(untrained("vit"), train, train, memory=Memory(parts=4))
+    divided = run(untrained("vit"), train, train, memory=Memory(grad_accum_steps=4))
     assert losses(divided) == pytest.approx(losses(whole), rel=1e-4)
     assert [e.val_loss for e in divided] == pytest.approx([e.val_loss for e in whole], rel=1e-3)
 
 
 @every_architecture
-def test_a_run_that_finds_out_of_memory_is_to_the_bit_the_run_that_knew_before(name: str, train: Split) -> None:
+def test_a_run_that_finds_out_of_memory_is_to_the_bit_the_run_that_knew_before(name: str, train: CachedSplit) -> None:
     """So neither dropout's draws nor BatchNorm's statistics keep a trace of what was tried in vain."""
     knew, found_out = untrained(name), little_memory(untrained(name), limit=5)
-    before = numbers(run(knew, train, memory=Memory(parts=4)))
+    before = numbers(run(knew, train, memory=Memory(grad_accum_steps=4)))
     memory = Memory()
     assert numbers(run(found_out, train, memory=memory)) == before
     assert memory.micro_batch_size == 4  # 16, 8, 4
@@ -67,7 +67,7 @@ def test_a_run_that_finds_out_of_memory_is_to_the_bit_the_run_that_knew_before(n
     )
 
 
-def test_evaluation_is_divided_where_it_does_not_fit_and_says_the_same(train: Split) -> None:
+def test_evaluation_is_divided_where_it_does_not_fit_and_says_the_same(train: CachedSplit) -> None:
     model, memory = untrained("resnet"), Memory()
     whole = predict(model, train, FP32)
     divided = predict(little_memory(model, limit=20), train, FP32, memory)
@@ -80,7 +80,7 @@ def test_evaluation_is_divided_where_it_does_not_fit_and_says_the_same(train: Sp
 # What is remembered, and said
 
 
-def test_the_smaller_size_is_kept_for_the_rest_of_the_run_and_said_once(train: Split) -> None:
+def test_the_smaller_size_is_kept_for_the_rest_of_the_run_and_said_once(train: CachedSplit) -> None:
     tried: list[int] = []
     model = untrained("alexnet")
     model.head.register_forward_pre_hook(lambda module, given: tried.append(len(given[0])))
@@ -93,14 +93,14 @@ def test_the_smaller_size_is_kept_for_the_rest_of_the_run_and_said_once(train: S
     )
 
 
-def test_a_run_that_fits_has_whole_batches_and_says_nothing(train: Split) -> None:
+def test_a_run_that_fits_has_whole_batches_and_says_nothing(train: CachedSplit) -> None:
     memory = Memory()
     run(untrained("alexnet"), train, train, memory=memory)
     assert (memory.micro_batch_size, memory.notes) == (16, ())
 
 
-def test_the_parts_that_were_asked_for_are_the_parts_that_are_made(train: Split) -> None:
-    memory = Memory(parts=3)
+def test_the_parts_that_were_asked_for_are_the_parts_that_are_made(train: CachedSplit) -> None:
+    memory = Memory(grad_accum_steps=3)
     run(untrained("alexnet"), train, memory=memory)
     assert memory.micro_batch_size == 6
     assert memory.size(TRAINING, 16) == 6
@@ -110,14 +110,14 @@ def test_the_parts_that_were_asked_for_are_the_parts_that_are_made(train: Split)
 # What cannot be done
 
 
-def test_when_one_image_does_not_fit_the_run_fails_with_one_reason(train: Split) -> None:
+def test_when_one_image_does_not_fit_the_run_fails_with_one_reason(train: CachedSplit) -> None:
     with pytest.raises(DoesNotFit, match=r"^out of memory with one image at a time: choose a smaller model"):
         run(little_memory(untrained("vit"), limit=0), train)
 
 
-def test_when_the_parts_that_were_asked_for_do_not_fit_the_reason_names_them(train: Split) -> None:
+def test_when_the_parts_that_were_asked_for_do_not_fit_the_reason_names_them(train: CachedSplit) -> None:
     with pytest.raises(DoesNotFit, match=r"with 8 images at a time: give --grad-accum auto or above 2$"):
-        run(little_memory(untrained("vit"), limit=7), train, memory=Memory(parts=2))
+        run(little_memory(untrained("vit"), limit=7), train, memory=Memory(grad_accum_steps=2))
 
 
 def test_the_allocator_of_the_cpu_is_understood() -> None:
@@ -126,8 +126,8 @@ def test_the_allocator_of_the_cpu_is_understood() -> None:
     assert out_of_memory(error.value)
 
 
-def test_another_error_is_not_taken_for_a_lack_of_memory(train: Split) -> None:
-    wrong = Split(train.images, train.labels + 10, train.index)  # no such classes
+def test_another_error_is_not_taken_for_a_lack_of_memory(train: CachedSplit) -> None:
+    wrong = CachedSplit(train.images, train.labels + 10, train.index)  # no such classes
     with pytest.raises(IndexError):
         run(untrained("vit"), wrong)
     model = untrained("vit")

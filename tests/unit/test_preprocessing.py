@@ -100,8 +100,8 @@ def test_a_mistake_is_refused_with_its_value(assignment: str, shown: str) -> Non
 
 def test_the_margin_of_a_random_crop_is_around_the_size_that_the_model_takes() -> None:
     given = architecture.get("alexnet").variant("paper", "none").preprocessing
-    assert (given.wide.size, given.wide.crop) == (256, 1.0)
-    assert (given.wide.mean, given.wide.interpolation) == (given.mean, given.interpolation)
+    assert (given.with_margin.size, given.with_margin.crop) == (256, 1.0)
+    assert (given.with_margin.mean, given.with_margin.interpolation) == (given.mean, given.interpolation)
 
 
 def test_how_a_batch_is_divided_is_part_of_a_study() -> None:

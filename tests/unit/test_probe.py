@@ -6,10 +6,10 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import Ridge as SklearnsRidge
 from sklearn.preprocessing import StandardScaler
 
-from study.baselines.probe import division, joined
+from study.baselines.probe import concatenate, division
 from study.baselines.ridge import PENALTIES, Ridge, ridge
 from study.data import named
-from study.data.splits import Splits, split
+from study.data.splits import DatasetSplits, split
 from trainables.features import Features
 
 CLASSES = 4
@@ -104,18 +104,18 @@ def test_the_penalty_is_chosen_on_validation_and_all_images_are_fitted_with_it()
 
 
 @pytest.fixture(scope="module")
-def splits() -> Splits:
+def splits() -> DatasetSplits:
     return split(named.load("digits"))
 
 
-def pixels(splits: Splits, name: str) -> Features:
+def pixels(splits: DatasetSplits, name: str) -> Features:
     rows = splits.rows(name)
     digits = load_digits()
     return Features(digits.data[rows].astype(np.float32), digits.target[rows], rows)
 
 
-def test_a_seed_divides_train_and_validation_anew_and_touches_no_test_image(splits: Splits) -> None:
-    known = joined(pixels(splits, "train"), pixels(splits, "val"))
+def test_a_seed_divides_train_and_validation_anew_and_touches_no_test_image(splits: DatasetSplits) -> None:
+    known = concatenate(pixels(splits, "train"), pixels(splits, "val"))
     assert (np.diff(known.index) > 0).all()
     np.testing.assert_array_equal(known.label, splits.source.labels[known.index])
     divisions = [division(splits, known, seed) for seed in (1, 2)]
@@ -129,9 +129,9 @@ def test_a_seed_divides_train_and_validation_anew_and_touches_no_test_image(spli
     np.testing.assert_array_equal(division(splits, known, 1)[1], divisions[0][1])
 
 
-def test_on_pixels_of_digits_it_reaches_what_linear_regression_is_known_to(splits: Splits) -> None:
+def test_on_pixels_of_digits_it_reaches_what_linear_regression_is_known_to(splits: DatasetSplits) -> None:
     """scikit-learn's digits by ridge regression on pixels: 0.92 to 0.96 by the split."""
-    known, test = joined(pixels(splits, "train"), pixels(splits, "val")), pixels(splits, "test")
+    known, test = concatenate(pixels(splits, "train"), pixels(splits, "val")), pixels(splits, "test")
     train, val = division(splits, known, 1)
     seen = ridge(known.values, known.label, test.values, classes=10, train=train, val=val)
     assert 0.9 < (seen.predicted == test.label).mean() < 0.98

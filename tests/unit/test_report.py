@@ -64,7 +64,7 @@ def test_nothing_is_loaded_from_anywhere(page: Page) -> None:
 
 def test_plotly_is_there_once_and_only_where_something_is_drawn(page: Page, tmp_path: Path) -> None:
     assert page.text.count('id="plotly"') == 1
-    assert 'id="plotly"' not in report.of(started(tmp_path))
+    assert 'id="plotly"' not in report.render(started(tmp_path))
 
 
 def test_plotly_js_is_the_version_that_plotly_for_python_writes_for() -> None:
@@ -78,7 +78,7 @@ def test_the_page_is_small(page: Page) -> None:
 
 def test_hundreds_of_classes_and_trials_stay_below_three_megabytes(tmp_path: Path) -> None:
     shape = Shape(classes=tuple(f"class {i}" for i in range(257)), trials=64, epochs=30, images_per_class=6)
-    assert len(report.of(finished(tmp_path, shape))) < 3_000_000
+    assert len(report.render(finished(tmp_path, shape))) < 3_000_000
 
 
 def test_the_first_screen_says_the_answer_with_its_interval_n_seeds_and_budget(record: Record, page: Page) -> None:
@@ -158,7 +158,7 @@ def test_the_images_are_the_samples_of_the_record(record: Record, page: Page) ->
 
 
 def test_names_from_the_record_are_text_and_never_markup(tmp_path: Path) -> None:
-    page = Page(report.of(finished(tmp_path, HOSTILE)))
+    page = Page(report.render(finished(tmp_path, HOSTILE)))
     assert HOSTILE.classes[0] in page.said
     assert [a["id"] for a in page.all("header") + page.all("section")] == SECTIONS
     kinds = {a.get("type") for a in page.all("script")}
@@ -186,7 +186,7 @@ def test_an_unfinished_record_gives_a_page_that_says_what_is_missing(build: Any,
 def test_an_unfinished_search_shows_its_best_trial_and_calls_it_no_test_result(tmp_path: Path) -> None:
     record = searched(tmp_path)
     best = max((t for t in record.trials if t["status"] == "completed"), key=lambda t: t["val_accuracy"])
-    page = Page(report.of(record))
+    page = Page(report.render(record))
     assert f"of {best['trial_id']}, the best so far; the test set has not been looked at" in page.said
 
 
@@ -194,17 +194,17 @@ def test_a_study_that_stops_during_its_test_does_not_call_the_test_set_unseen(tm
     record = finished(tmp_path)
     del record.study["test"]
     record.note(status="interrupted")
-    assert "the winner; the test is not complete" in Page(report.of(record)).said
+    assert "the winner; the test is not complete" in Page(report.render(record)).said
 
 
 def test_a_search_that_the_papers_recipe_wins_says_so(tmp_path: Path) -> None:
     record = finished(tmp_path)
     record.note(winner=record.study["paper"])
-    assert "The paper’s recipe is the best point of this search." in Page(report.of(record)).said
+    assert "The paper’s recipe is the best point of this search." in Page(report.render(record)).said
 
 
 def test_runs_of_one_epoch_are_drawn_as_points(tmp_path: Path) -> None:
-    page = Page(report.of(searched(tmp_path, Shape(epochs=1))))
+    page = Page(report.render(searched(tmp_path, Shape(epochs=1))))
     assert {trace["mode"] for trace in page.figure("search-val-accuracy")["data"]} == {"markers"}
 
 
@@ -216,7 +216,7 @@ def test_a_folder_without_any_file_gives_a_page(tmp_path: Path) -> None:
 def test_a_hyperparameter_that_was_fixed_is_told_and_not_drawn(tmp_path: Path) -> None:
     record = finished(tmp_path)
     record.note(study={**record.study["study"], "fixed": {"freeze_depth": 5}})
-    page = Page(report.of(record))
+    page = Page(report.render(record))
     assert "search-freeze-depth" not in page.figures()
     assert "Freeze depth was not searched: fixed at 5." in page.said
 
@@ -226,7 +226,7 @@ def test_a_weight_decay_of_zero_is_drawn_left_of_all_others(tmp_path: Path) -> N
     record.replace(
         "trials", [{**t, "weight_decay": 0.0 if i == 4 else t["weight_decay"]} for i, t in enumerate(record.trials)]
     )
-    data = Page(report.of(record)).figure("search-weight-decay")["data"]
+    data = Page(report.render(record)).figure("search-weight-decay")["data"]
     place = {said[0]: x for trace in data for said, x in zip(trace["customdata"], trace["x"], strict=True)}
     assert 0 < place["trial-004"] < min(x for trial, x in place.items() if trial != "trial-004")
 

@@ -217,7 +217,7 @@ def test_probes_and_data_requirements_are_shown_where_they_lie_beside_the_record
     found = compared(tmp_path, FOUR[:2])
     probe(found.rows[0].record, 0.83)
     needing(found.rows[0].record, (0.3, 0.6, 0.9))
-    page = Page(report.of(found))
+    page = Page(report.render(found))
     assert page.csv("standing")[0]["linear_probe"] == "0.83"
     assert page.csv("standing")[1]["linear_probe"] == ""
     curve = page.csv("requirements-curve")
@@ -232,7 +232,7 @@ def test_the_page_says_how_many_images_an_accuracy_takes_and_who_is_ahead_with_h
     few, many = found.rows[0], found.rows[1]
     needing(few.record, (0.2, 0.6, 0.9), seeds=5)
     needing(many.record, (0.6, 0.6, 0.4), seeds=5)
-    page = Page(report.of(found))
+    page = Page(report.render(found))
     took = {row["label"]: row for row in page.csv("requirements-needed")}
     assert re.fullmatch(r"1\.\d+ \[1\.\d+, [12]\.\d+\]", took[few.label]["reaches_0.5"])
     assert took[many.label]["reaches_0.7"] == "not reached"
@@ -250,7 +250,7 @@ def test_studies_that_do_not_cross_are_said_not_to(tmp_path: Path) -> None:
     found = compared(tmp_path, FOUR[:2])
     for row in found.rows:
         needing(row.record, (0.3, 0.6))
-    page = Page(report.of(found))
+    page = Page(report.render(found))
     assert "No model is established to be behind at one amount and ahead at a larger one." in page.said
     assert page.csv("requirements-pairs")[0]["established"] == "nowhere"
 
@@ -260,7 +260,7 @@ def test_the_page_shows_the_best_freeze_depth_at_every_amount(tmp_path: Path) ->
     record = found.rows[0].record
     depth = record.study["winner"]["freeze_depth"]
     needing(record, (0.6, 0.6), (0.2, 0.95), seeds=5)
-    page = Page(report.of(found))
+    page = Page(report.render(found))
     assert [int(row["best"]) for row in page.csv("requirements-depths")] == [depth, depth - 1]
     assert f"{found.rows[0].label}: depth {depth - 1} overtakes depth {depth}" in page.said
 
@@ -268,7 +268,7 @@ def test_the_page_shows_the_best_freeze_depth_at_every_amount(tmp_path: Path) ->
 def test_a_study_that_was_measured_at_other_depths_only_is_not_said_to_have_no_file(tmp_path: Path) -> None:
     found = compared(tmp_path, FOUR[:1])
     needing(found.rows[0].record, (), (0.2, 0.9), (0.3, 0.8))
-    page = Page(report.of(found))
+    page = Page(report.render(found))
     assert "no run was completed at the winner’s freeze depth" in page.said
     assert "no requirements.parquet" not in page.said
     assert len(page.csv("requirements-depths")) == 2
@@ -277,25 +277,25 @@ def test_a_study_that_was_measured_at_other_depths_only_is_not_said_to_have_no_f
 def test_the_command_of_the_comparison_is_told_where_it_is_known(tmp_path: Path) -> None:
     found = compared(tmp_path, FOUR[:1])
     command = "python -m study.compare --models coatnet"
-    assert command in Page(report.of(found, command=command)).said
-    assert "The command of this comparison" not in Page(report.of(found)).said
+    assert command in Page(report.render(found, command=command)).said
+    assert "The command of this comparison" not in Page(report.render(found)).said
 
 
 def test_a_damaged_file_beside_a_record_is_named(tmp_path: Path) -> None:
     found = compared(tmp_path, FOUR[:2])
     (found.rows[0].record.folder / "probe.json").write_text("{")
     with pytest.raises(ValueError, match=r"probe\.json cannot be read"):
-        report.of(found)
+        report.render(found)
 
 
 def test_old_records_say_that_they_do_not_know_their_flops(tmp_path: Path) -> None:
-    page = Page(report.of(compared(tmp_path, FOUR[:2], priced=False)))
+    page = Page(report.render(compared(tmp_path, FOUR[:2], priced=False)))
     assert "FLOPs and inference are not in the record of any row" in page.said
     assert ids(page) == SECTIONS
 
 
 def test_a_single_row_gives_a_page_that_says_what_one_row_cannot_tell(tmp_path: Path) -> None:
-    page = Page(report.of(compared(tmp_path, FOUR[:1])))
+    page = Page(report.render(compared(tmp_path, FOUR[:1])))
     assert ids(page) == SECTIONS
     assert "How well does CoAtNet fashion6k classify digits?" in page.said
     assert "There are no two rows on one data set." in page.said
@@ -304,7 +304,7 @@ def test_a_single_row_gives_a_page_that_says_what_one_row_cannot_tell(tmp_path: 
 
 
 def test_one_seed_establishes_nothing_and_the_page_says_so(tmp_path: Path) -> None:
-    page = Page(report.of(compared(tmp_path, [replace(shape, seeds=1) for shape in FOUR])))
+    page = Page(report.render(compared(tmp_path, [replace(shape, seeds=1) for shape in FOUR])))
     assert {row["established"] for row in page.csv("pairs-matrix")} == {"False"}
     assert "95 % interval over test images;" in page.said
     assert {row["established"] for row in page.csv("class-differences-1")} == {"False"}
@@ -312,7 +312,7 @@ def test_one_seed_establishes_nothing_and_the_page_says_so(tmp_path: Path) -> No
 
 def test_two_data_sets_stand_apart_under_their_names(tmp_path: Path) -> None:
     shapes = [replace(shape, dataset=dataset) for dataset in ("digits", "letters") for shape in FOUR[:2]]
-    page = Page(report.of(compared(tmp_path, shapes)))
+    page = Page(report.render(compared(tmp_path, shapes)))
     assert ids(page) == SECTIONS
     assert {a["data-group"] for a in page.all("div") if "data-group" in a} == {"digits", "letters"}
     assert {row["dataset"] for row in page.csv("standing-2")} == {"letters"}
@@ -320,21 +320,21 @@ def test_two_data_sets_stand_apart_under_their_names(tmp_path: Path) -> None:
 
 
 def test_what_differs_is_said_on_the_first_screen(tmp_path: Path) -> None:
-    page = Page(report.of(compared(tmp_path, [FOUR[0], replace(FOUR[1], trials=6)])))
+    page = Page(report.render(compared(tmp_path, [FOUR[0], replace(FOUR[1], trials=6)])))
     assert "Not equal for all rows: trials differs: 8 (coatnet-digits), 6 (vit-digits)" in page.said
     assert page.csv("checklist")[0]["answer"] == "no"
 
 
 def test_nothing_that_is_finished_gives_a_page_with_the_reasons(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    page = Page(report.of(compare([tmp_path / "empty"])))
+    page = Page(report.render(compare([tmp_path / "empty"])))
     assert ids(page) == SECTIONS
     assert "empty: it has no study.json" in page.said
 
 
 def test_names_from_the_records_are_text_and_never_markup(tmp_path: Path) -> None:
     names = ("<script>alert(1)</script>", "</script><b>", "\"quoted\" & 'more'", *DIGITS[3:])
-    page = Page(report.of(compared(tmp_path, [replace(shape, classes=names) for shape in FOUR[:2]])))
+    page = Page(report.render(compared(tmp_path, [replace(shape, classes=names) for shape in FOUR[:2]])))
     assert ids(page) == SECTIONS
     assert names[0] in page.said
     assert len([a for a in page.all("script") if "type" not in a]) == 1

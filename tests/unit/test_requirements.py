@@ -10,7 +10,7 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 from study.data import named
-from study.data.splits import Splits, choose, split
+from study.data.splits import DatasetSplits, choose, split
 from study.data_efficiency import plan
 from study.data_efficiency.plan import MOST_EPOCHS, Amount, Planned, epochs
 from study.data_efficiency.summary import Measured, summary
@@ -119,7 +119,7 @@ def test_p_is_adjusted_by_holm_over_all_pairs_and_common_amounts() -> None:
 
 
 @pytest.fixture(scope="module")
-def splits() -> Splits:
+def splits() -> DatasetSplits:
     return split(named.load("digits"))
 
 
@@ -131,7 +131,7 @@ def study(tmp_path: Path) -> Study:
 WINNER = {"lr": 1e-3, "weight_decay": 1e-2, "freeze_depth": 3, "last_epoch": 5}
 
 
-def test_the_amounts_are_a_ladder_up_to_the_smallest_class_and_everything(splits: Splits) -> None:
+def test_the_amounts_are_a_ladder_up_to_the_smallest_class_and_everything(splits: DatasetSplits) -> None:
     smallest = np.bincount(splits.source.labels[splits.train]).min()
     assert 100 <= smallest < 200
     seen = plan.amounts(splits, None)
@@ -139,28 +139,30 @@ def test_the_amounts_are_a_ladder_up_to_the_smallest_class_and_everything(splits
     assert [one.images for one in seen] == [10, 20, 50, 100, 200, 500, 1000, len(splits.train)]
 
 
-def test_amounts_that_are_asked_for_come_once_and_in_order(splits: Splits) -> None:
+def test_amounts_that_are_asked_for_come_once_and_in_order(splits: DatasetSplits) -> None:
     assert plan.amounts(splits, [None, 7, 3, 7]) == [Amount(3, 30), Amount(7, 70), Amount(None, len(splits.train))]
 
 
-def test_all_images_of_equal_classes_are_everything(splits: Splits) -> None:
+def test_all_images_of_equal_classes_are_everything(splits: DatasetSplits) -> None:
     equal = choose(splits, images_per_class=50)
     assert equal.chosen is not None
-    balanced = Splits(splits.source, splits.train[equal.chosen], splits.val, splits.test)
+    balanced = DatasetSplits(splits.source, splits.train[equal.chosen], splits.val, splits.test)
     assert [one.images_per_class for one in plan.amounts(balanced, None)] == [1, 2, 5, 10, 20, None]
 
 
-def test_a_larger_part_holds_every_smaller_one_and_another_seed_draws_another(splits: Splits, study: Study) -> None:
-    parts = splits.parts()
+def test_a_larger_part_holds_every_smaller_one_and_another_seed_draws_another(
+    splits: DatasetSplits, study: Study
+) -> None:
+    parts = splits.digests()
     hyperparameters = study.hyperparameters({})
     model = Model("resnet", "mini", "resnet_mini", 10)
     template = Run("", model, hyperparameters, study.recipe, 0, parts)
     drawn: dict[tuple[int | None, int], Any] = {}
     for one in plan.plan(study, plan.amounts(splits, [2, 5, None]), [0]):
         run = plan.run(one, study, splits, WINNER, template)
-        assert run.parts["train"].content == parts["train"].content
-        assert run.parts["val"].chosen is run.parts["test"].chosen is None
-        drawn[one.amount.images_per_class, one.seed] = run.parts["train"].chosen
+        assert run.split_digests["train"].content == parts["train"].content
+        assert run.split_digests["val"].chosen is run.split_digests["test"].chosen is None
+        drawn[one.amount.images_per_class, one.seed] = run.split_digests["train"].chosen
     for seed in (1, 2):
         small, large = drawn[2, seed], drawn[5, seed]
         assert set(small) < set(large)

@@ -5,22 +5,24 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from study.data.source import Arrays, Source
-from study.data.splits import Splits, choose, split
+from study.data.source import Arrays, ExampleSource
+from study.data.splits import DatasetSplits, choose, split
 
 PARTS = ("train", "val", "test")
 
 
 def source_of(
     counts: list[int], test_rows: np.ndarray | None = None, val_rows: np.ndarray | None = None, seed: int = 0
-) -> Source:
+) -> ExampleSource:
     """So many images of each class, in any order."""
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
     classes = tuple(f"class {n}" for n in range(len(counts)))
-    return Source("drawn", classes, labels, Arrays(np.zeros((len(labels), 1, 1), np.uint8)), "x", test_rows, val_rows)
+    return ExampleSource(
+        "drawn", classes, labels, Arrays(np.zeros((len(labels), 1, 1), np.uint8)), "x", test_rows, val_rows
+    )
 
 
-def per_class(splits: Splits) -> np.ndarray:
+def per_class(splits: DatasetSplits) -> np.ndarray:
     """Images of each class that are trained on."""
     assert splits.chosen is not None
     labels = splits.source.labels[splits.train[splits.chosen]]
@@ -32,11 +34,11 @@ FRACTIONS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 
 
 @pytest.fixture
-def splits() -> Splits:
+def splits() -> DatasetSplits:
     return split(source_of(COUNTS))
 
 
-def test_a_larger_part_of_train_holds_every_smaller_one(splits: Splits) -> None:
+def test_a_larger_part_of_train_holds_every_smaller_one(splits: DatasetSplits) -> None:
     parts = [choose(splits, fraction=fraction, seed=3).chosen for fraction in FRACTIONS]
     for small, large in pairwise(parts):
         assert small is not None
@@ -50,19 +52,21 @@ def test_a_larger_part_of_train_holds_every_smaller_one(splits: Splits) -> None:
 
 
 @pytest.mark.parametrize("fraction", FRACTIONS)
-def test_a_fraction_of_train_is_that_of_every_class_and_at_least_one_image(splits: Splits, fraction: float) -> None:
+def test_a_fraction_of_train_is_that_of_every_class_and_at_least_one_image(
+    splits: DatasetSplits, fraction: float
+) -> None:
     whole = np.bincount(splits.source.labels[splits.train])
     assert per_class(choose(splits, fraction=fraction)).tolist() == np.maximum(1, np.round(whole * fraction)).tolist()
 
 
 @pytest.mark.parametrize("n", [1, 4, 6])
-def test_so_many_images_of_every_class_are_just_as_many(splits: Splits, n: int) -> None:
+def test_so_many_images_of_every_class_are_just_as_many(splits: DatasetSplits, n: int) -> None:
     chosen = choose(splits, images_per_class=n)
     assert per_class(chosen).tolist() == [n] * 4
     assert chosen.sizes() == {**splits.sizes(), "train": 4 * n}
 
 
-def test_a_seed_chooses_the_same_images_again_and_another_seed_others(splits: Splits) -> None:
+def test_a_seed_chooses_the_same_images_again_and_another_seed_others(splits: DatasetSplits) -> None:
     first, again, other = (choose(splits, images_per_class=5, seed=seed).chosen for seed in (1, 1, 2))
     assert first is not None
     assert again is not None
@@ -71,12 +75,12 @@ def test_a_seed_chooses_the_same_images_again_and_another_seed_others(splits: Sp
     assert not np.array_equal(first, other)
 
 
-def test_a_part_of_train_leaves_validation_and_test_alone_and_is_another_study(splits: Splits) -> None:
+def test_a_part_of_train_leaves_validation_and_test_alone_and_is_another_study(splits: DatasetSplits) -> None:
     chosen = choose(splits, fraction=0.5)
     for name in PARTS:
         assert np.array_equal(chosen.rows(name), splits.rows(name))
     assert len({splits.fingerprint, chosen.fingerprint, choose(splits, fraction=0.25).fingerprint}) == 3
-    before, after = splits.parts(), chosen.parts()
+    before, after = splits.digests(), chosen.digests()
     assert all(before[name].content == after[name].content for name in PARTS)  # so boundaries are shared
     assert choose(splits) is splits
 
@@ -92,7 +96,7 @@ def test_a_part_of_train_leaves_validation_and_test_alone_and_is_another_study(s
         ({"images_per_class": 7}, "got 7"),
     ],
 )
-def test_a_part_that_there_is_not_is_refused(splits: Splits, asked: dict[str, float], says: str) -> None:
+def test_a_part_that_there_is_not_is_refused(splits: DatasetSplits, asked: dict[str, float], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         choose(splits, **asked)  # type: ignore[arg-type]
 
@@ -123,6 +127,6 @@ def test_a_class_that_is_too_small_for_every_split_is_refused_by_name(
 ) -> None:
     source = source_of(counts)
     order = np.argsort(source.labels, kind="stable")
-    source = Source("x", source.classes, source.labels[order], source.images, "x", given)
+    source = ExampleSource("x", source.classes, source.labels[order], source.images, "x", given)
     with pytest.raises(ValueError, match=r"class 'class 1' has [012] images?, needs [23]"):
         split(source)

@@ -6,8 +6,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from study.data.files import source_of
-from study.data.image_index import Listing
-from study.data.source import Request, Source
+from study.data.image_index import ImageIndex
+from study.data.source import DatasetRequest, ExampleSource
 from trainables.choices import choose
 
 
@@ -20,14 +20,14 @@ def settings(name: str) -> dict[str, str]:
     return getattr(import_module(f"study.data.named.{name}"), "SETTINGS", {})
 
 
-def load(name: str, request: Request | None = None) -> Source:
+def load(name: str, request: DatasetRequest | None = None) -> ExampleSource:
     """The named dataset. Raises ValueError for an unknown one, or one whose files are not to be had."""
-    request = request or Request()
+    request = request or DatasetRequest()
     found = listing(name, request)
     return source_of(found, request) if found else import_module(f"study.data.named.{name}").load(request)
 
 
-def listing(name: str, request: Request) -> Listing | None:
+def listing(name: str, request: DatasetRequest) -> ImageIndex | None:
     """What it holds before it was looked at; None where its images are not encoded one by one."""
     choose("dataset", name, names())
     for given in request.settings:

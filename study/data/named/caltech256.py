@@ -13,8 +13,8 @@ import numpy as np
 
 from study.data.download import Archive, obtain
 from study.data.folder import files_of
-from study.data.image_index import Listing
-from study.data.source import Request
+from study.data.image_index import ImageIndex
+from study.data.source import DatasetRequest
 
 ARCHIVE = Archive(
     url="https://data.caltech.edu/records/nyy15-4j048/files/256_ObjectCategories.tar",
@@ -31,7 +31,7 @@ SETTINGS = {
 CLASS, IMAGE = re.compile(r"\d{3}\.(.+)"), re.compile(r"\d{3}_\d{4}\.jpg")  # 198.spider/RENAME2, 056.dog/greg: neither
 
 
-def listing(request: Request) -> Listing:
+def listing(request: DatasetRequest) -> ImageIndex:
     settings = {"train_per_class": "60", "clutter": "false", "split": "0", **request.settings}
     per_class, clutter, seed = (checked(name, settings[name]) for name in SETTINGS)
     folder = obtain(ARCHIVE, request)
@@ -43,7 +43,7 @@ def listing(request: Request) -> Listing:
                 "left to test on: choose fewer, or unpack the archive again"
             )
     labels = np.repeat(np.arange(len(images)), [len(paths) for paths in images.values()])
-    return Listing(
+    return ImageIndex(
         name="caltech256",
         images=files_of(folder, [path for paths in images.values() for path in paths]),
         labels=labels,

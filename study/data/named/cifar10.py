@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from study.data.download import Archive, obtain
-from study.data.source import Arrays, Request, Source
+from study.data.source import Arrays, DatasetRequest, ExampleSource
 
 ARCHIVE = Archive(
     url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
@@ -26,13 +26,13 @@ TRAIN, TEST = tuple(f"data_batch_{number}" for number in range(1, 6)), "test_bat
 SIDE = 32
 
 
-def load(request: Request) -> Source:
+def load(request: DatasetRequest) -> ExampleSource:
     folder = obtain(ARCHIVE, request)
     classes = names(folder / "batches.meta")
     batches = [batch(folder / name, len(classes)) for name in (*TRAIN, TEST)]
     images, labels = (np.concatenate(column) for column in zip(*batches, strict=True))
     tests = len(batches[-1][1])
-    return Source(
+    return ExampleSource(
         name="cifar10",
         classes=classes,
         labels=labels,

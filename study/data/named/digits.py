@@ -5,16 +5,16 @@ from hashlib import sha256
 import numpy as np
 from sklearn.datasets import load_digits
 
-from study.data.source import Arrays, Request, Source
+from study.data.source import Arrays, DatasetRequest, ExampleSource
 
 
-def load(request: Request) -> Source:
+def load(request: DatasetRequest) -> ExampleSource:
     if request.data_dir is not None:
         raise ValueError(f"digits come with scikit-learn and take no --data-dir, got {request.data_dir}")
     images, labels = load_digits(return_X_y=True)
     pixels = np.round(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)  # published as 0..16
     labels = labels.astype(np.int64)
-    return Source(
+    return ExampleSource(
         name="digits",
         classes=tuple(str(digit) for digit in range(10)),
         labels=labels,

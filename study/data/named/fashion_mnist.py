@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from study.data.download import fetch, searched
-from study.data.source import Arrays, Request, Source
+from study.data.source import Arrays, DatasetRequest, ExampleSource
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -26,7 +26,7 @@ FILES = {  # size, checksum
 }
 
 
-def load(request: Request) -> Source:
+def load(request: DatasetRequest) -> ExampleSource:
     folder = find(request)
     train, test = (
         (read_idx(folder / f"{part}-images-idx3-ubyte.gz"), read_idx(folder / f"{part}-labels-idx1-ubyte.gz"))
@@ -34,7 +34,7 @@ def load(request: Request) -> Source:
     )
     pixels = np.concatenate([train[0], test[0]])
     labels = np.concatenate([train[1], test[1]]).astype(np.int64)
-    return Source(
+    return ExampleSource(
         name="fashion_mnist",
         classes=CLASSES,
         labels=labels,
@@ -44,7 +44,7 @@ def load(request: Request) -> Source:
     )
 
 
-def find(request: Request) -> Path:
+def find(request: DatasetRequest) -> Path:
     """The folder with the four idx.gz files. Raises ValueError if they are nowhere and cannot be downloaded."""
     place = searched(request)
     known = (DEBIAN, TORCHVISION) if request.data_dir is None else ()

@@ -10,15 +10,15 @@ from hashlib import sha256
 import numpy as np
 
 from study.data.named import fashion_mnist
-from study.data.source import Arrays, Request, Source
+from study.data.source import Arrays, DatasetRequest, ExampleSource
 from study.data.splits import stratified
 
 
-def load(request: Request) -> Source:
+def load(request: DatasetRequest) -> ExampleSource:
     folder = fashion_mnist.find(request)
     pixels = fashion_mnist.read_idx(folder / "t10k-images-idx3-ubyte.gz")
     labels = fashion_mnist.read_idx(folder / "t10k-labels-idx1-ubyte.gz").astype(np.int64)
-    source = Source(
+    source = ExampleSource(
         name="fashion_unseen",
         classes=fashion_mnist.CLASSES,
         labels=labels,

@@ -49,12 +49,12 @@ def write(comparison: Comparison, folder: Path, *, command: str = "") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.html"
     part = folder / ".report.html.part"
-    part.write_text(of(comparison, command=command), encoding="utf-8")
+    part.write_text(render(comparison, command=command), encoding="utf-8")
     os.replace(part, path)
     return path
 
 
-def of(comparison: Comparison, *, command: str = "") -> str:
+def render(comparison: Comparison, *, command: str = "") -> str:
     """The page as text."""
     sections = [*(section(comparison) for section in SECTIONS), protocol.section(comparison, command)]
     return page(f"{answer.question(comparison)} – comparison", sections, kind="comparison")

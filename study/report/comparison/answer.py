@@ -8,9 +8,9 @@ from study.comparison import Comparison, Group, Row
 from study.report.blocks import Section
 from study.report.comparison import cost
 from study.report.comparison.extras import Probe, probe
-from study.report.comparison.per_dataset import parts
+from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.scale import Scale, scale
-from study.report.comparison.styles import Look, families, look, word
+from study.report.comparison.styles import Style, families, style_of, word
 from study.report.downloads import data_uri
 from study.report.numbers import plural
 
@@ -25,7 +25,7 @@ class Line:
     """One row of the table. `rank` is None where rows are not compared in pairs."""
 
     row: Row
-    look: Look
+    look: Style
     rank: int | None
     shared: bool
     probe: Probe | None
@@ -83,7 +83,7 @@ def section(comparison: Comparison) -> Section:
     return FirstScreen(
         "answer",
         question(comparison),
-        parts(comparison, blocks),
+        per_dataset(comparison, blocks),
         lead=comparison.answer,
         template="first_screen_of_several.html",
         kicker=budget(comparison),
@@ -140,7 +140,9 @@ def buttons(comparison: Comparison) -> list[tuple[str, Sequence[Button]]]:
     rows = comparison.rows
     found: list[tuple[str, Sequence[Button]]] = []
     there = families(rows)
-    each = [Button("family", name, word(name), f"var(--{name})", look(first(rows, name), rows).key) for name in there]
+    each = [
+        Button("family", name, word(name), f"var(--{name})", style_of(first(rows, name), rows).key) for name in there
+    ]
     found.append(("Family", each))
     weights = list(dict.fromkeys(row.pretraining for row in rows))
     if len(weights) > 1:
@@ -164,7 +166,7 @@ def standing(group: Group, among: Sequence[Row], suffix: str) -> Standing:
     lines = []
     for row in group.rows:
         rank = group.ranks.get(row.name)
-        lines.append(Line(row, look(row, among), rank, rank is not None and ranks.count(rank) > 1, probe(row)))
+        lines.append(Line(row, style_of(row, among), rank, rank is not None and ranks.count(rank) > 1, probe(row)))
     ends = [bound for row in group.rows for bound in (*row.accuracy.interval, *row.accuracies)]
     ends += [line.probe.accuracy for line in lines if line.probe]
     on = scale(ends)

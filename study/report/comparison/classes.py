@@ -10,8 +10,8 @@ from study.comparison import Comparison, Group, Row
 from study.report import figures
 from study.report.blocks import Choice, Figure, Key, Note, Option, Section, empty
 from study.report.comparison.opposites import opposed
-from study.report.comparison.per_dataset import parts
-from study.report.comparison.styles import look, word
+from study.report.comparison.per_dataset import per_dataset
+from study.report.comparison.styles import style_of, word
 from study.report.numbers import percent, points
 from study.report.tables import Column, Table
 from study.statistics.comparison import SIGNIFICANCE, Difference, difference
@@ -37,7 +37,7 @@ def section(comparison: Comparison) -> Section:
     return Section(
         "classes",
         "Class by class",
-        parts(comparison, blocks),
+        per_dataset(comparison, blocks),
         lead=(
             "Differences of the accuracy on the images of a class. A class has few test images, so most of what looks "
             "like a difference is chance: solid bars are established after Holm’s adjustment over all classes."
@@ -96,7 +96,7 @@ def figure(one: Row, other: Row, found: Sequence[OfAClass], among: Sequence[Row]
     plot.update_xaxes(**ticks, showgrid=False, range=[-0.6, len(found) - 0.4], tickangle=-60 if len(found) > 12 else 0)
     plot.update_yaxes(zeroline=True, zerolinecolor=figures.MUTED)
     plot.update_layout(bargap=0.25 if named else 0.1)
-    colors = [look(one, among).color, look(other, among).color if other.family != one.family else figures.MUTED]
+    colors = [style_of(one, among).color, style_of(other, among).color if other.family != one.family else figures.MUTED]
     for established in (True, False):
         for winner, color in enumerate(colors):
             those = [

@@ -12,9 +12,9 @@ from markupsafe import Markup
 from study.comparison import Comparison, Group, Row
 from study.report import figures
 from study.report.blocks import Note, Section, empty
-from study.report.comparison.per_dataset import parts
+from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.pictures import embedded, kept
-from study.report.comparison.styles import Look, families, look, word
+from study.report.comparison.styles import Style, families, style_of, word
 from study.report.downloads import data_uri
 from study.report.numbers import plural
 from study.statistics import confusion
@@ -85,7 +85,7 @@ class Taken:
     true: str
     predicted: str
     share: float
-    by_family: Sequence[tuple[Look, str, float]]
+    by_family: Sequence[tuple[Style, str, float]]
     mistaken: Picture | None
     example: Picture | None
 
@@ -105,7 +105,7 @@ def section(comparison: Comparison) -> Section:
     return Section(
         "confusion",
         "What is taken for what",
-        parts(comparison, blocks),
+        per_dataset(comparison, blocks),
         lead=(
             "Classes that are taken for each other stand side by side, in one order for all models (hierarchical "
             "clustering of all their confusions), so that blocks along the diagonal are families of similar classes."
@@ -176,7 +176,7 @@ def top(group: Group, among: Sequence[Row], shares: Sequence[np.ndarray], suffix
             classes[i],
             classes[j],
             float(mean[i, j]),
-            [(look(first(group, name), among), word(name), of_family(group, shares, name, i, j)) for name in there],
+            [(style_of(first(group, name), among), word(name), of_family(group, shares, name, i, j)) for name in there],
             album.mistaken(i, j),
             album.example(j),
         )

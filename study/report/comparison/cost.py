@@ -8,9 +8,9 @@ from typing import Any
 from study.comparison import Comparison, Group, Row
 from study.report import figures
 from study.report.blocks import Choice, Figure, Note, Option, Section, empty
-from study.report.comparison.per_dataset import parts
+from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.scale import Scale, scale
-from study.report.comparison.styles import look
+from study.report.comparison.styles import style_of
 from study.report.numbers import MISSING, duration, known, percent, size
 from study.report.tables import Column, Table
 from study.results.cost import COSTS, Cost, costs, devices, pareto_front
@@ -32,7 +32,7 @@ def section(comparison: Comparison) -> Section:
     return Section(
         "cost",
         "Cost beside accuracy",
-        [*parts(comparison, table), *notes(comparison)],
+        [*per_dataset(comparison, table), *notes(comparison)],
         lead=(
             "A row is on the Pareto front of a cost where no other is at least as accurate and as cheap, and better in "
             "one of both: marked by a point. Accuracies differ by chance: a front does not say what is established."
@@ -175,7 +175,7 @@ def steps(corners: Sequence[tuple[float, float]], higher_is_better: bool) -> lis
 
 
 def point(row: Row, value: float, among: Sequence[Row], position: str, said: str, y: Scale) -> dict[str, Any]:
-    seen, mean = look(row, among), row.accuracy.mean
+    seen, mean = style_of(row, among), row.accuracy.mean
     low, high = row.accuracy.interval
     return {
         "x": [value],
@@ -215,7 +215,9 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
         )
         for row, value in zip(rows, values, strict=True):
             row[name] = value
-    return [Table(f"cost-table{suffix}", "Every cost", columns, rows, looks=[look(row, among) for row in group.rows])]
+    return [
+        Table(f"cost-table{suffix}", "Every cost", columns, rows, looks=[style_of(row, among) for row in group.rows])
+    ]
 
 
 def notes(comparison: Comparison) -> list[Note]:

@@ -8,8 +8,8 @@ from study.data_efficiency.summary import Measured, alike, by_point, shown
 from study.report import figures
 from study.report.blocks import Facts, Figure, Note, Section, empty
 from study.report.comparison.extras import requirements
-from study.report.comparison.per_dataset import parts
-from study.report.comparison.styles import Look, legend, look
+from study.report.comparison.per_dataset import per_dataset
+from study.report.comparison.styles import Style, legend, style_of
 from study.report.numbers import MISSING, percent, plural, points
 from study.report.tables import Column, Table
 from study.statistics import Crossing, Curve, compared, crossings, curve, images_needed
@@ -27,7 +27,7 @@ def section(comparison: Comparison) -> Section:
     return Section(
         "requirements",
         title,
-        parts(comparison, blocks),
+        per_dataset(comparison, blocks),
         lead=(
             "The winner’s recipe on nested, stratified parts of train, a draw a seed; each run is tested once and none "
             "is chosen."
@@ -49,7 +49,7 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     if not there:
         return [*by_depth, *notes]
     curves = {row.name: curve(found[row.name].winners) for row in there}
-    looks = [look(row, among) for row in there]
+    looks = [style_of(row, among) for row in there]
     return [
         figure(there, curves, among, suffix),
         table(there, curves, looks, suffix),
@@ -65,7 +65,7 @@ def figure(there: Sequence[Row], curves: Mapping[str, Curve], among: Sequence[Ro
     plot.update_xaxes(type="log", tickvals=figures.digits(ticks, 3), ticktext=[shown(tick) for tick in ticks])
     plot.update_yaxes(tickformat=".0%")
     for row in there:
-        seen, points = look(row, among), curves[row.name]
+        seen, points = style_of(row, among), curves[row.name]
         x = figures.digits(points.images_per_class.tolist())
         low, high = points.low.tolist(), points.high.tolist()
         plot.add_scatter(
@@ -113,7 +113,7 @@ def figure(there: Sequence[Row], curves: Mapping[str, Curve], among: Sequence[Ro
     )
 
 
-def table(there: Sequence[Row], curves: Mapping[str, Curve], looks: Sequence[Look], suffix: str) -> Table:
+def table(there: Sequence[Row], curves: Mapping[str, Curve], looks: Sequence[Style], suffix: str) -> Table:
     """Images a class from which on an accuracy is reached and kept."""
     best = max(points.accuracy.max() for points in curves.values())
     levels = [level for level in LEVELS if level <= best]

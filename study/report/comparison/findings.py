@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from study.comparison import Comparison, Group, Question, Row
 from study.report.blocks import Facts, Section, empty
 from study.report.comparison.extras import probe
-from study.report.comparison.per_dataset import parts
-from study.report.comparison.styles import look, word
+from study.report.comparison.per_dataset import per_dataset
+from study.report.comparison.styles import style_of, word
 from study.report.numbers import MISSING, duration, percent
 from study.report.tables import Column, Table
 
@@ -25,7 +25,7 @@ def section(comparison: Comparison) -> Section:
         why = "; ".join(f"{name}: {reason}" for name, reason in comparison.left_out)
         return empty("findings", title, f"No study is finished. {why}", short="Findings")
     asked = [one for one in comparison.questions if one.answer != comparison.answer]  # which is on the first screen
-    scores = parts(comparison, table)
+    scores = per_dataset(comparison, table)
     blocks: list[Any] = [Questions(asked), *scores] if asked else scores
     if comparison.left_out:
         blocks.append(Facts("Left out, and why", comparison.left_out))
@@ -71,7 +71,7 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Table]:
     if not any(row["linear_probe"] for row in rows):
         columns = [column for column in columns if column.name != "linear_probe"]
     said = "Means over seeds. The gain of the search is in points on validation, where the winner was chosen."
-    looks = [look(row, among) for row in group.rows]
+    looks = [style_of(row, among) for row in group.rows]
     return [Table(f"scores{suffix}", "Every score", columns, rows, caption=said, looks=looks)]
 
 

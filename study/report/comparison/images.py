@@ -10,9 +10,9 @@ from study.comparison import Comparison, Group, Row
 from study.report.blocks import Note, Section, empty
 from study.report.comparison.confusion import Picture
 from study.report.comparison.opposites import representatives
-from study.report.comparison.per_dataset import parts
+from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.pictures import embedded, kept
-from study.report.comparison.styles import Look, families, look, word
+from study.report.comparison.styles import Style, families, style_of, word
 from study.report.tables import Column, Table
 
 MOST_OF_A_FAMILY = 12
@@ -25,14 +25,14 @@ class Seen:
     picture: Picture
     index: int
     label: str
-    answers: Sequence[tuple[Look, str, str]]
+    answers: Sequence[tuple[Style, str, str]]
 
 
 @dataclass(frozen=True)
 class Disagreement:
     title: str
     caption: str
-    look: Look
+    look: Style
     images: Sequence[Seen]
     template: ClassVar[str] = "disagreement.html"
 
@@ -43,7 +43,7 @@ def section(comparison: Comparison) -> Section:
     return Section(
         "images",
         "What only one family sees",
-        parts(comparison, blocks),
+        per_dataset(comparison, blocks),
         lead=("Each family is its most accurate row, all of one pretraining. An image is right where most seeds are."),
         short="Images",
     )
@@ -97,7 +97,7 @@ def disagreement(
     return Disagreement(
         f"Only {who}",
         f"{len(places)} of {int(alone.sum()):,} such test images: those that the records keep.",
-        look(rows[family], among),
+        style_of(rows[family], among),
         [seen(place, rows, among, pictures[place]) for place in places],
     )
 
@@ -106,7 +106,9 @@ def seen(place: int, rows: dict[str, Row], among: Sequence[Row], png: bytes) -> 
     one = next(iter(rows.values()))
     label = one.classes[one.label_of[place]]
     base64, media, small = embedded(png)
-    answers = [(look(row, among), row.title, row.classes[commonest(row.predicted[:, place])]) for row in rows.values()]
+    answers = [
+        (style_of(row, among), row.title, row.classes[commonest(row.predicted[:, place])]) for row in rows.values()
+    ]
     said = ", ".join(f"{title}: {answer}" for _, title, answer in answers)
     return Seen(Picture(base64, media, small, f"a {label}; {said}"), int(one.index[place]), label, answers)
 

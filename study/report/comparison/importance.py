@@ -5,8 +5,8 @@ from typing import Any
 
 from study.comparison import Comparison, Group, Row
 from study.report.blocks import Note, Section, empty
-from study.report.comparison.per_dataset import parts
-from study.report.comparison.styles import look
+from study.report.comparison.per_dataset import per_dataset
+from study.report.comparison.styles import style_of
 from study.report.numbers import percent
 from study.report.study.search import TITLES
 from study.report.tables import Column, Table
@@ -19,7 +19,7 @@ def section(comparison: Comparison) -> Section:
     return Section(
         "importance",
         "What mattered in the searches",
-        parts(comparison, blocks),
+        per_dataset(comparison, blocks),
         lead=(
             "The share of each hyperparameter in what made trials good (PED-ANOVA), and how often so large a share "
             "comes out by chance. A search does not sample evenly, so this is a hint where to look, not a finding."
@@ -48,7 +48,7 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
         }
         for row, found in zip(rows, each, strict=True)
     ]
-    looks = [look(row, among) for row in rows]
+    looks = [style_of(row, among) for row in rows]
     notes = [Note(f"{row.label}: {sentence}.") for row in rows for sentence in edges(row)]
     if not any(found.shares for found in each):
         few = list(dict.fromkeys(found.note for found in each))

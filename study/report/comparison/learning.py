@@ -6,8 +6,8 @@ from typing import Any
 
 from study.comparison import Comparison, Group, Row
 from study.report.blocks import Choice, Figure, Key, Note, Option, Section, empty
-from study.report.comparison.per_dataset import parts
-from study.report.comparison.styles import Look, look
+from study.report.comparison.per_dataset import per_dataset
+from study.report.comparison.styles import Style, style_of
 from study.report.numbers import known
 from study.report.study import learning, record_view
 
@@ -25,7 +25,7 @@ def section(comparison: Comparison) -> Section:
     return Section(
         "learning",
         "Learning curves",
-        parts(comparison, blocks),
+        per_dataset(comparison, blocks),
         lead=(
             "Every finished epoch of every run, one figure a model, all on one scale. The winner is in its family’s "
             "colour, the paper’s recipe dotted; pruned trials end at a cross."
@@ -37,14 +37,16 @@ def section(comparison: Comparison) -> Section:
 def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     options = []
     for label, phase, value in SHOWN:
-        drawn = [figure(row, phase, value, look(row, among), f"{suffix}-{i}") for i, row in enumerate(group.rows, 1)]
+        drawn = [
+            figure(row, phase, value, style_of(row, among), f"{suffix}-{i}") for i, row in enumerate(group.rows, 1)
+        ]
         silent = [row.label for row, one in zip(group.rows, drawn, strict=True) if one is None]
         notes = [Note(f"No such curve in the record of {', '.join(silent)}.")] if silent else []
         options.append(Option(label, [*on_one_scale([one for one in drawn if one]), *notes]))
     return [Choice("Show", options)]
 
 
-def figure(row: Row, phase: str, value: str, seen: Look, suffix: str) -> Figure | None:
+def figure(row: Row, phase: str, value: str, seen: Style, suffix: str) -> Figure | None:
     drawn = learning.figure(row.record, phase, value, row.label, groups(row, phase, seen), "third")
     if drawn is None:
         return None
@@ -54,7 +56,7 @@ def figure(row: Row, phase: str, value: str, seen: Look, suffix: str) -> Figure 
     )
 
 
-def groups(row: Row, phase: str, seen: Look) -> list[learning.Group]:
+def groups(row: Row, phase: str, seen: Style) -> list[learning.Group]:
     """Those of the page of one study, in this row's colour."""
     found = learning.ids(row.record, phase)
     if phase == "test":

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from study.comparison import Comparison, Group, Row
 from study.report.blocks import Facts, Note, Section, empty
-from study.report.comparison.per_dataset import parts
-from study.report.comparison.styles import Look, look
+from study.report.comparison.per_dataset import per_dataset
+from study.report.comparison.styles import Style, style_of
 from study.report.downloads import data_uri
 from study.report.numbers import percent, points
 from study.report.tables import Column, Table
@@ -35,7 +35,7 @@ class Matrix:
     title: str
     caption: str
     rows: Sequence[Row]
-    looks: Sequence[Look]
+    looks: Sequence[Style]
     cells: Sequence[Sequence[Cell | None]]
     csv: str
     template: ClassVar[str] = "matrix.html"
@@ -46,7 +46,7 @@ def section(comparison: Comparison) -> Section:
     if not any(group.differences for group in comparison.groups):
         why = [group.not_paired for group in comparison.groups if group.not_paired]
         return empty("pairs", title, f"{'. '.join(why) or 'There are no two rows on one data set'}.", short="Pairs")
-    blocks = parts(comparison, pairs)
+    blocks = per_dataset(comparison, pairs)
     if len(comparison.datasets) > 1:
         blocks.append(over_data_sets(comparison))
     return Section(
@@ -74,7 +74,7 @@ def matrix(group: Group, among: Sequence[Row], suffix: str) -> Matrix:
         f"Points of accuracy on {group.title}: the row less the column",
         "Bold on a tint is established. Hollow marks are models from scratch.",
         group.rows,
-        [look(row, among) for row in group.rows],
+        [style_of(row, among) for row in group.rows],
         [[cell(group, row, other) for other in group.rows] for row in group.rows],
         data_uri(COLUMNS, [[*names, *values(found)] for names, found in group.differences.items()]),
     )

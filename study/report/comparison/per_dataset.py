@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from study.comparison import Comparison, Group, Row
-from study.report.blocks import Part
+from study.report.blocks import Subsection
 
 Blocks = Callable[[Group, Sequence[Row], str], Sequence[Any]]
 
 
-def parts(comparison: Comparison, blocks: Blocks) -> list[Any]:
+def per_dataset(comparison: Comparison, blocks: Blocks) -> list[Any]:
     """Of every group, by a function of the group, all rows of the comparison, and what makes its ids its own."""
     rows = comparison.rows
     if len(comparison.groups) == 1:
         return list(blocks(comparison.groups[0], rows, ""))
-    return [Part(group.title, blocks(group, rows, f"-{i}")) for i, group in enumerate(comparison.groups, 1)]
+    return [Subsection(group.title, blocks(group, rows, f"-{i}")) for i, group in enumerate(comparison.groups, 1)]

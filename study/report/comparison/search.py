@@ -8,8 +8,8 @@ from typing import Any
 from study.comparison import Comparison, Group, Row
 from study.report import figures
 from study.report.blocks import Choice, Figure, Note, Option, Section, empty
-from study.report.comparison.per_dataset import parts
-from study.report.comparison.styles import legend, look
+from study.report.comparison.per_dataset import per_dataset
+from study.report.comparison.styles import legend, style_of
 from study.report.numbers import known, percent, plural
 from study.report.study import search
 
@@ -20,7 +20,7 @@ def section(comparison: Comparison) -> Section:
     return Section(
         "search",
         "How the searches went",
-        parts(comparison, blocks),
+        per_dataset(comparison, blocks),
         lead="Trial 0 is the paper’s recipe in every search, so a line shows what searching added to it.",
         short="Search",
     )
@@ -56,7 +56,7 @@ def best_so_far(rows: Sequence[Row], among: Sequence[Row], suffix: str) -> Figur
     plot.update_yaxes(tickformat=".0%")
     traces = {row.name: running(row) for row in rows}
     for row in rows:
-        seen, values = look(row, among), traces[row.name]
+        seen, values = style_of(row, among), traces[row.name]
         plot.add_scatter(
             x=list(range(len(values))),
             y=figures.digits(values),
@@ -83,7 +83,7 @@ def expected_figure(rows: Sequence[Row], among: Sequence[Row], by: str, suffix: 
     plot.update_yaxes(tickformat=".0%")
     numbers: list[list[Any]] = []
     for row in rows:
-        found, seen = row.expected_best, look(row, among)
+        found, seen = row.expected_best, style_of(row, among)
         assert found is not None
         x = figures.digits(getattr(found, by).tolist())
         mean, low, high = (figures.digits(v.tolist()) for v in (found.accuracy, found.low, found.high))

@@ -16,7 +16,7 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     """Attributes:
     key: the name of its mark in a legend.
     open: a mark that is not filled: trained from scratch.
@@ -45,10 +45,10 @@ class Look:
         return {"color": self.color, "width": 1.3 if self.open else 2.6, "dash": self.dash}
 
 
-def look(row: Row, rows: Sequence[Row]) -> Look:
+def style_of(row: Row, rows: Sequence[Row]) -> Style:
     """Of a row among all of a comparison: its model's dash is its place within the family."""
     models = list(dict.fromkeys(other.model for other in rows if other.family == row.family))
-    return Look(
+    return Style(
         family=row.family,
         pretraining=row.pretraining,
         color=f"var(--{row.family})",
@@ -60,7 +60,7 @@ def look(row: Row, rows: Sequence[Row]) -> Look:
 
 def legend(rows: Iterable[Row], among: Sequence[Row], *, lines: bool = False) -> list[Key]:
     """A key a row, by its line or by its mark."""
-    each = [(row, look(row, among)) for row in rows]
+    each = [(row, style_of(row, among)) for row in rows]
     dashes = {"solid": "line"}
     return [
         Key(row.label, seen.color, dashes.get(seen.dash, seen.dash) if lines else seen.key, seen.open)

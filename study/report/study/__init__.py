@@ -30,12 +30,12 @@ def write(folder: Path) -> Path:
         raise ValueError(f"a report needs the folder of a record, got {folder}")
     path = folder / "report.html"
     part = folder / ".report.html.part"
-    part.write_text(of(Record(folder)), encoding="utf-8")
+    part.write_text(render(Record(folder)), encoding="utf-8")
     os.replace(part, path)
     return path
 
 
-def of(record: Record) -> str:
+def render(record: Record) -> str:
     """The page as text."""
     name = record.study.get("study", {}).get("name", record.folder.name)
     return page(f"{name} – study", [section(record) for section in SECTIONS])
