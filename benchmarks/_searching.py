@@ -75,7 +75,7 @@ def searched(study: Study, splits: DatasetSplits, *, boundaries: str, trials: in
         template = Run(
             run_id="",
             model=Model(study.model, study.scale, study.variant, len(splits.source.classes), weights),
-            hyperparameters=study.hyperparameters({}),
+            hyperparameters=study.point({}),
             recipe=study.recipe,
             seed=study.seed,
             split_digests=splits.digests(),

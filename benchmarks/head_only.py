@@ -19,7 +19,8 @@ import torch
 from benchmarks._searching import emptied, ray_with_a_store, searched, some_digits
 from study.data.reading import prepare
 from study.data.splits import DatasetSplits
-from study.design.study import RECIPES, Study
+from study.design.recipes import RECIPES
+from study.design.study import Study
 from trainables.precision import precision
 from trainables.reader import load_in_memory
 

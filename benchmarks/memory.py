@@ -94,7 +94,7 @@ def train_on(folder: Path) -> None:
     from study.data.reading import prepare
     from study.data.source import DatasetRequest
     from study.data.splits import split
-    from study.design.study import RECIPES
+    from study.design.recipes import RECIPES
     from trainables.recipe import Hyperparameters
     from trainables.trainer import Model, Resources, Run, train
 

@@ -20,7 +20,8 @@ from typing import Any
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from benchmarks._searching import Searched, all_digits, emptied, ray_with_a_store, searched, some_digits
-from study.design.study import RECIPES, Study
+from study.design.recipes import RECIPES
+from study.design.study import Study
 from study.results import cost
 
 GOAL = "mini: at least 2 x less; late: at least 5 x less"

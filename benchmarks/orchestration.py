@@ -26,7 +26,8 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from benchmarks._searching import all_digits, ray_with_a_store, searched
 from study.data.reading import prepare
 from study.data.splits import DatasetSplits
-from study.design.study import RECIPES, Study
+from study.design.recipes import RECIPES
+from study.design.study import Study
 from trainables.recipe import Hyperparameters
 from trainables.trainer import Model, Resources, Run, train
 
@@ -44,7 +45,7 @@ def main() -> None:
         study = described(trials=1)
         data = dict(prepare(splits, study.pretrained_variant.preprocessing, ("train", "val")))
         model = Model(study.model, study.scale, study.variant, len(splits.source.classes))
-        run = Run("", model, study.hyperparameters({}), study.recipe, seed=0, split_digests=splits.digests())
+        run = Run("", model, study.point({}), study.recipe, seed=0, split_digests=splits.digests())
         pairs = []
         for turn in range(ROUNDS):
             ours = slope(OURS, lambda trials: our_search(trials, splits))

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from study.data import named
 from study.data.reading import resized
-from study.design.study import RECIPES
+from study.design.recipes import RECIPES
 from trainables import architecture
 from trainables.architecture import MINI_INPUT
 from trainables.batches import CachedSplit

@@ -192,7 +192,7 @@ def row_of(planned: Planned, run: Run, outcome: Outcome) -> dict[str, Any]:
         "test_accuracy": seen.accuracy if seen else None,
         "correct": (seen.label == seen.predicted)[np.argsort(seen.index)].tolist() if seen else None,
     }
-    return row | {"steps": row["epochs"] * plan.steps(planned.amount.images, run.recipe.batch_size)}
+    return row | {"steps": row["epochs"] * plan.steps(planned.amount.images, run.hyperparameters.batch_size)}
 
 
 def recorded(record: Record, options: argparse.Namespace) -> Study:

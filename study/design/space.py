@@ -8,7 +8,7 @@ The tables of `search_spaces/` and a file given by --space are read by the same 
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from math import prod
@@ -162,6 +162,11 @@ def value_of(of: Hyperparameter, given: Any, backbone_stages: int) -> Value:
     if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= backbone_stages:
         raise ValueError(f"{DEPTH} must be 0 to {backbone_stages} stages, a share such as 0.5, or all, got {given!r}")
     return given
+
+
+def fixed(assignments: Iterable[str], backbone_stages: int) -> dict[str, Value]:
+    """Every NAME=VALUE of --fix, the last one of a name. Raises ValueError."""
+    return dict(fixed_value(assignment, backbone_stages) for assignment in assignments)
 
 
 def fixed_value(assignment: str, backbone_stages: int) -> tuple[str, Value]:

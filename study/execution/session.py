@@ -23,13 +23,15 @@ from study.data.splits import DatasetSplits, choose, split
 from study.design.study import Study
 from study.execution import evaluate
 from study.execution.pool import Pool
-from study.execution.search import SAMPLER, search
+from study.execution.search import search
+from study.execution.searcher import SAMPLER
 from study.options import command_line
 from study.report import study as report
 from study.results import best, cost, provenance, samples
 from study.results.record import FORMAT, Record, Row
 from study.terminal.progress import Terminal
 from study.tracking import JobType
+from trainables.augmentation import needs_margin
 from trainables.reader import wide
 from trainables.trainer import Model, Outcome, Run
 from trainables.weights import digest
@@ -151,7 +153,7 @@ class Session:
                 "stage_names": whole.stage_names,
                 "weights": digest(self.weights),
             },
-            space={name: {"low": d.low, "high": d.high, "log": d.log} for name, d in study.space.items()},
+            space={name: domain.facts() for name, domain in study.space.items()},
             sampler={"name": "TPE", **SAMPLER},
             command=command,
             versions=provenance.versions(),
@@ -161,7 +163,7 @@ class Session:
             seconds=self.record.study.get("seconds", {}),
         )
         self.datasets = dict(prepare(self.splits, variant.preprocessing, ("train", "val", "test")))
-        if study.recipe.needs_margin:
+        if any(needs_margin(str(name)) for name in study.possible("augmentation")):
             with_margin = prepare(self.splits, variant.preprocessing.with_margin, ("train", "val"))
             self.datasets |= {wide(name): images for name, images in with_margin.items()}
         self.check()
@@ -177,7 +179,7 @@ class Session:
                 weights=connection.put(self.weights),
                 preprocessing=study.preprocessing,
             ),
-            hyperparameters=study.hyperparameters({}),
+            hyperparameters=study.point({}),
             recipe=study.recipe,
             seed=study.seed,
             split_digests=self.splits.digests(),
@@ -189,7 +191,11 @@ class Session:
 
     def search(self) -> None:
         start = perf_counter()
-        with self.terminal.phase("search", self.study.trials, len(self.record.trials)):
+        if self.study.budget < self.study.trials:
+            self.warn_once(
+                [f"there are {self.study.budget} points to try, so the search has {self.study.budget} trials: each once"]
+            )
+        with self.terminal.phase("search", self.study.budget, len(self.record.trials)):
             search(
                 self.study,
                 self.record,
@@ -215,7 +221,7 @@ class Session:
         start = perf_counter()
         self._run_all("replicate", evaluate.replicate_runs(self.study, self.record, self.template))
         ranked = evaluate.ranking(self.study, self.record)
-        if ranked[0]["val_accuracy"] is None:
+        if ranked[0]["score"] is None:
             raise NoCompletedRuns(f"no replicate was completed: {self._reasons(self.record.runs)}")
         paper = next((row for row in ranked if row["trial_id"] == evaluate.PAPER), None)
         self.record.note(replicates=ranked, winner=ranked[0], paper=paper)
@@ -304,7 +310,7 @@ class Session:
         self.terminal.finished(run.run_id, format_run(row), row["val_accuracy"], completed=not outcome.failure)
 
     def _config(self, point: dict[str, Any], seed: int) -> dict[str, Any]:
-        return asdict(self.study.hyperparameters(point)) | self.study.facts() | {"seed": seed}
+        return asdict(self.study.point(point)) | self.study.facts() | {"seed": seed}
 
     def _spent(self, step: str, since: float) -> None:
         seconds = self.record.study["seconds"]

@@ -14,13 +14,15 @@ from study.data import duplicates, named, resolve
 from study.data.source import DatasetRequest
 from study.design import recipes
 from study.design.preprocessing import overridden
-from study.design.study import EARLY_STOPPING, Study, fixed
+from study.design import space as spaces
+from study.design.study import EARLY_STOPPING, Study
 from study.terminal.progress import fail
 from trainables import architecture
 from trainables.architecture import SCALES
 from trainables.augmentation import AUGMENTATIONS, NONE
 from trainables.boundaries import Store
 from trainables.choices import choose
+from trainables.metrics import Metric
 from trainables.planner import MODES
 from trainables.precision import DTYPES
 
@@ -108,6 +110,10 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
         metavar="NAME=VALUE",
         help="size, crop, interpolation, mean or std (R,G,B) of the images (default: the checkpoint's)",
     )
+    budget.add_argument(
+        "--space", type=Path, metavar="FILE.toml", help="what is searched (default: the model's table in search_spaces/)"
+    )
+    budget.add_argument("--metric", default="accuracy", help=f"what is best: {', '.join(Metric)} (default %(default)s)")
     budget.add_argument("--early-stopping", default="asha", help=f"{', '.join(EARLY_STOPPING)} (default %(default)s)")
     budget.add_argument(
         "--top-k", type=int, default=3, metavar="N", help="trials that are replicated (default %(default)s)"
@@ -174,8 +180,10 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
     Store.here()  # its environment may be a mistake
     variant = family.variant(scale, options.pretraining, options.variant)
     recipe = recipes.chosen(options.recipe, family)
-    given = {name: getattr(options, name) for name in ("epochs", "augmentation")}
-    recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    if options.epochs is not None:
+        recipe = replace(recipe, epochs=options.epochs)
+    if options.augmentation is not None:
+        recipe = recipe.with_settings(augmentation=options.augmentation)
     named = options.name
     return Study(
         model=options.model,
@@ -189,7 +197,9 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
         recipe=recipe,
         trials=options.trials,
         seed=options.seed,
-        fixed=fixed(options.fix, family.backbone_stages(variant)),
+        fixed=spaces.fixed(options.fix, variant.backbone_stages),
+        table=spaces.read(options.space, variant.backbone_stages) if options.space else None,
+        metric=options.metric,
         early_stopping=options.early_stopping,
         top_k=options.top_k,
         seeds=options.seeds,

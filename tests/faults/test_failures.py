@@ -13,7 +13,8 @@ import ray
 from study.data import named
 from study.data.reading import prepare
 from study.data.splits import DatasetSplits, split
-from study.design.study import RECIPES, Study
+from study.design.recipes import RECIPES
+from study.design.study import Study
 from study.execution.pool import Pool
 from study.execution.search import search
 from study.results.record import Record, Row

@@ -9,7 +9,7 @@ import pytest
 from study.data import named
 from study.data.reading import prepare
 from study.data.splits import DatasetSplits, split
-from study.design.study import RECIPES
+from study.design.recipes import RECIPES
 from tests.contract.tiny import little_memory
 from trainables import trainer
 from trainables.recipe import Hyperparameters

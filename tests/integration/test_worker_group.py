@@ -9,7 +9,8 @@ import pytest
 from study.data import named
 from study.data.reading import prepare
 from study.data.splits import split
-from study.design.study import RECIPES, Study
+from study.design.recipes import RECIPES
+from study.design.study import Study
 from study.execution.search import search
 from study.results.record import Record
 from trainables.trainer import Model, Resources, Run, train

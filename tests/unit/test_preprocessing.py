@@ -5,7 +5,8 @@ import re
 import pytest
 
 from study.design.preprocessing import overridden
-from study.design.study import RECIPES, Study
+from study.design.recipes import RECIPES
+from study.design.study import Study
 from tests.unit.test_config import study
 from trainables import architecture
 from trainables.architecture import Preprocessing

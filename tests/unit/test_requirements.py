@@ -14,7 +14,8 @@ from study.data.splits import DatasetSplits, choose, split
 from study.data_efficiency import plan
 from study.data_efficiency.plan import MOST_EPOCHS, Amount, Planned, epochs
 from study.data_efficiency.summary import Measured, summary
-from study.design.study import RECIPES, Study
+from study.design.recipes import RECIPES
+from study.design.study import Study
 from study.statistics import Curve, accuracy_interval, compared, crossings, curve, images_needed
 from study.statistics.comparison import difference
 from study.statistics.data_efficiency import Answers
