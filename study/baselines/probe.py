@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import ray
 import torch
 from torch import Tensor
@@ -39,9 +38,10 @@ from study.data.reading import prepare
 from study.data.splits import DatasetSplits, split, stratified
 from study.design.study import check_name
 from study.execution.session import Session
+from study.files import write_json, write_parquet
 from study.options import command_line
 from study.results import provenance
-from study.results.record import TABLES, prediction_rows, write_json
+from study.results.record import TABLES, prediction_rows
 from study.statistics import accuracy_interval
 from study.terminal.progress import fail
 from trainables import architecture
@@ -276,7 +276,7 @@ def write(
     """probe.json, and in probe.parquet a row a test image, seed and variant."""
     folder.mkdir(parents=True, exist_ok=True)
     schema = pa.schema([("variant", pa.string()), *TABLES["predictions"]])
-    pq.write_table(pa.Table.from_pylist(predictions, schema=schema), folder / "probe.parquet")
+    write_parquet(folder / "probe.parquet", pa.Table.from_pylist(predictions, schema=schema))
     given = sys.argv[1:] if arguments is None else arguments
     facts = {
         "format": 1,

@@ -13,7 +13,7 @@ from study.data_efficiency import plan
 from study.design.study import Study, check_name
 from study.options import command_line
 from study.results.record import Record
-from study.terminal.progress import duration
+from study.text import duration
 from trainables import architecture
 
 EXAMPLES = """examples:

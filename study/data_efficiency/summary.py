@@ -9,6 +9,7 @@ import numpy as np
 from study.results.record import Record, Row
 from study.statistics import Crossing, Curve, Difference, compared, crossings, curve, images_needed
 from study.statistics.data_efficiency import Answers, Compared
+from study.text import joined, plural
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
@@ -112,7 +113,7 @@ def depths(study: Measured) -> list[str]:
         means = {depth: answers[n].mean() for depth, answers in by_depth.items() if n in answers}
         best = max(means, key=lambda depth: (means[depth], depth))
         equal = [str(depth) for depth in means if depth != best and not is_better(differences, best, depth, n)]
-        but = f"; {listed(equal)} {'is' if len(equal) == 1 else 'are'} not established to be worse" if equal else ""
+        but = f"; {joined(equal)} {'is' if len(equal) == 1 else 'are'} not established to be worse" if equal else ""
         lines.append(f"  {shown(n):>6}  freeze depth {best} has the best mean, {means[best]:.2%}{but}")
     lines += [f"  freeze depth {overtaking(one)}" for one in crossings(differences)]
     return [f"{study.name}: the best freeze depth, all at the winner's learning rate", *lines] if lines else []
@@ -182,9 +183,9 @@ def ordering(a: str, b: str, differences: Mapping[float, Difference]) -> list[st
     for better, worse, sign in ((a, b, 1), (b, a, -1)):
         where = [shown(n) for n, one in differences.items() if one.established and one.mean * sign > 0]
         if where:
-            lines.append(f"  {better} is better than {worse} at {listed(where)} images a class")
+            lines.append(f"  {better} is better than {worse} at {joined(where)} images a class")
     if not lines:
-        at = listed([shown(n) for n in differences])
+        at = joined([shown(n) for n in differences])
         return [f"  {a} and {b}: no difference is established at {at} images a class"]
     return lines
 
@@ -192,12 +193,3 @@ def ordering(a: str, b: str, differences: Mapping[float, Difference]) -> list[st
 def shown(images_per_class: float) -> str:
     """`1`, `7.43`, `108`."""
     return f"{images_per_class:.0f}" if images_per_class >= 10 else f"{images_per_class:.3g}"
-
-
-def plural(n: int, thing: str) -> str:
-    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
-
-
-def listed(names: Sequence[str]) -> str:
-    """`1, 2 and 5`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -17,7 +17,6 @@ from torch import Tensor
 from study import tracking
 from study.cluster import connection
 from study.data import resolve
-from study.data.image_index import shorten
 from study.data.reading import prepare
 from study.data.splits import DatasetSplits, choose, split
 from study.design.study import Study
@@ -29,6 +28,7 @@ from study.report import study as report
 from study.results import best, cost, provenance, samples
 from study.results.record import FORMAT, Record, Row
 from study.terminal.progress import Terminal
+from study.text import shorten
 from study.tracking import JobType
 from trainables.reader import wide
 from trainables.trainer import Model, Outcome, Run

@@ -10,10 +10,11 @@ from study.report.blocks import Facts, Figure, Note, Section, empty
 from study.report.comparison.extras import requirements
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.styles import Style, legend, style_of
-from study.report.numbers import MISSING, percent, plural, points
+from study.report.numbers import MISSING, percent, points
 from study.report.tables import Column, Table
 from study.statistics import Crossing, Curve, compared, crossings, curve, images_needed
 from study.statistics.data_efficiency import Needed
+from study.text import plural
 
 LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 ABSENT = "{who}: no requirements.parquet in its folder; python -m study.requirements FOLDER trains what it holds."
