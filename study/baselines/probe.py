@@ -33,6 +33,7 @@ from torch import Tensor
 
 from study.baselines.ridge import ridge
 from study.cluster import connection
+from study.cluster.allocation import allocate
 from study.data import resolve
 from study.data.reading import prepare
 from study.data.splits import DatasetSplits, split, stratified
@@ -222,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows, predictions = [], []
     try:
         with connection.connected(verbose=options.verbose):
-            resources, _ = connection.allocate(1, 1)
+            resources, _ = allocate(1, 1)
             for family, variant, weights in plan.models:
                 model = Model(
                     family.name, scale, variant.name, len(plan.splits.source.classes), connection.put(weights)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from study import tracking
 from study.cluster import connection
+from study.cluster.allocation import allocate
 from study.data import resolve
 from study.data.reading import prepare
 from study.data.splits import DatasetSplits, choose, split
@@ -103,9 +104,7 @@ class Session:
         """Ends in order when it is interrupted; the record says how it ended."""
         study = self.study
         with graceful_shutdown(self.interrupted, self.terminal.warn):
-            self.resources, self.max_concurrent = connection.allocate(
-                study.workers_per_trial, self.options.max_concurrent
-            )
+            self.resources, self.max_concurrent = allocate(study.workers_per_trial, self.options.max_concurrent)
             self.pool = Pool(self.resources, self.max_concurrent)
             self.tracker = tracking.start(
                 self.options.wandb, folder=study.folder, group=study.name, say=self.terminal.warn
