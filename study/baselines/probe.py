@@ -27,21 +27,22 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import ray
 import torch
 from torch import Tensor
 
 from study.baselines.ridge import ridge
 from study.cluster import connection
+from study.cluster.allocation import allocate
 from study.data import resolve
 from study.data.reading import prepare
 from study.data.splits import DatasetSplits, split, stratified
 from study.design.study import check_name
 from study.execution.session import Session
+from study.files import write_json, write_parquet
 from study.options import command_line
 from study.results import provenance
-from study.results.record import TABLES, prediction_rows, write_json
+from study.results.record import TABLES, prediction_rows
 from study.statistics import accuracy_interval
 from study.terminal.progress import fail
 from trainables import architecture
@@ -222,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows, predictions = [], []
     try:
         with connection.connected(verbose=options.verbose):
-            resources, _ = connection.allocate(1, 1)
+            resources, _ = allocate(1, 1)
             for family, variant, weights in plan.models:
                 model = Model(
                     family.name, scale, variant.name, len(plan.splits.source.classes), connection.put(weights)
@@ -276,7 +277,7 @@ def write(
     """probe.json, and in probe.parquet a row a test image, seed and variant."""
     folder.mkdir(parents=True, exist_ok=True)
     schema = pa.schema([("variant", pa.string()), *TABLES["predictions"]])
-    pq.write_table(pa.Table.from_pylist(predictions, schema=schema), folder / "probe.parquet")
+    write_parquet(folder / "probe.parquet", pa.Table.from_pylist(predictions, schema=schema))
     given = sys.argv[1:] if arguments is None else arguments
     facts = {
         "format": 1,

@@ -7,8 +7,8 @@ from itertools import combinations
 from study.comparison.gains import Gains, gains
 from study.comparison.groups import Group
 from study.comparison.rows import FROM_SCRATCH, UNKNOWN, Row
-from study.data.image_index import shorten
 from study.statistics import Contrast, Difference, Interval
+from study.text import joined, sentence, shorten
 
 MOST_NAMED = 6
 
@@ -261,11 +261,3 @@ def listed(rows: Sequence[Row]) -> str:
 
 def shortly(labels: Sequence[str]) -> str:
     return joined(labels) if len(labels) <= MOST_NAMED else shorten(labels)
-
-
-def joined(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
-
-
-def sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from study.comparison.rows import Row
-from study.data.image_index import shorten
+from study.text import shorten
 
 # of every row: the budget, the sampler, the recipe with its augmentation, the seeds
 EVERYWHERE = (

@@ -6,7 +6,7 @@ from pathlib import Path
 from study.comparison.comparison import Comparison
 from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
-from study.terminal.progress import duration
+from study.text import duration
 
 MOST_ROWS = 20  # on one screen
 FEWEST_ROWS = 5  # of a data set

@@ -1,6 +1,5 @@
 """A comparison as files: JSON with everything, CSV with a line a row, and tables for Markdown and LaTeX."""
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,9 +11,10 @@ from study.comparison.gains import gains
 from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
 from study.comparison.summary import interval
+from study.files import write_json, write_text
 from study.report import downloads
-from study.results.record import write_json
 from study.statistics import ExpectedBest
+from study.text import p_value
 
 SCORES = ("accuracy", "mean_class_accuracy", "macro_f1")
 HEAD = ("rank", "model", "accuracy", "mean class accuracy", "macro-F1", "seeds", "trials", "parameters")
@@ -32,9 +32,7 @@ def write(comparison: Comparison, folder: Path, command: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "comparison.json", {"format": 1, "command": command, **everything(comparison)})
     for suffix, text in (("csv", as_csv), ("md", as_markdown), ("tex", as_latex)):
-        part = folder / f".comparison.{suffix}.part"
-        part.write_text(text(comparison), encoding="utf-8")
-        os.replace(part, folder / f"comparison.{suffix}")
+        write_text(folder / f"comparison.{suffix}", text(comparison))
 
 
 # For machines
@@ -155,10 +153,6 @@ def pairs(group: Group) -> Table:
         ]
         for (better, worse), found in group.differences.items()
     ]
-
-
-def p_value(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def as_markdown(comparison: Comparison) -> str:

@@ -16,9 +16,9 @@ from rich.text import Text
 
 from study.cluster import connection
 from study.data.check import HANDLED, checked
-from study.data.image_index import shorten
 from study.options import command_line
 from study.terminal.progress import fail
+from study.text import shorten
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from study.data.image_index import ImageIndex, shorten
+from study.data.image_index import ImageIndex
+from study.text import shorten
 
 CHOICES = ("auto", "refuse", "drop", "keep")
 ORDER = {"train": 0, "val": 1, "test": 2}

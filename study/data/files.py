@@ -8,9 +8,10 @@ import numpy as np
 
 from study.data.decoding import Unreadable, decode, reason
 from study.data.duplicates import copies
-from study.data.image_index import Encoded, ImageIndex, shorten
+from study.data.image_index import Encoded, ImageIndex
 from study.data.scan import scan
 from study.data.source import DatasetRequest, ExampleSource
+from study.text import shorten
 
 MOST_UNREADABLE = 0.01
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from study.data.decoding import SUFFIXES
-from study.data.image_index import Files, ImageIndex, shorten
+from study.data.image_index import Files, ImageIndex
+from study.text import shorten
 
 PARTS = {
     **{"train": "train", "training": "train"},

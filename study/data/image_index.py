@@ -1,6 +1,6 @@
 """A dataset of encoded images before anything was decoded: where they are, and what their places say of them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -77,11 +77,3 @@ class ImageIndex:
     parts: np.ndarray | None = None
     draw: Callable[[np.ndarray], np.ndarray] | None = None
     ignored: int = 0
-
-
-SHOWN = 3
-
-
-def shorten(names: Sequence[str]) -> str:
-    """The first few of them, and how many there are besides."""
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

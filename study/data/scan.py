@@ -19,6 +19,7 @@ from rich.progress import track
 
 from study.data.decoding import Unreadable, decode, described, reason
 from study.data.image_index import Encoded
+from study.files import replacing
 
 FORMAT = 1  # raise it when `look` comes to see something else
 SCHEMA = pa.schema(
@@ -79,9 +80,8 @@ def scan(images: Encoded, what: str) -> pa.Table:
         return table
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(f".{os.getpid()}.part")
-        pq.write_table(table, part)
-        os.replace(part, kept)
+        with replacing(kept, several_writers=True) as part:
+            pq.write_table(table, part)
     return table
 
 

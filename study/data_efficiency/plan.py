@@ -36,7 +36,7 @@ class Planned:
     @property
     def run_id(self) -> str:
         images = self.amount.images_per_class or EVERYTHING
-        return f"requirements-{images}-depth{self.freeze_depth}-seed{self.seed}"
+        return f"data_efficiency-{images}-depth{self.freeze_depth}-seed{self.seed}"
 
 
 def asked(given: str) -> int | None:

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from study import tracking
 from study.cluster import connection
+from study.cluster.allocation import allocate
 from study.data import resolve
-from study.data.image_index import shorten
 from study.data.reading import prepare
 from study.data.splits import DatasetSplits, choose, split
 from study.design.study import Study
@@ -30,6 +30,7 @@ from study.report import study as report
 from study.results import best, cost, provenance, samples
 from study.results.record import FORMAT, Record, Row
 from study.terminal.progress import Terminal
+from study.text import shorten
 from study.tracking import JobType
 from trainables.augmentation import needs_margin
 from trainables.reader import wide
@@ -105,9 +106,7 @@ class Session:
         """Ends in order when it is interrupted; the record says how it ended."""
         study = self.study
         with graceful_shutdown(self.interrupted, self.terminal.warn):
-            self.resources, self.max_concurrent = connection.allocate(
-                study.workers_per_trial, self.options.max_concurrent
-            )
+            self.resources, self.max_concurrent = allocate(study.workers_per_trial, self.options.max_concurrent)
             self.pool = Pool(self.resources, self.max_concurrent)
             self.tracker = tracking.start(
                 self.options.wandb, folder=study.folder, group=study.name, say=self.terminal.warn

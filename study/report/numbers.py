@@ -56,7 +56,3 @@ def size(n_bytes: int | None) -> str:
         if n_bytes >= scale:
             return f"{n_bytes / scale:.3g}{THIN}{unit}"
     return f"{n_bytes}{THIN}B"
-
-
-def plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from study.text import duration
+
 
 class Terminal:
     """Progress over the runs of a phase, with the best so far and the time left."""
@@ -61,14 +63,6 @@ class Terminal:
     def seconds_left(self) -> float:
         pace = (monotonic() - self._start) / max(self._done - self._already, 1)
         return pace * (self._total - self._done)
-
-
-def duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def fail(message: str) -> int:

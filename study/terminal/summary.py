@@ -3,7 +3,7 @@
 from typing import Any
 
 from study.results.record import Record
-from study.terminal.progress import duration
+from study.text import duration
 
 
 def summary(record: Record) -> str:

@@ -252,7 +252,6 @@ def test_a_drawing_with_a_number_that_json_cannot_hold_is_refused() -> None:
         (numbers.duration(59.96), "60.0\u202fs"),
         (numbers.duration(3_700), "1\u202fh 2\u202fmin"),
         (numbers.size(1_530_000_000), "1.53\u202fGB"),
-        (numbers.plural(1, "seed"), "1 seed"),
     ],
 )
 def test_numbers_are_written_for_a_reader(text: str, expected: str) -> None:

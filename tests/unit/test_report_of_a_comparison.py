@@ -223,7 +223,7 @@ def test_probes_and_data_requirements_are_shown_where_they_lie_beside_the_record
     curve = page.csv("requirements-curve")
     assert [float(row["images_per_class"]) for row in curve] == [1, 2, 4]
     assert all(float(row["low"]) < float(row["accuracy"]) < float(row["high"]) for row in curve)
-    assert f"{found.rows[1].label}: no requirements.parquet in its folder" in page.said
+    assert f"{found.rows[1].label}: no data_efficiency.parquet in its folder" in page.said
     assert "1 run failed." in page.said
 
 
@@ -270,7 +270,7 @@ def test_a_study_that_was_measured_at_other_depths_only_is_not_said_to_have_no_f
     needing(found.rows[0].record, (), (0.2, 0.9), (0.3, 0.8))
     page = Page(report.render(found))
     assert "no run was completed at the winner’s freeze depth" in page.said
-    assert "no requirements.parquet" not in page.said
+    assert "no data_efficiency.parquet" not in page.said
     assert len(page.csv("requirements-depths")) == 2
 
 

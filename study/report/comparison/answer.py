@@ -12,7 +12,7 @@ from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.scale import Scale, scale
 from study.report.comparison.styles import Style, families, style_of, word
 from study.report.downloads import data_uri
-from study.report.numbers import plural
+from study.text import joined, plural
 
 COLUMNS = (
     *("rank", "name", "label", "family", "pretraining", "dataset", "accuracy", "low", "high", "seeds", "accuracies"),
@@ -108,14 +108,10 @@ def question(comparison: Comparison) -> str:
     return f"How well does {rows[0].label} classify {on}?"
 
 
-def joined(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
-
-
 def budget(comparison: Comparison) -> str:
     """What each row had, where all had the same."""
     rows = comparison.rows
-    said = [f"Comparison of {plural(len(rows), 'study').replace('studys', 'studies')}"]
+    said = [f"Comparison of {plural(len(rows), 'study')}"]
     for noun, found in (
         ("trial", {row.config.get("trials") for row in rows}),
         ("epoch", {row.config.get("epochs") for row in rows}),

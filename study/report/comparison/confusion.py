@@ -16,8 +16,8 @@ from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.pictures import embedded, kept
 from study.report.comparison.styles import Style, families, style_of, word
 from study.report.downloads import data_uri
-from study.report.numbers import plural
 from study.statistics import confusion
+from study.text import plural
 
 MOST_LISTED = 24
 COLORS = [

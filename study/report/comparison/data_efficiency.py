@@ -4,25 +4,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from study.comparison import Comparison, Group, Row
-from study.data_efficiency.summary import Measured, alike, by_point, shown
+from study.data_efficiency.summary import by_point, shown
 from study.report import figures
 from study.report.blocks import Facts, Figure, Note, Section, empty
 from study.report.comparison.extras import requirements
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.styles import Style, legend, style_of
-from study.report.numbers import MISSING, percent, plural, points
+from study.report.numbers import MISSING, percent, points
 from study.report.tables import Column, Table
+from study.results.data_efficiency import Measured, alike
 from study.statistics import Crossing, Curve, compared, crossings, curve, images_needed
 from study.statistics.data_efficiency import Needed
+from study.text import plural
 
 LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
-ABSENT = "{who}: no requirements.parquet in its folder; python -m study.requirements FOLDER trains what it holds."
+ABSENT = "{who}: no data_efficiency.parquet in its folder; python -m study.data_efficiency FOLDER trains what it holds."
 
 
 def section(comparison: Comparison) -> Section:
     title = "Data requirements"
     if not any(requirements(row) for row in comparison.rows):
-        why = "No study here has been trained on parts of its training images: python -m study.requirements does that."
+        why = (
+            "No study here has been trained on parts of its training images: python -m study.data_efficiency does that."
+        )
         return empty("requirements", title, why, short="Data")
     return Section(
         "requirements",

@@ -12,6 +12,7 @@ from study.report.downloads import data_uri
 from study.report.numbers import percent, points
 from study.report.tables import Column, Table
 from study.statistics import Difference
+from study.text import p_value
 
 MOST_WITH_INTERVALS = 14
 COLUMNS = [
@@ -127,10 +128,6 @@ def table(group: Group, suffix: str) -> Table:
         for (a, b), found in group.differences.items()
     ]
     return Table(f"every-pair{suffix}", "Every pair", columns, rows)
-
-
-def p_value(p: float | None) -> str:
-    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def over_data_sets(comparison: Comparison) -> Facts | Note:

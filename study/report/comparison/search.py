@@ -10,8 +10,9 @@ from study.report import figures
 from study.report.blocks import Choice, Figure, Note, Option, Section, empty
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.styles import legend, style_of
-from study.report.numbers import known, percent, plural
+from study.report.numbers import known, percent
 from study.report.study import search
+from study.text import plural
 
 
 def section(comparison: Comparison) -> Section:

@@ -6,9 +6,10 @@ from math import ceil, floor
 from typing import ClassVar
 
 from study.report.blocks import Section
-from study.report.numbers import duration, known, percent, plural, points, short
+from study.report.numbers import duration, known, percent, points, short
 from study.report.study import record_view
 from study.results.record import Record, Row
+from study.text import plural
 
 STATUS = {
     "running": "This study is still running: what follows is what there is so far.",

@@ -8,9 +8,10 @@ import plotly.graph_objects as go
 
 from study.report import figures
 from study.report.blocks import Figure, Key, Note, Section, empty
-from study.report.numbers import known, percent, plural
+from study.report.numbers import known, percent
 from study.report.study import record_view
 from study.results.record import Record, Row
+from study.text import plural
 
 HOVER = {
     "val_accuracy": "%{customdata}<br>epoch %{x}: %{y:.1%}<extra></extra>",

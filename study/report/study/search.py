@@ -7,9 +7,10 @@ import plotly.graph_objects as go
 
 from study.report import figures
 from study.report.blocks import Figure, Key, Note, Section, empty
-from study.report.numbers import known, percent, plural
+from study.report.numbers import known, percent
 from study.report.study import record_view
 from study.results.record import Record, Row
+from study.text import plural
 
 TITLES = {"lr": "Learning rate", "weight_decay": "Weight decay", "freeze_depth": "Freeze depth"}
 AXES = {

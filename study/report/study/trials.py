@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from study.report.blocks import Note, Section
-from study.report.numbers import count, duration, percent, plural, short, size
+from study.report.numbers import count, duration, percent, short, size
 from study.report.study import record_view
 from study.report.tables import Column, Table
 from study.results.record import Record
+from study.text import plural
 
 COST = (
     Column("epochs", "Epochs", count, "number"),
