@@ -1,16 +1,11 @@
-"""What a dataset is to a study: images, labels and classes, and what was found wrong with them."""
+"""What a dataset is to a study: images, labels and classes, and which images it does not use."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from ray.data import Dataset
-
-Convert = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -76,12 +71,3 @@ class ExampleSource:
     test_rows: np.ndarray | None = None
     val_rows: np.ndarray | None = None
     left_out: tuple[tuple[str, str], ...] = ()
-
-    def read(self, rows: np.ndarray, convert: Convert = np.asarray) -> "Dataset":
-        """The given rows as a Ray Dataset of `position` (in `rows`), `index`, `image` and `label`, in any order.
-
-        `convert` makes of a decoded image what is kept of it.
-        """
-        from study.data.reading import in_blocks
-
-        return in_blocks(self.images, self.labels, rows, convert)

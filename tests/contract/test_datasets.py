@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 
 from study.data import named
 from study.data.named import fashion_mnist
-from study.data.reading import in_blocks, prepare, resized
+from study.data.reading import prepare, read, resized
 from study.data.source import Arrays, DatasetRequest, ExampleSource
 from study.data.splits import DatasetSplits, split
 from tests.contract import layouts
@@ -196,7 +196,7 @@ def test_an_unknown_split_is_an_error(splits: DatasetSplits) -> None:
 @pytest.mark.usefixtures("ray_session")
 def test_ray_data_brings_each_row_that_was_asked_for_once_with_its_label(source: ExampleSource) -> None:
     wanted = np.random.default_rng(0).permutation(len(source.labels))[:1100]  # several blocks
-    rows = source.read(wanted).take_all()
+    rows = read(source, wanted).take_all()
     assert sorted(int(row["index"]) for row in rows) == sorted(wanted.tolist())
     for row in rows:
         assert row["label"] == source.labels[row["index"]]
@@ -207,7 +207,7 @@ def test_ray_data_brings_each_row_that_was_asked_for_once_with_its_label(source:
 @pytest.mark.usefixtures("ray_session")
 def test_an_image_is_the_same_whichever_rows_are_read_with_it(source: ExampleSource) -> None:
     some = np.array([5, 3, 11])
-    alone, among = rows_by_index(source.read(some[:1])), rows_by_index(source.read(some))
+    alone, among = rows_by_index(read(source, some[:1])), rows_by_index(read(source, some))
     assert np.array_equal(alone[5]["image"], among[5]["image"])
     assert not np.array_equal(among[3]["image"], among[5]["image"])
 
@@ -215,7 +215,7 @@ def test_an_image_is_the_same_whichever_rows_are_read_with_it(source: ExampleSou
 @pytest.mark.usefixtures("ray_session")
 def test_digits_are_those_of_scikit_learn() -> None:
     published = load_digits()
-    rows = rows_by_index(named.load("digits").read(np.arange(0, 1797, 50)))
+    rows = rows_by_index(read(named.load("digits"), np.arange(0, 1797, 50)))
     assert len(rows) == 36
     for index, row in rows.items():
         assert np.abs(row["image"] / 255 * 16 - published.images[index]).max() < 0.05
@@ -229,7 +229,7 @@ def test_fashion_mnist_is_what_its_files_hold_train_before_test() -> None:
     source = named.load("fashion_mnist")
     assert source.test_rows is not None
     assert (len(source.labels), source.test_rows.tolist()) == (70_000, list(range(60_000, 70_000)))
-    rows = rows_by_index(source.read(np.array([0, 59_999, 60_000, 69_999])))
+    rows = rows_by_index(read(source, np.array([0, 59_999, 60_000, 69_999])))
     for part, number, index in [("train", 0, 0), ("train", -1, 59_999), ("t10k", 0, 60_000), ("t10k", -1, 69_999)]:
         pixels = gzip.decompress((folder / f"{part}-images-idx3-ubyte.gz").read_bytes())[16:]
         labels = gzip.decompress((folder / f"{part}-labels-idx1-ubyte.gz").read_bytes())[8:]
@@ -253,7 +253,7 @@ def test_fashion_unseen_holds_none_of_the_images_that_weights_are_trained_on() -
 @pytest.mark.usefixtures("ray_session")
 def test_a_grey_photograph_of_caltech256_comes_as_rgb(tmp_path: Path) -> None:
     source = named.load("caltech256", layouts.caltech256(tmp_path))
-    rows = rows_by_index(source.read(np.array([4, 5]), partial(resized, preprocessing=MINI_INPUT)))
+    rows = rows_by_index(read(source, np.array([4, 5]), partial(resized, preprocessing=MINI_INPUT)))
     colourful, grey = rows[4]["image"], rows[5]["image"]  # 001_0005.jpg, 001_0006.jpg
     assert colourful.shape[2] == grey.shape[2] == 3
     assert (grey == grey[..., :1]).all()
@@ -289,7 +289,7 @@ def test_prepared_images_are_rgb_of_the_size_of_the_architecture_with_the_label_
     for name, dataset in prepared.items():
         rows = rows_by_index(dataset)
         assert sorted(rows) == small.rows(name).tolist()
-        originals = rows_by_index(small.source.read(small.rows(name)))
+        originals = rows_by_index(read(small.source, small.rows(name)))
         for index, row in rows.items():
             assert row["image"].shape == (given.size, given.size, 3)
             assert row["image"].dtype == np.uint8
@@ -300,7 +300,8 @@ def test_prepared_images_are_rgb_of_the_size_of_the_architecture_with_the_label_
 @pytest.mark.usefixtures("ray_session")
 def test_images_in_memory_are_read_in_blocks_that_can_be_worked_on_side_by_side() -> None:
     images, labels = np.arange(1200, dtype=np.uint8).reshape(-1, 1, 1), np.arange(1200)
-    dataset = in_blocks(Arrays(images), labels, np.arange(1200), np.asarray).materialize()
+    source = ExampleSource("numbers", ("0", "1"), labels, Arrays(images), "x")
+    dataset = read(source, np.arange(1200)).materialize()
     assert dataset.num_blocks() > 1
     assert dataset.count() == 1200
 

@@ -85,12 +85,13 @@ import os, sys
 import numpy as np, ray
 from study.cluster import connection
 from study.data import resolve
-from study.data.source import Request
+from study.data.reading import read
+from study.data.source import DatasetRequest
 
 connection.quieten()
-source = resolve.load(sys.argv[1], Request())
+source = resolve.load(sys.argv[1], DatasetRequest())
 with connection.connected():
-    rows = source.read(np.arange(len(source.labels))).take_all()
+    rows = read(source, np.arange(len(source.labels))).take_all()
     seen = ray.get(ray.remote(lambda: os.environ.get("AWS_ACCESS_KEY_ID")).remote())
 print(len(rows), sum(int(row["image"].sum()) for row in rows), seen)
 """
