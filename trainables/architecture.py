@@ -1,25 +1,27 @@
-"""What an architecture file declares: its variants and how it is cut into stages. Found by file name."""
+"""What an architecture file declares: its variants and how it is cut into stages. Found by file name.
+
+Imports neither torch nor timm, nor do the architecture files before they build something: the command line reads what
+they declare. `trainables.building` makes models of it.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
 from math import isfinite
-from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
-
-from trainables import architectures, augmentation, weights
-from trainables.choices import choose
-from trainables.recipe import Hyperparameters, Recipe
-from trainables.stages import Normalize, Stage, StagedModel
+from trainables import architectures
+from trainables.choices import FAMILIES, INTERPOLATIONS, choose
+from trainables.hyperparameters import Hyperparameters
+from trainables.margin import margin_side
+from trainables.recipe import Recipe
 from trainables.weights import Weights
 
-SCALES = ("mini", "paper")
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
-FAMILIES = ("convolution", "attention", "hybrid")
+if TYPE_CHECKING:
+    from torch import nn
+
+    from trainables.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Preprocessing:
     @property
     def with_margin(self) -> "Preprocessing":
         """The same with a margin that random crops move in: of 224 px, the central 256 x 256 of the image."""
-        return replace(self, size=augmentation.margin_side(self.size), crop=1.0)
+        return replace(self, size=margin_side(self.size), crop=1.0)
 
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -61,13 +63,24 @@ MINI_INPUT = Preprocessing(32, *HALF)
 
 @dataclass(frozen=True)
 class Variant:
-    """One model of a family: `build(classes)` gives it with random weights; `weights` says where others are."""
+    """One model of a family.
+
+    Attributes:
+        scale: one of SCALES.
+        pretraining: what its weights were trained on; none: without weights.
+        build: gives it with random weights, for a number of classes, as its library builds it.
+        backbone_stages: the largest freeze depth: all stages but the head. A contract test counts them.
+        features: which of the hyperparameters that are part of a model it has layers for: dropout, drop_path.
+        weights: where others than random ones are.
+    """
 
     name: str
     scale: str
     pretraining: str
-    build: Callable[[int], nn.Module]
+    build: "Callable[[int], nn.Module]"
     preprocessing: Preprocessing
+    backbone_stages: int
+    features: tuple[str, ...]
     weights: Weights | None = None
 
 
@@ -79,6 +92,7 @@ class Architecture:
         title: the name for a reader.
         family: what it is built of, one of FAMILIES.
         paper: the paper's hyperparameters, for a given number of backbone stages.
+        cut: a built model as its stages, from the images to the head.
         recipes: the family's own, of which the one named paper makes that point the paper's row; docs/paper.md says
             where each number is from.
     """
@@ -87,7 +101,7 @@ class Architecture:
     title: str
     family: str
     variants: tuple[Variant, ...]
-    cut: Callable[[Any], list[Stage]]
+    cut: "Callable[[Any], list[Stage]]"
     paper: Callable[[int], Hyperparameters]
     recipes: tuple[Recipe, ...] = ()
 
@@ -107,52 +121,6 @@ class Architecture:
             choose(f"{scale} pretraining of {self.name}", pretraining, [v.pretraining for v in here])
             here = [v for v in here if v.pretraining == pretraining]
         return here[0]
-
-    def assemble(self, variant: Variant, classes: int) -> StagedModel:
-        """The variant with random weights, cut into stages, taking uint8 images."""
-        whole = variant.build(classes)
-        first, *others = self.cut(whole)
-        normalize = Normalize(variant.preprocessing.mean, variant.preprocessing.std)
-        stages = [Stage(first.name, nn.Sequential(normalize, first.module)), *others]
-        return StagedModel(stages, whole, frozen_rows=32 if variant.preprocessing.size <= 64 else 16)
-
-    def backbone_stages(self, variant: Variant) -> int:
-        """The largest freeze depth, counted without allocating a weight."""
-        with torch.device("meta"):
-            return len(self.cut(variant.build(2))) - 1
-
-    def check_size(self, variant: Variant) -> None:
-        """Raises ValueError if the variant cannot take images of the size of its preprocessing. Allocates nothing."""
-        size = variant.preprocessing.size
-        try:
-            with torch.device("meta"), torch.no_grad():
-                self.assemble(variant, 2).eval()(torch.zeros(1, 3, size, size, dtype=torch.uint8))
-        except (AssertionError, RuntimeError, ValueError):
-            raise ValueError(
-                f"{variant.name} cannot take images of {size} px: leave size as its weights have it"
-            ) from None
-
-    def pretrained(
-        self, variant: Variant, *, path: Path | None = None, offline: bool = False
-    ) -> dict[str, Tensor] | None:
-        """The backbone's weights under the library's names, from `path` or as published; None if there are none.
-
-        Raises ValueError, with the way out, if they cannot be had or do not fit.
-        """
-        source = variant.weights
-        if source is None:
-            if path is not None:
-                raise ValueError(
-                    f"pretraining none takes no weights: leave out --weights {path}, or name a pretraining"
-                )
-            return None
-        state = weights.read(source, path=path, offline=offline)
-        whole = variant.build(2)
-        wanted = StagedModel(self.cut(whole), whole).tensors(head=False)
-        try:
-            return weights.fit_to(whole, wanted, state)
-        except ValueError as error:
-            raise ValueError(f"weights at {path or source.file} do not fit {variant.name}: {error}") from None
 
 
 def names() -> list[str]:

@@ -11,11 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.choices import choose
+from trainables.margin import crop_side
 
 Transform = Callable[[Tensor], Tensor]
-
-WIDE, NARROW = 256, 224  # sides: a random crop of AlexNet's is 224 px of 256, and as much of images of other sizes
 
 # Krizhevsky et al. 2012, section 4.1: the principal components of RGB in [0, 1] over ImageNet, as columns
 EIGENVALUES = torch.tensor([0.2175, 0.0188, 0.0045])
@@ -25,7 +23,7 @@ JITTER = 0.1  # the standard deviation of how far a component is moved, in eigen
 
 @dataclass(frozen=True)
 class Augmentation:
-    """`transform(side)` changes one image (3, side, side) uint8; a wide one gets a margin, which it crops."""
+    """`transform(side)` changes one image (3, side, side) uint8; one that crops gets it with a margin."""
 
     transform: Callable[[int], Transform]
     needs_margin: bool = False
@@ -68,16 +66,6 @@ def pca_jitter(image: Tensor, strengths: Tensor) -> Tensor:
     return image + 255 * (EIGENVECTORS @ (strengths * EIGENVALUES)).view(3, 1, 1)
 
 
-def margin_side(side: int) -> int:
-    """The side of what a random crop of `side` is cut from."""
-    return round(side * WIDE / NARROW)
-
-
-def crop_side(side: int) -> int:
-    """The side of a random crop of something `side` wide; `narrow(wide(side)) == side`."""
-    return round(side * NARROW / WIDE)
-
-
 AUGMENTATIONS = {
     "flip": Augmentation(flip),
     "crop_flip": Augmentation(crop_flip),
@@ -87,19 +75,15 @@ AUGMENTATIONS = {
 NONE = "none"
 
 
-def check(name: str) -> str:
-    """Raises ValueError for an unknown one."""
-    return choose("augmentation", name, [NONE, *AUGMENTATIONS])
-
-
 def needs_margin(name: str) -> bool:
+    """Whether images are read with a margin, for the augmentation to crop."""
     return name != NONE and AUGMENTATIONS[name].needs_margin
 
 
 def augmented(name: str, images_NCHW: Tensor, seeds: Sequence[int]) -> Tensor:
     """Every image (3, side, side) uint8 changed by a draw that its own seed decides.
 
-    Returns (N, 3, side, side) uint8; a wide augmentation crops to `narrow(side)`, a jitter of colours gives float32.
+    Returns (N, 3, side, side) uint8; one that crops a margin off gives `crop_side(side)`, a jitter of colours float32.
     """
     transform = AUGMENTATIONS[name].transform(images_NCHW.shape[-1])
     changed = []

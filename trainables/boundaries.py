@@ -1,7 +1,7 @@
 """The store of boundaries: what flows into a stage, computed once on a node and read without a copy by its processes.
 
 An entry is a folder, named by a hash of all that determines its content. `boundary.npy` holds a row an image,
-`rows.npz` its index in the data set and its label, and `entry.json`, which is written last, what the entry is and
+`rows.npz` its index in the dataset and its label, and `entry.json`, which is written last, what the entry is and
 its checksum. Whoever needs an entry first fills it, under a lock that the kernel releases if the process dies, in a
 folder that is renamed when it is whole. Nothing here may end a run: where the disk fails, the answer is None, and
 the run computes for itself.
@@ -70,18 +70,22 @@ class Store:
     Attributes:
         limit: the bytes that all entries together may take; the least recently used that nobody reads make room.
         notes: what went wrong, for the record: a store says it and goes on.
+        verified: what the files of entries were when their checksums were found right, so that these are computed
+            once a process.
     """
 
     folder: Path
     limit: int
     notes: list[str] = field(default_factory=list, compare=False)
+    verified: dict[Path, Hashable] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def here(cls) -> Self:
+    def here(cls, verified: dict[Path, Hashable] | None = None) -> Self:
         """This node's store: $STUDY_CACHE, of at most $STUDY_CACHE_GIB (default: half of what the disk has free).
 
         Raises ValueError if the limit is not a number above 0.
         """
+        verified = {} if verified is None else verified
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = Path(os.environ.get("STUDY_CACHE") or base / "attention-or-convolution")
         given = os.environ.get("STUDY_CACHE_GIB")
@@ -92,11 +96,11 @@ class Store:
                 limit = 0.0
             if not 0 < limit < float("inf"):
                 raise ValueError(f"STUDY_CACHE_GIB must be a number of GiB above 0, got {given!r}")
-            return cls(folder, int(limit * GIB))
+            return cls(folder, int(limit * GIB), verified=verified)
         store = cls(folder, 0)
         nearest = next(parent for parent in [folder, *folder.absolute().parents] if parent.is_dir())
-        held = sum(size for _, size in store.sizes())
-        return cls(folder, (shutil.disk_usage(nearest).free + held) // 2)
+        taken = sum(size for _, size in store.sizes())
+        return cls(folder, (shutil.disk_usage(nearest).free + taken) // 2, verified=verified)
 
     def path(self, facts: Facts) -> Path:
         return self.folder / name_of(facts)
@@ -107,12 +111,12 @@ class Store:
 
     def sizes(self) -> list[tuple[Path, int]]:
         """(entry, bytes), the least recently used first."""
-        found = []
+        by_use = []
         for path in self.entries():
             with suppress(OSError):
                 used = (path / "entry.json").stat().st_mtime_ns
-                found.append((used, path, sum((path / name).stat().st_size for name in FILES)))
-        return [(path, size) for _, path, size in sorted(found)]
+                by_use.append((used, path, sum((path / name).stat().st_size for name in FILES)))
+        return [(path, size) for _, path, size in sorted(by_use)]
 
     def has(self, facts: Facts) -> bool:
         """Whether there seems to be such an entry: opening it may still find it damaged."""
@@ -122,7 +126,7 @@ class Store:
         """The entry, verified, or None. One that is damaged is removed and said so."""
         path = self.path(facts)
         try:
-            entry = opened(path)
+            entry = opened(path, self.verified)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -306,14 +310,11 @@ def damage(path: Path) -> str | None:
     return f"{path.name}/{wrong[0]} is not what was written" if wrong else None
 
 
-_verified: dict[Path, Hashable] = {}
-
-
 def identity(file: os.stat_result) -> tuple[int, int, int]:
     return file.st_ino, file.st_size, file.st_mtime_ns
 
 
-def opened(path: Path) -> Entry:
+def opened(path: Path, verified: dict[Path, Hashable]) -> Entry:
     """Raises FileNotFoundError if there is none, another OSError, ValueError or KeyError if it is damaged."""
     text = (path / "entry.json").read_bytes()
     file = os.open(path / "boundary.npy", os.O_RDONLY)
@@ -323,10 +324,10 @@ def opened(path: Path) -> Entry:
         if (path / "boundary.npy").stat().st_ino != now.st_ino:
             raise FileNotFoundError(path)
         state = (identity(now), identity((path / "rows.npz").stat()), text)
-        if _verified.get(path) != state:
+        if verified.get(path) != state:
             if reason := damage(path):
                 raise ValueError(reason)
-            _verified[path] = state
+            verified[path] = state
         description = json.loads(text)
         # mapped privately: not even a mistake of ours reaches the file
         data = torch.from_numpy(np.load(path / "boundary.npy", mmap_mode="c"))

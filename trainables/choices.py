@@ -1,7 +1,16 @@
-"""One way to say that a name is unknown: what it is, what was given, what there is, and the nearest."""
+"""The names that options take, and one way to say that a name is unknown.
+
+Imports neither torch nor Ray: the command line checks its options with it.
+"""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+SCALES = ("mini", "paper")
+FAMILIES = ("convolution", "attention", "hybrid")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+PRECISIONS = ("fp32", "bf16", "fp16")  # and auto
+BOUNDARY_MODES = ("on", "off", "always")
 
 
 def choose(kind: str, given: str, choices: Iterable[str]) -> str:

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from ray.data import Dataset
 
-from trainables import world
+from trainables import process, world
 from trainables.batches import Examples
 from trainables.loop import EVALUATION_BATCH
 from trainables.precision import Precision, precision
+from trainables.splits import ImagesKey
 from trainables.stages import StagedModel
 from trainables.trainer import Run, prepared_model, reader_of
 
@@ -24,7 +25,7 @@ class Features:
     index: np.ndarray
 
 
-def features(run: Run, datasets: Mapping[str, Dataset], threads: int) -> dict[str, Features]:
+def features(run: Run, datasets: Mapping[ImagesKey, Dataset], threads: int) -> dict[str, Features]:
     """Of each of the run's splits: from the store of this node, or else computed here, and stored for the next one.
 
     Args:
@@ -33,16 +34,17 @@ def features(run: Run, datasets: Mapping[str, Dataset], threads: int) -> dict[st
     torch.set_num_threads(threads)
     device = world.device()
     choice = precision(run.precision, device, tiny=run.model.scale == "mini")
-    model = prepared_model(run.model, run.seed).to(device)
+    cache = process.current()
+    model = prepared_model(run.model, run.seed, cache).to(device)
     model.freeze(model.backbone_stages)
-    reader = reader_of(run, model, choice, device, lambda name: datasets[name])
+    reader = reader_of(run, model, choice, device, lambda key: datasets[key], cache)
     try:
-        found = {
+        by_split = {
             name: at_the_head(model, reader.source(name).at(model.backbone_stages), choice)
             for name in sorted({*run.fit_on, *run.evaluated})
         }
         reader.check()
-        return found
+        return by_split
     finally:
         reader.close()
 

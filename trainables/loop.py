@@ -3,18 +3,22 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil, isfinite
 from time import perf_counter
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from trainables.batches import BoundarySource
+from trainables.hyperparameters import Hyperparameters
 from trainables.memory import EVALUATION, TRAINING, ForwardState, Memory, out_of_memory
+from trainables.metrics import Metric, scores
+from trainables.optimisation import optimizer, schedule
 from trainables.precision import Precision
-from trainables.recipe import Hyperparameters, Recipe, optimizer, schedule
+from trainables.recipe import Recipe
 from trainables.stages import StagedModel
 from trainables.world import World
 
@@ -27,29 +31,52 @@ class NotFinite(ArithmeticError):
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of a learning curve; val_* are None where a run has no validation split."""
+    """One row of a learning curve; val_* are None where a run has no validation split, or did not validate then.
+
+    Attributes:
+        epoch: from 1.
+        train_loss: the mean over the epoch's batches, as trained: smoothed, weighed and mixed.
+        val_loss: the mean cross-entropy, plain.
+        val_accuracy, val_mean_class_accuracy, val_macro_f1: in [0, 1]; see `metrics.Metric`.
+        lr: the learning rate of the epoch's first step, before layer decay and the head's scale.
+        train_seconds, seconds: without and with validation.
+    """
 
     epoch: int
     train_loss: float
     val_loss: float | None
     val_accuracy: float | None
+    val_mean_class_accuracy: float | None
+    val_macro_f1: float | None
     lr: float
     train_seconds: float
     seconds: float
 
-    def beats(self, other: "Epoch | None") -> bool:
-        """The better epoch on validation: by accuracy, at equal accuracy by loss. Unvalidated ones beat nothing."""
-        if self.val_accuracy is None or self.val_loss is None:
+    def score(self, metric: Metric) -> float | None:
+        """The metric's value on validation."""
+        return getattr(self, metric.column)
+
+    def beats(self, other: "Epoch | None", metric: Metric = Metric.ACCURACY) -> bool:
+        """The better epoch on validation: by the metric, at equal by loss. Unvalidated ones beat nothing."""
+        if self.val_loss is None:
             return False
         if other is None:
             return True
-        assert other.val_accuracy is not None and other.val_loss is not None
-        return (self.val_accuracy, -self.val_loss) > (other.val_accuracy, -other.val_loss)
+        assert other.val_loss is not None
+        mine, theirs = metric.merit(self.score(metric)), metric.merit(other.score(metric))
+        return (mine, -self.val_loss) > (theirs, -other.val_loss)
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of a split: label, predicted class and its probability for each image, and the mean loss."""
+    """What a model predicts on a split of N images, in the split's order.
+
+    Attributes:
+        index: (N,) int64, the images' positions in the dataset.
+        label, predicted: (N,) int64, classes.
+        confidence: (N,) float32, the probability of the predicted class.
+        loss: the mean cross-entropy.
+    """
 
     index: np.ndarray
     label: np.ndarray
@@ -60,6 +87,12 @@ class Predictions:
     @property
     def accuracy(self) -> float:
         return float((self.label == self.predicted).mean())
+
+    @cached_property
+    def scores(self) -> dict[Metric, float]:
+        """Every metric."""
+        classes = 1 + int(max(self.label.max(), self.predicted.max()))
+        return {**scores(self.label, self.predicted, classes), Metric.LOSS: self.loss}
 
 
 def fit(
@@ -81,24 +114,32 @@ def fit(
 
     Args:
         model: on its device, with the weights to start from.
-        train, val: with batches on the same device; without `val` the reports carry None.
-        seed: decides the order of the images and the dropout masks.
+        train, val: with batches on the same device; without `val` the reports carry None. With mixup `train` is to
+            give boundary 0 whatever is frozen.
+        hyperparameters: all that decides about the run but the recipe's epochs and milestones.
+        seed: decides the order of the images, the dropout masks and the mixes.
         memory: into how many parts a batch is divided; by default into more than one only where it does not fit.
         last_epoch: stop after this epoch of the recipe's schedule, all of them by default.
         validate_every_epoch: if not, only after the last one; the reports before it carry None.
 
-    Raises NotFinite when an epoch's loss is not a finite number, DoesNotFit when memory does not suffice.
+    Raises:
+        ValueError: the model has no layer that a hyperparameter would change, or not so many stages to freeze.
+        NotFinite: an epoch's loss is not a finite number.
+        DoesNotFit: memory does not suffice.
     """
     world, memory = world or World(), memory or Memory()
+    hyperparameters.check_model(backbone_stages=model.backbone_stages, features=model.features, model="this model")
     torch.manual_seed(seed)
     order = torch.Generator().manual_seed(seed)
     epoch = 0
     last = min(recipe.epochs, last_epoch or recipe.epochs)
     for phase in recipe.phases(hyperparameters, head_only=model.backbone_stages):
-        model.freeze(phase.freeze_depth)
-        images = train.at(phase.freeze_depth)
-        step = Step(model, recipe, precision, world, memory, lr=phase.lr, weight_decay=hyperparameters.weight_decay)
-        step.plan(lr=phase.lr, steps=phase.epochs * images.steps(recipe.batch_size, world.size))
+        point = phase.point
+        model.freeze(point.freeze_depth).set_rates(dropout=point.dropout, drop_path=point.drop_path)
+        images = train.at(point.freeze_depth)
+        step = Step(model, point, precision, world, memory, labels=images.labels)
+        steps = phase.epochs * images.steps(point.batch_size, world.size)
+        step.schedule = schedule(step.optimizer, point, milestones=recipe.milestones, steps=steps)
         for _ in range(phase.epochs):
             epoch += 1
             if epoch > last:
@@ -106,19 +147,22 @@ def fit(
             start = perf_counter()
             lr = step.lr
             model.train()
-            losses = [step(*batch, images.boundary) for batch in images.shuffled(recipe.batch_size, order, world)]
+            losses = [step(*batch, images.boundary) for batch in images.shuffled(point.batch_size, order, world)]
             train_loss = float(world.all_reduce_sum(torch.stack(losses).mean())) / world.size
             trained = perf_counter()
             if not isfinite(train_loss):
                 raise NotFinite(f"the training loss is {train_loss} in epoch {epoch}")
-            validated = val is not None and (validate_every_epoch or epoch == last)
-            seen = predict(model, val, precision, memory) if val is not None and validated else None
+            validates = val is not None and (validate_every_epoch or epoch == last)
+            predictions = predict(model, val, precision, memory) if val is not None and validates else None
+            values = predictions.scores if predictions else {}
             report(
                 Epoch(
                     epoch=epoch,
                     train_loss=train_loss,
-                    val_loss=seen.loss if seen else None,
-                    val_accuracy=seen.accuracy if seen else None,
+                    val_loss=values.get(Metric.LOSS),
+                    val_accuracy=values.get(Metric.ACCURACY),
+                    val_mean_class_accuracy=values.get(Metric.MEAN_CLASS_ACCURACY),
+                    val_macro_f1=values.get(Metric.MACRO_F1),
                     lr=lr,
                     train_seconds=trained - start,
                     seconds=perf_counter() - start,
@@ -127,60 +171,74 @@ def fit(
 
 
 class Step:
-    """One optimiser step on one batch: forward, loss, backward, clip, update, schedule.
+    """One optimiser step on one batch: mix, forward, loss, backward, clip, update, schedule.
 
     A batch that is divided has the gradient of the whole batch, but for BatchNorm, which normalises each part by its
     own mean and variance; and dropout draws other masks.
+
+    Args:
+        model: frozen as deep as the point has it.
+        point: the run's hyperparameters, of which it takes the optimiser's, the loss's and the batch's.
+        labels: (N,) int64 of all images that are trained on, for the weights of their classes.
+
+    `schedule` is set once it is known over how many steps.
     """
+
+    schedule: torch.optim.lr_scheduler.LRScheduler
 
     def __init__(
         self,
         model: StagedModel,
-        recipe: Recipe,
+        point: Hyperparameters,
         precision: Precision,
         world: World,
         memory: Memory,
         *,
-        lr: float,
-        weight_decay: float,
+        labels: Tensor,
     ) -> None:
         self.alone, self.model = model, world.wrap(model)
-        self.recipe = recipe
+        self.point = point
         self.precision = precision
         self.world, self.memory = world, memory
         self.rehearsed = 0
         self.before = ForwardState(model)
         self.trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = optimizer(model, lr=lr, weight_decay=weight_decay)
+        self.optimizer = optimizer(model, point)
         self.scaler = precision.scaler()
-
-    def plan(self, *, lr: float, steps: int) -> None:
-        self.schedule = schedule(self.optimizer, self.recipe, lr=lr, steps=steps)
+        self.mix = mixup(point.mixup, model.classes) if point.mixup else None
+        self.class_weights = balanced(labels, model.classes) if point.class_weights == "balanced" else None
 
     @property
     def lr(self) -> float:
-        return float(self.schedule.get_last_lr()[0])
+        """Of the next step, before layer decay and the head's scale."""
+        group = self.optimizer.param_groups[-1]
+        return group["lr"] / group["lr_scale"]
 
-    def __call__(self, images: torch.Tensor, labels: torch.Tensor, boundary: int = 0) -> torch.Tensor:
+    def __call__(self, images: Tensor, labels: Tensor, boundary: int = 0) -> Tensor:
         """Returns the loss of a batch that was read at `boundary`, still on the device."""
+        if self.mix:  # once for a batch, however often memory makes us divide it anew
+            assert boundary == 0, "mixup mixes images"
+            images, labels = self.mix(images.float(), labels)
         loss = self.backward(images, labels, boundary)
         self.scaler.unscale_(self.optimizer)
-        if self.recipe.clip_norm:
-            nn.utils.clip_grad_norm_(self.trained, self.recipe.clip_norm)
+        if self.point.clip_norm:
+            nn.utils.clip_grad_norm_(self.trained, self.point.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.schedule.step()
         return loss
 
-    def backward(self, images: torch.Tensor, labels: torch.Tensor, boundary: int) -> torch.Tensor:
+    def backward(self, images: Tensor, labels: Tensor, boundary: int) -> Tensor:
         """Leaves the gradient of the batch's mean loss in the model, and returns that loss.
+
+        `labels` are (N,) int64, or mixed: (N, classes) float32.
 
         A worker in a group must not halve a batch by itself: the others would wait for it. So they find the size
         together, in rehearsals of the first two batches (the optimiser's state is made between them), and memory that
         runs out later ends the run.
         """
 
-        def compute(size: int) -> torch.Tensor:
+        def compute(size: int) -> Tensor:
             return self.gradients(self.model, images, labels, boundary, size)
 
         if self.world.size > 1 and self.rehearsed == 2:
@@ -209,9 +267,7 @@ class Step:
         self.rehearsed += 1
         return compute(self.memory.size(TRAINING, len(labels)))
 
-    def gradients(
-        self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor, boundary: int, size: int
-    ) -> torch.Tensor:
+    def gradients(self, model: nn.Module, images: Tensor, labels: Tensor, boundary: int, size: int) -> Tensor:
         """`backward`, with at most `size` images at once: each part's mean loss weighs by its share of the batch."""
         self.optimizer.zero_grad(set_to_none=True)
         losses = []
@@ -220,11 +276,39 @@ class Step:
         for number, (some, theirs) in enumerate(parts, 1):
             with self.world.no_sync(model) if number < count else nullcontext():
                 with self.precision.autocast():
-                    loss = cross_entropy(model(some, boundary), theirs, label_smoothing=self.recipe.label_smoothing)
-                loss = loss * (len(theirs) / len(labels))
+                    loss = cross_entropy(
+                        model(some, boundary),
+                        theirs,
+                        weight=self.class_weights,
+                        label_smoothing=self.point.label_smoothing,
+                    )
+                loss = loss * self.share(theirs, len(labels))
                 self.scaler.scale(loss).backward()
             losses.append(loss.detach())
         return torch.stack(losses).sum()
+
+    def share(self, part: Tensor, images: int) -> float | Tensor:
+        """What the mean loss of a part counts for in a batch of so many images.
+
+        torch divides a mean with class weights by the sum of these weights, which is another in each part and worker:
+        this multiplies it in again, so that every image counts by its class wherever it is computed.
+        """
+        if self.class_weights is None or part.is_floating_point():
+            return len(part) / images
+        return self.class_weights[part].sum() / images
+
+
+def balanced(labels: Tensor, classes: int) -> Tensor:
+    """Weights (classes,) float32 in inverse proportion to a class's images, 1 on average over the images."""
+    images = torch.bincount(labels, minlength=classes)
+    return torch.where(images > 0, len(labels) / ((images > 0).sum() * images.clamp(min=1)), 0.0).float()
+
+
+def mixup(alpha: float, classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Zhang et al. 2018: a batch is mixed with itself in another order, (N,) labels become (N, classes) float32."""
+    from torchvision.transforms import v2
+
+    return v2.MixUp(alpha=alpha, num_classes=classes)
 
 
 @torch.inference_mode()
@@ -238,7 +322,7 @@ def predict(
     predicted, confidence, loss = [], [], torch.zeros((), device=split.labels.device)
     for images, labels in split.in_order(EVALUATION_BATCH):
 
-        def compute(size: int, images: torch.Tensor = images) -> torch.Tensor:
+        def compute(size: int, images: Tensor = images) -> Tensor:
             with precision.autocast():
                 return torch.cat([model(some, split.boundary) for some in images.split(size)])
 

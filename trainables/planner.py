@@ -12,7 +12,6 @@ from trainables.batches import row_bytes
 from trainables.precision import Precision
 from trainables.stages import StagedModel
 
-MODES = ("on", "off", "always")
 MEASURED_ROWS = 8
 MEASURED_BYTES = 1 << 24
 
@@ -69,7 +68,8 @@ def plan(
         readers: how many runs of the study are likely to read what this one fills; they share that cost.
         existing: the boundaries that are stored already. 0 always is.
         limit: bytes that a stored boundary may take.
-        mode: on, off (read boundary 0 only) or always (read at the freeze depth whatever it costs).
+        mode: one of BOUNDARY_MODES: on, off (read boundary 0 only) or always (read at the freeze depth whatever it
+            costs).
     """
     if mode == "off" or freeze_depth == 0:
         return Plan(freeze_depth, 0, "as asked" if freeze_depth else "nothing is frozen")

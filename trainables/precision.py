@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch.amp.grad_scaler import GradScaler
 
-from trainables.choices import choose
+from trainables.choices import PRECISIONS, choose
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = dict(zip(PRECISIONS, (torch.float32, torch.bfloat16, torch.float16), strict=True))
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def precision(requested: str, device: torch.device, *, tiny: bool = False) -> Pr
 
     Raises ValueError for an unknown name, and for fp16 on a CPU, which has no arithmetic for it.
     """
-    choose("precision", requested, ["auto", *DTYPES])
+    choose("precision", requested, ["auto", *PRECISIONS])
     if requested == "fp16" and device.type == "cpu":
         raise ValueError("precision fp16 needs a GPU: a CPU takes minutes a step; choose bf16, fp32 or auto")
     if requested != "auto":

@@ -20,6 +20,8 @@ from trainables.boundaries import GIB, Chunk, Entry, Facts, Store
 from trainables.memory import DoesNotFit, available
 from trainables.planner import Costs, Plan, plan
 from trainables.precision import Precision
+from trainables.process import ProcessCache
+from trainables.splits import ImagesKey, SplitDigest
 from trainables.stages import StagedModel
 from trainables.streaming import Augmented
 
@@ -31,40 +33,24 @@ class Damaged(RuntimeError):
     """What a run has read cannot be trusted: it must run again."""
 
 
-def wide(split: str) -> str:
-    """The name of the Ray Dataset with a split's images as `Preprocessing.wide` has them."""
-    return f"{split} wide"
-
-
-@dataclass(frozen=True)
-class SplitDigest:
-    """The images of a split: a hash of them, their labels and their order, and how many they are.
-
-    `chosen` are the positions of those that are read, None for all; what is stored is the whole split.
-    """
-
-    content: str
-    length: int
-    chosen: np.ndarray | None = field(default=None, compare=False)
-
-
 @dataclass
 class Reader:
     """Opens boundaries for one run, and holds them until it is closed.
 
     Args:
-        parts, shard: for each split its content and, where a node does not have its images yet, the Ray Dataset of
-            `position, index, image (H, W, 3) uint8, label` that brings them; `wide(split)` names those with a margin.
+        split_digests, shard: for each split its content and, where a node does not have its images yet, the Ray Dataset
+            of `position, index, image (H, W, 3) uint8, label` that brings them, as they are or with a margin.
         model, model_key: with its frozen stages as they were before training, and what tells it from other models
             of this process.
         preprocessing: how the images were resized.
         epochs, readers: how often the run reads a split that it trains on, and how many runs are likely to read the
             same: see `planner.plan`.
         store: None computes everything in every run.
+        cache: what the process keeps from run to run.
     """
 
     split_digests: dict[str, SplitDigest]
-    shard: Callable[[str], Dataset]
+    shard: Callable[[ImagesKey], Dataset]
     model: StagedModel
     model_key: Hashable
     variant: str
@@ -72,6 +58,7 @@ class Reader:
     precision: Precision
     device: torch.device
     store: Store | None
+    cache: ProcessCache
     mode: str = "on"
     epochs: int = 1
     readers: float = 1
@@ -80,9 +67,23 @@ class Reader:
     plans: list[Plan] = field(default_factory=list)
     sources: list["SplitReader"] = field(default_factory=list)
 
-    def source(self, *names: str, epochs: int | None = None, augmentation: str = NONE, seed: int = 0) -> "SplitReader":
-        """The named splits, one after the other, as the loop takes them; with an augmentation, as seen in training."""
-        self.sources.append(SplitReader(self, names, self.epochs if epochs is None else epochs, augmentation, seed))
+    def source(
+        self,
+        *names: str,
+        epochs: int | None = None,
+        augmentation: str = NONE,
+        seed: int = 0,
+        images_for: str | None = None,
+    ) -> "SplitReader":
+        """The named splits, one after the other, as the loop takes them.
+
+        Args:
+            epochs: how often they are read, by default as often as the run trains on a split.
+            augmentation, seed: changes every image by a draw that follows from the seed.
+            images_for: what the loop itself does to images, if anything, which then come at boundary 0.
+        """
+        epochs = self.epochs if epochs is None else epochs
+        self.sources.append(SplitReader(self, names, epochs, augmentation, seed, images_for))
         return self.sources[-1]
 
     def read(self, name: str, freeze_depth: int, epochs: int) -> CachedSplit:
@@ -121,12 +122,12 @@ class Reader:
     def costs(self, images: CachedSplit) -> Costs:
         """Measured once a process."""
         key = (self.variant, self.preprocessing.size, self.precision.name, str(self.device), torch.get_num_threads())
-        if key not in _costs:
+        if key not in self.cache.costs:
             depth = self.model.freeze_depth
             assert isinstance(images.images, Tensor)
-            _costs[key] = planner.measure(self.model, images.images, self.precision, self.device)
+            self.cache.costs[key] = planner.measure(self.model, images.images, self.precision, self.device)
             self.model.freeze(depth)
-        return _costs[key]
+        return self.cache.costs[key]
 
     def images(self, name: str, *, margin: bool = False) -> CachedSplit:
         """Boundary 0 of a split: from the store, or else from Ray Data, through the store or into memory.
@@ -134,18 +135,18 @@ class Reader:
         With a margin around what the model takes where random crops are cut from it.
         """
         part, preprocessing = self.split_digests[name], self.preprocessing.with_margin if margin else self.preprocessing
-        dataset = partial(self.shard, wide(name) if margin else name)
-        key = key_of(part, preprocessing)
-        if self.store and key not in _in_memory:
+        dataset = partial(self.shard, ImagesKey(name, margin))
+        key, kept = key_of(part, preprocessing), self.cache.images
+        if self.store and key not in kept:
             entry = open_or_cache(self.store, part, preprocessing, iter_image_batches(dataset))
             if entry:
                 return self.register(entry)
-        if key not in _in_memory:
-            for stale in _in_memory.keys() - self.keys():
-                del _in_memory[stale]
+        if key not in kept:
+            for stale in kept.keys() - self.keys():
+                del kept[stale]
             check_memory(part.length * image_bytes(preprocessing))
-            _in_memory[key] = load_in_memory(dataset())
-        return _in_memory[key]
+            kept[key] = load_in_memory(dataset())
+        return kept[key]
 
     def keys(self) -> set[str]:
         """Of all images that the run may read."""
@@ -200,7 +201,7 @@ class Reader:
 
     def weights(self, k: int) -> str:
         """A hash of the first k stages, which are frozen and so as they were before training."""
-        digests = _digests.setdefault(self.model_key, {})
+        digests = self.cache.digests.setdefault(self.model_key, {})
         for stage in range(k):
             if stage not in digests:
                 assert stage < self.model.freeze_depth
@@ -244,35 +245,42 @@ class SplitReader:
     epochs: int
     augmentation: str = NONE
     seed: int = 0
+    images_for: str | None = None
     opened: dict[int, Examples] = field(default_factory=dict)
 
+    @property
+    def reads_images(self) -> bool:
+        """Whatever is frozen."""
+        return self.augmentation != NONE or self.images_for is not None
+
     def at(self, freeze_depth: int) -> Examples:
-        depth = freeze_depth if self.augmentation == NONE else 0  # one stream for all phases
+        depth = 0 if self.reads_images else freeze_depth  # one stream for all phases
         if depth not in self.opened:
             self.opened[depth] = self.open(freeze_depth)
         return self.opened[depth]
 
     def open(self, freeze_depth: int) -> Examples:
-        if self.augmentation != NONE:
-            self.reader.plans.append(Plan(freeze_depth, 0, f"{self.augmentation} changes them at random"))
-            stream = Augmented(
-                self.images(margin=needs_margin(self.augmentation)), self.augmentation, self.seed, self.epochs
-            )
-            self.reader.streams.append(stream)
-            return stream
+        if self.reads_images:
+            return self.open_images(freeze_depth)
         splits = [self.reader.read(name, freeze_depth, self.epochs) for name in self.names]
         if len({split.boundary for split in splits}) > 1:
             return self.images()
         return splits[0] if len(splits) == 1 else ConcatSplits(*splits)
 
+    def open_images(self, freeze_depth: int) -> Examples:
+        reasons = [f"{self.augmentation} changes them at random"] if self.augmentation != NONE else []
+        reasons += [f"{self.images_for} needs images"] if self.images_for else []
+        self.reader.plans.append(Plan(freeze_depth, 0, ", ".join(reasons)))
+        images = self.images(margin=needs_margin(self.augmentation))
+        if self.augmentation == NONE:
+            return images
+        stream = Augmented(images, self.augmentation, self.seed, self.epochs)
+        self.reader.streams.append(stream)
+        return stream
+
     def images(self, *, margin: bool = False) -> Examples:
         splits = [self.reader.select_examples(name, self.reader.images(name, margin=margin)) for name in self.names]
         return splits[0] if len(splits) == 1 else ConcatSplits(*splits)
-
-
-_in_memory: dict[str, CachedSplit] = {}
-_costs: dict[Hashable, Costs] = {}
-_digests: dict[Hashable, dict[int, str]] = {}
 
 
 @cache

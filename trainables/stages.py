@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.batches import gather_rows
+from trainables.rates import Rates
 
 
 class Normalize(nn.Module):
@@ -41,9 +42,10 @@ class Stage:
 class StagedModel(nn.Module):
     """An ordered list of stages, the last of which is the head.
 
-    `whole` is the model that the stages were cut from; it is used once, to remember under which name its own
-    library knows each tensor, so that `library_state_dict` gives a checkpoint that timm or torchvision loads.
-    `frozen_rows` is the size of the batches in which frozen stages compute.
+    Args:
+        whole: the model that the stages were cut from; it is used once, to remember under which name its own
+            library knows each tensor, so that `library_state_dict` gives a checkpoint that timm or torchvision loads.
+        frozen_rows: the size of the batches in which frozen stages compute.
     """
 
     def __init__(self, stages: Sequence[Stage], whole: nn.Module, frozen_rows: int = 32) -> None:
@@ -58,6 +60,8 @@ class StagedModel(nn.Module):
         missing = set(theirs) - {id(t) for t in ours.values()}
         assert not missing, f"no stage holds {[theirs[i] for i in missing]}"
         self._library_names = {name: theirs[id(t)] for name, t in ours.items()}
+        self._structures = [repr(stage) for stage in self.stages.values()]  # as built: `set_rates` changes what it says
+        self._rates = Rates(list(self.stages.values()))
 
     @property
     def backbone_stages(self) -> int:
@@ -74,6 +78,16 @@ class StagedModel(nn.Module):
             stage.requires_grad_(position >= depth)
         return self.train(self.training)
 
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What it has layers for: dropout, drop_path."""
+        return self._rates.features
+
+    def set_rates(self, *, dropout: float | None = None, drop_path: float = 0.0) -> Self:
+        """Sets dropout and stochastic depth of the trained stages; frozen ones are as built, as all are by default."""
+        self._rates.set(dropout=dropout, drop_path=drop_path, frozen=self.freeze_depth)
+        return self
+
     def train(self, mode: bool = True) -> Self:
         self.training = self.stages.training = mode
         for position, stage in enumerate(self.stages.values()):
@@ -83,7 +97,15 @@ class StagedModel(nn.Module):
         return self
 
     def between(self, start: int, stop: int, boundary: Tensor) -> Tensor:
-        """Carries boundary `start` to boundary `stop`."""
+        """Carries boundary `start` to boundary `stop`, in whatever mode the stages are, with a graph.
+
+        Args:
+            start, stop: 0 is the images; k is what flows into stage k; the number of stages is the logits.
+            boundary: (N, ...) as stage `start` takes it: of 0 (N, 3, H, W), uint8 or float32 in [0, 255].
+
+        Returns:
+            (N, ...) as stage `stop - 1` gives it, in the dtype that it computes in: of all stages (N, classes).
+        """
         for stage in list(self.stages.values())[start:stop]:
             boundary = stage(boundary)
         return boundary
@@ -107,10 +129,6 @@ class StagedModel(nn.Module):
             batches.append(self.between(start, stop, full)[: len(rows)])
         return torch.cat(batches)
 
-    def prefix(self, images_NCHW: Tensor) -> Tensor:
-        """Images to boundary `freeze_depth`, without a graph."""
-        return self.frozen(0, self.freeze_depth, images_NCHW)
-
     def suffix(self, boundary: Tensor) -> Tensor:
         """Boundary `freeze_depth` to logits (N, classes)."""
         return self.between(self.freeze_depth, len(self.stages), boundary)
@@ -120,9 +138,9 @@ class StagedModel(nn.Module):
         return self.suffix(self.frozen(start, self.freeze_depth, boundary))
 
     def digest(self, stage: int) -> str:
-        """A hash of all that a stage computes with: its structure, parameters and buffers."""
+        """A hash of all that a frozen stage computes with: its structure as built, parameters and buffers."""
         module = list(self.stages.values())[stage]
-        content = sha256(repr(module).encode())
+        content = sha256(self._structures[stage].encode())
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
             content.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
             content.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
@@ -131,6 +149,11 @@ class StagedModel(nn.Module):
     @property
     def head(self) -> nn.Module:
         return list(self.stages.values())[-1]
+
+    @property
+    def classes(self) -> int:
+        """How many logits the head gives: its last layer is linear, or a convolution of 1 x 1."""
+        return list(self.head.parameters())[-1].shape[0]
 
     def parameter_counts(self) -> tuple[int, int]:
         """(all, trained) parameters."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -95,7 +94,7 @@ class Stored:
 
     def at(self, rows: np.ndarray) -> Tensor:
         """(N, 3, H, W) uint8."""
-        images = mapped(self.where) if isinstance(self.where, Path) else ray.get(self.where)
+        images = np.load(self.where, mmap_mode="r") if isinstance(self.where, Path) else ray.get(self.where)
         return torch.from_numpy(images[self.places[rows]]).permute(0, 3, 1, 2)
 
 
@@ -109,17 +108,12 @@ class ConcatStored:
     def at(self, rows: np.ndarray) -> Tensor:
         which = np.searchsorted(self.ends, rows, side="right")
         starts = np.concatenate([[0], self.ends[:-1]])
-        found: Any = [None] * len(rows)
+        images: Any = [None] * len(rows)
         for i in np.unique(which):
             here = np.flatnonzero(which == i)
             for place, image in zip(here, self.parts[i].at(rows[here] - starts[i]), strict=True):
-                found[place] = image
-        return torch.stack(found)
-
-
-@lru_cache(maxsize=8)
-def mapped(file: Path) -> np.ndarray:
-    return np.load(file, mmap_mode="r")
+                images[place] = image
+        return torch.stack(images)
 
 
 def pixels_of(rows: Examples) -> Stored | ConcatStored:

@@ -1,15 +1,14 @@
 """Ray Train around the loop: local mode in a warm process when a run has one worker, a DDP worker group when more.
 
-A process keeps what runs share: pretrained weights, and the pretrained model. What they read is in the store of
-boundaries. So the second run in a process starts with its first step.
+A process keeps what runs share: see `process.ProcessCache`. What they read is in the store of boundaries.
 """
 
 import gc
 import os
 import resource
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -21,15 +20,19 @@ from ray.train import DataConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from torch import Tensor
 
-from trainables import architecture, world
+from trainables import architecture, building, process, world
 from trainables.architecture import Preprocessing, Variant
-from trainables.augmentation import NONE
+from trainables.augmentation import NONE, needs_margin
 from trainables.boundaries import Store
+from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Epoch, NotFinite, Predictions, fit, predict
 from trainables.memory import DoesNotFit, Memory
+from trainables.metrics import COLUMNS, Metric
 from trainables.precision import Precision, precision
-from trainables.reader import Reader, SplitDigest, iter_image_batches, open_or_cache, wide
-from trainables.recipe import Hyperparameters, Recipe
+from trainables.process import PreparedModel, ProcessCache, State
+from trainables.reader import Reader, iter_image_batches, open_or_cache
+from trainables.recipe import Recipe
+from trainables.splits import ImagesKey, SplitDigest
 from trainables.stages import StagedModel
 
 Report = Callable[[dict[str, Any]], None]
@@ -55,16 +58,20 @@ class Model:
         return replace(variant, preprocessing=self.preprocessing or variant.preprocessing)
 
     def build(self) -> StagedModel:
-        return architecture.get(self.architecture).assemble(self.described, self.classes)
+        return building.assemble(architecture.get(self.architecture), self.described, self.classes)
 
 
 @dataclass(frozen=True)
 class Run:
     """One training run: fit on some splits, validate on another at every epoch or the last, predict one at the end.
 
-    `parts` says what is in each split; `boundaries` is a mode of the planner; `readers` is how many runs are likely
-    to read the boundaries that this one does; `grad_accum` is into how many parts a batch is divided, None for as few
-    as fit in memory.
+    Attributes:
+        hyperparameters: all that decides about it but the recipe's epochs and milestones.
+        split_digests: what is in each split.
+        boundaries: one of BOUNDARY_MODES.
+        readers: how many runs are likely to read the boundaries that this one does.
+        grad_accum_steps: into how many parts a batch is divided, None for as few as fit in memory.
+        metric: which epoch is its best.
     """
 
     run_id: str
@@ -83,6 +90,7 @@ class Run:
     last_epoch: int | None = None
     validate_every_epoch: bool = True
     keep_state: bool = False
+    metric: Metric = Metric.ACCURACY
 
     @property
     def evaluated(self) -> set[str]:
@@ -90,15 +98,17 @@ class Run:
         return {name for name in (self.validate_on, self.predict_on) if name}
 
     @property
-    def images(self) -> dict[str, tuple[SplitDigest, Preprocessing]]:
-        """What it may read, by the names of the Ray Datasets that bring it."""
+    def trains_on_images(self) -> bool:
+        """Whether what it trains on is changed at random, and so read as images whatever is frozen."""
+        return self.hyperparameters.augmentation != NONE or self.hyperparameters.mixup > 0
+
+    @property
+    def images(self) -> dict[ImagesKey, tuple[SplitDigest, Preprocessing]]:
+        """What it may read."""
         own = self.model.described.preprocessing
-        train = {(wide(name) if self.recipe.needs_margin else name): name for name in self.fit_on}
-        given = {
-            dataset: (self.split_digests[name], own.with_margin if self.recipe.needs_margin else own)
-            for dataset, name in train.items()
-        }
-        return given | {name: (self.split_digests[name], own) for name in self.evaluated}
+        margin = needs_margin(self.hyperparameters.augmentation)
+        keys = [*(ImagesKey(name, margin) for name in self.fit_on), *(ImagesKey(name) for name in self.evaluated)]
+        return {key: (self.split_digests[key.split], own.with_margin if key.margin else own) for key in keys}
 
 
 @dataclass(frozen=True)
@@ -116,9 +126,23 @@ class Resources:
 
 @dataclass
 class Outcome:
-    """What became of a run. `failure` is the reason why it gave no result, None if it did."""
+    """What became of a run.
+
+    Attributes:
+        epochs: the curve so far.
+        best: of the epochs by the metric, at equal by loss; None where none was validated.
+        failure: the reason why it gave no result, None if it did.
+        peak_memory_bytes: of the device, or of the process where there is none.
+        bytes_read: of the arrays that batches were taken from, each once.
+        plan: which boundary was read, and why.
+        micro_batch_size: the most images of a training batch that were computed at once.
+        notes: what went wrong and was got over.
+        predictions: on the split that it was to predict.
+        state: the model's tensors (CPU) under its library's names, where they were to be kept.
+    """
 
     run_id: str
+    metric: Metric = Metric.ACCURACY
     epochs: list[Epoch] = field(default_factory=list)
     best: Epoch | None = None
     failure: str | None = None
@@ -139,10 +163,11 @@ class Outcome:
         return sum(epoch.train_seconds for epoch in self.epochs)
 
     def summary(self) -> dict[str, Any]:
-        """The outcome so far as one flat row of numbers, as every epoch reports it."""
+        """The outcome so far as one flat row, as every epoch reports it: `score` is the metric's value at its best."""
         best = self.best
         return {
-            "val_accuracy": best.val_accuracy if best else None,
+            **{column: getattr(best, column) if best else None for column in COLUMNS},
+            "score": best.score(self.metric) if best else None,
             "best_epoch": best.epoch if best else None,
             "epochs": len(self.epochs),
             "train_seconds": self.train_seconds,
@@ -160,7 +185,11 @@ class Outcome:
 
 
 def train(
-    run: Run, datasets: Mapping[str, Dataset], resources: Resources, report: Report, callbacks: list[Any] | None = None
+    run: Run,
+    datasets: Mapping[ImagesKey, Dataset],
+    resources: Resources,
+    report: Report,
+    callbacks: list[Any] | None = None,
 ) -> Outcome:
     """Trains one run through Ray Train and returns what became of it.
 
@@ -172,7 +201,10 @@ def train(
     local = resources.workers == 0
     worker = {"CPU": resources.cpus} | ({"GPU": resources.gpus} if resources.gpus else {})
     threads = resources.threads
-    loop: Any = lambda: work(run, threads, report if local else ray.train.report)  # noqa: E731 -- Ray types it as -> None
+
+    def loop() -> Any:  # Ray types it as -> None
+        return work(run, threads, report if local else ray.train.report, process.current())
+
     trainer = TorchTrainer(
         loop,
         scaling_config=ScalingConfig(
@@ -181,7 +213,7 @@ def train(
             resources_per_worker=None if local else worker,
         ),
         torch_config=TorchConfig(backend="nccl" if resources.gpus >= 1 else "gloo"),
-        datasets={name: datasets[name] for name in sorted(run.images)},
+        datasets={key.ray_name: datasets[key] for key in sorted(run.images)},
         dataset_config=DataConfig(datasets_to_split=[]),
         run_config=RunConfig(name=run.run_id, storage_path=scratch(), callbacks=callbacks or []),
     )
@@ -189,7 +221,7 @@ def train(
     return result.return_value
 
 
-def work(run: Run, threads: int, report: Report) -> Outcome:
+def work(run: Run, threads: int, report: Report, cache: ProcessCache) -> Outcome:
     """The run itself, in every worker."""
     start = perf_counter()
     collect_garbage()
@@ -198,20 +230,25 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
     workers = world.current_world()
     device = world.device() if workers.size == 1 else ray.train.torch.get_device()
     choice = precision(run.precision, device, tiny=run.model.scale == "mini")
-    model = prepared_model(run.model, run.seed).to(device)
+    model = prepared_model(run.model, run.seed, cache).to(device)
     model.freeze(run.hyperparameters.freeze_depth)
     everything, trained = model.parameter_counts()
-    outcome = Outcome(run.run_id, parameters=everything, trained_parameters=trained, precision=choice.name)
+    outcome = Outcome(run.run_id, run.metric, parameters=everything, trained_parameters=trained, precision=choice.name)
 
     memory = Memory(run.grad_accum_steps)
-    reader = reader_of(run, model, choice, device, ray.train.get_dataset_shard)
+    point = run.hyperparameters
+
+    def shard(key: ImagesKey) -> Dataset:
+        return ray.train.get_dataset_shard(key.ray_name)
+
+    reader = reader_of(run, model, choice, device, shard, cache)
 
     def on_epoch(epoch: Epoch) -> None:
         reader.check()
         outcome.plan, outcome.notes = reader.line, (*reader.notes, *memory.notes)
         outcome.bytes_read, outcome.micro_batch_size = reader.bytes_read, memory.micro_batch_size
         outcome.epochs.append(epoch)
-        if epoch.beats(outcome.best):
+        if epoch.beats(outcome.best, run.metric):
             outcome.best = epoch
         outcome.peak_memory_bytes = peak_memory()
         outcome.total_seconds = perf_counter() - start
@@ -220,9 +257,14 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
     try:
         fit(
             model,
-            reader.source(*run.fit_on, augmentation=run.recipe.augmentation, seed=run.seed),
+            reader.source(
+                *run.fit_on,
+                augmentation=point.augmentation,
+                seed=run.seed,
+                images_for="mixup" if point.mixup else None,
+            ),
             reader.source(run.validate_on) if run.validate_on else None,
-            hyperparameters=run.hyperparameters,
+            hyperparameters=point,
             recipe=run.recipe,
             precision=choice,
             seed=run.seed,
@@ -248,8 +290,21 @@ def work(run: Run, threads: int, report: Report) -> Outcome:
 
 
 def reader_of(
-    run: Run, model: StagedModel, choice: Precision, device: torch.device, shard: Callable[[str], Dataset]
+    run: Run,
+    model: StagedModel,
+    choice: Precision,
+    device: torch.device,
+    shard: Callable[[ImagesKey], Dataset],
+    cache: ProcessCache,
 ) -> Reader:
+    """What opens the boundaries of a run.
+
+    Args:
+        model: as `prepared_model` gives it, frozen, on `device`.
+        choice: what frozen stages are computed in.
+        shard: the Ray Dataset of some images, for those that the store does not hold.
+        cache: what the process keeps.
+    """
     return Reader(
         split_digests=dict(run.split_digests),
         shard=shard,
@@ -259,56 +314,52 @@ def reader_of(
         preprocessing=run.model.described.preprocessing,
         precision=choice,
         device=device,
-        store=None if run.boundaries == "off" else Store.here(),
+        store=None if run.boundaries == "off" else Store.here(cache.verified),
+        cache=cache,
         mode=run.boundaries,
         epochs=run.last_epoch or run.recipe.epochs,
         readers=run.readers,
     )
 
 
-def cache_images(run: Run, datasets: Mapping[str, Dataset]) -> None:
+def cache_images(run: Run, datasets: Mapping[ImagesKey, Dataset]) -> None:
     """Has the store hold the images of a run on this node."""
-    store = Store.here()
-    for name, (part, preprocessing) in sorted(run.images.items()):
-        images = open_or_cache(store, part, preprocessing, iter_image_batches(datasets[name]))
+    store = Store.here(process.current().verified)
+    for key, (digest, preprocessing) in run.images.items():
+        images = open_or_cache(store, digest, preprocessing, iter_image_batches(datasets[key]))
         if images:
             images.close()
 
 
-def fill_boundaries(run: Run, datasets: Mapping[str, Dataset], threads: int) -> None:
+def fill_boundaries(run: Run, datasets: Mapping[ImagesKey, Dataset], threads: int) -> None:
     """Has the store hold what the run will read, on this node's CPU; the run itself would wait for it or do it."""
     torch.set_num_threads(threads)
     cpu = torch.device("cpu")
-    model = prepared_model(run.model, run.seed)
+    cache, depth = process.current(), run.hyperparameters.freeze_depth
+    model = prepared_model(run.model, run.seed, cache).freeze(depth)
     choice = precision(run.precision, cpu, tiny=run.model.scale == "mini")
-    reader = reader_of(run, model.freeze(run.hyperparameters.freeze_depth), choice, cpu, lambda name: datasets[name])
+    reader = reader_of(run, model, choice, cpu, lambda key: datasets[key], cache)
     try:
-        augmented = {*run.fit_on} if run.recipe.augmentation != NONE else set()
-        for name in sorted({*run.fit_on, *run.evaluated} - augmented):
-            reader.source(name).at(run.hyperparameters.freeze_depth)
+        for name in sorted(run.evaluated if run.trains_on_images else {*run.fit_on, *run.evaluated}):
+            reader.source(name).at(depth)
     finally:
         reader.close()
 
 
-_models: dict[Model, StagedModel] = {}
-_loaded: dict[Model, Hashable] = {}  # what each was loaded with last
-_weights: dict[ray.ObjectRef, dict[str, Tensor]] = {}
-
-
-def prepared_model(model: Model, seed: int) -> StagedModel:
+def prepared_model(model: Model, seed: int, cache: ProcessCache) -> StagedModel:
     """The model as every run begins: pretrained backbone and new head, or all new; the seed decides what is new.
 
     It may be as frozen as the last run left it.
     """
-    if model not in _models:
-        _models[model] = model.build().to(memory_format=torch.channels_last)
-    prepared = _models[model]
-    prepared.zero_grad(set_to_none=True)
-    pretrained = model.weights is not None
-    wanted = None if pretrained else seed
-    bring_back = prepared.restore if model in _loaded and _loaded[model] == wanted else prepared.load
-    bring_back(weights_of(model) if pretrained else random_weights(model, seed), head=not pretrained)
-    _loaded[model] = wanted
+    if model not in cache.models:
+        cache.models[model] = PreparedModel(model.build().to(memory_format=torch.channels_last))
+    kept = cache.models[model]
+    prepared, pretrained = kept.model, model.weights is not None
+    prepared.set_rates().zero_grad(set_to_none=True)
+    state = weights_of(model, cache) if pretrained else random_weights(model, seed, cache)
+    bring_back = prepared.restore if kept.loaded is state else prepared.load
+    bring_back(state, head=not pretrained)
+    kept.loaded = state
     if pretrained:
         torch.manual_seed(seed)
         for layer in prepared.head.modules():
@@ -317,24 +368,26 @@ def prepared_model(model: Model, seed: int) -> StagedModel:
     return prepared
 
 
-def weights_of(model: Model) -> dict[str, Tensor]:
+def weights_of(model: Model, cache: ProcessCache) -> State:
     """The pretrained weights, from Ray's object store once a process."""
     assert model.weights is not None
-    if model.weights not in _weights:
-        _weights[model.weights] = ray.get(model.weights)
-    return _weights[model.weights]
+    if model.weights not in cache.weights:
+        cache.weights[model.weights] = ray.get(model.weights)
+    return cache.weights[model.weights]
+
+
+def random_weights(model: Model, seed: int, cache: ProcessCache) -> State:
+    """All of a new model's tensors: drawing them takes longer than copying them."""
+    if (model, seed) not in cache.random_weights:
+        cache.random_weights.clear()
+        torch.manual_seed(seed)
+        cache.random_weights[model, seed] = model.build().library_state_dict()
+    return cache.random_weights[model, seed]
 
 
 @cache
 def freeze_what_is_imported() -> None:
     gc.freeze()
-
-
-@lru_cache(maxsize=1)
-def random_weights(model: Model, seed: int) -> dict[str, Tensor]:
-    """All of a new model's tensors: drawing them takes longer than copying them."""
-    torch.manual_seed(seed)
-    return model.build().library_state_dict()
 
 
 def collect_garbage() -> None:

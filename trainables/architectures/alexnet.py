@@ -4,47 +4,56 @@ Five convolutions and three linear layers. `alexnet_original` is the network as 
 96-256-384-384-256 filters, local response normalisation, no groups; 62,378,344 parameters at 1,000 classes.
 """
 
-from typing import Any
-
-from torch import Tensor, nn
-from torchvision.models import AlexNet, AlexNet_Weights
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
 
 from trainables.architecture import IMAGENET, MINI_INPUT, Architecture, Preprocessing, Variant
-from trainables.recipe import Hyperparameters, Recipe
-from trainables.stages import Stage
+from trainables.hyperparameters import Hyperparameters
+from trainables.recipe import Recipe
 from trainables.weights import packaged, torch_hub
 
+if TYPE_CHECKING:
+    from torch import nn
 
-class FiveConvolutions(nn.Module):
+    from trainables.stages import Stage
+
+FEATURES = ("dropout",)
+TORCHVISION = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+
+
+def five_convolutions(features: "list[nn.Module]", *, side: int, hidden: int, classes: int) -> "nn.Module":
     """AlexNet's plan at any width: five convolutions in `features`, three linear layers in `classifier`."""
+    from torch import nn
 
-    def __init__(self, features: list[nn.Module], *, side: int, hidden: int, classes: int) -> None:
-        super().__init__()
-        self.features = nn.Sequential(*features)
-        self.avgpool = nn.AdaptiveAvgPool2d(side)
-        channels = [m.out_channels for m in features if isinstance(m, nn.Conv2d)][-1]
-        self.classifier = nn.Sequential(
-            nn.Dropout(),
-            nn.Linear(channels * side**2, hidden),
-            nn.ReLU(),
-            nn.Dropout(),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, classes),
-        )
+    channels = [m.out_channels for m in features if isinstance(m, nn.Conv2d)][-1]
+    classifier = nn.Sequential(
+        nn.Dropout(),
+        nn.Linear(channels * side**2, hidden),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, classes),
+    )
+    plan = {
+        "features": nn.Sequential(*features),
+        "avgpool": nn.AdaptiveAvgPool2d(side),
+        "flatten": nn.Flatten(),
+        "classifier": classifier,
+    }
+    return nn.Sequential(OrderedDict(plan))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.avgpool(self.features(x)).flatten(1))
 
-
-def original(classes: int) -> nn.Module:
+def original(classes: int) -> "nn.Module":
     """The paper's section I-A: LRN with k = 2, alpha = 1e-4, n = 5, beta = 0.75 after the first two ReLUs."""
+
+    from torch import nn
 
     def normalised() -> list[nn.Module]:
         # torch divides alpha by the size of the window, the paper's formula does not
         return [nn.ReLU(), nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0), nn.MaxPool2d(3, 2)]
 
-    return FiveConvolutions(
+    return five_convolutions(
         [
             *[nn.Conv2d(3, 96, 11, stride=4, padding=2), *normalised()],
             *[nn.Conv2d(96, 256, 5, padding=2), *normalised()],
@@ -58,9 +67,11 @@ def original(classes: int) -> nn.Module:
     )
 
 
-def mini(classes: int) -> nn.Module:
+def mini(classes: int) -> "nn.Module":
     """The same plan for 32 px: 3 x 3 filters, three poolings down to 4 x 4."""
-    return FiveConvolutions(
+    from torch import nn
+
+    return five_convolutions(
         [
             *[nn.Conv2d(3, 32, 5, stride=2, padding=2), nn.ReLU()],
             *[nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)],
@@ -74,11 +85,21 @@ def mini(classes: int) -> nn.Module:
     )
 
 
-def cut(model: Any) -> list[Stage]:
+def torchvisions(classes: int) -> "nn.Module":
+    from torchvision.models import AlexNet
+
+    return AlexNet(num_classes=classes)
+
+
+def cut(model: Any) -> "list[Stage]":
     """conv1 to conv5 with what follows each, fc6 and fc7 with the dropout before them, head.
 
     A frozen fc6 or fc7 is in eval mode, so its dropout is off, as everywhere in a frozen prefix.
     """
+    from torch import nn
+
+    from trainables.stages import Stage
+
     starts = [i for i, m in enumerate(model.features) if isinstance(m, nn.Conv2d)]
     convolutions = [
         model.features[start:end] for start, end in zip(starts, [*starts[1:], len(model.features)], strict=True)
@@ -100,19 +121,39 @@ ARCHITECTURE = Architecture(
     title="AlexNet",
     family="convolution",
     variants=(
-        Variant("alexnet_mini.fashion60k", "mini", "fashion60k", mini, MINI_INPUT, packaged("alexnet_mini.fashion60k")),
-        Variant("alexnet_mini.fashion6k", "mini", "fashion6k", mini, MINI_INPUT, packaged("alexnet_mini.fashion6k")),
-        Variant("alexnet_mini", "mini", "none", mini, MINI_INPUT),
+        Variant(
+            "alexnet_mini.fashion60k",
+            "mini",
+            "fashion60k",
+            mini,
+            MINI_INPUT,
+            7,
+            FEATURES,
+            packaged("alexnet_mini.fashion60k"),
+        ),
+        Variant(
+            "alexnet_mini.fashion6k",
+            "mini",
+            "fashion6k",
+            mini,
+            MINI_INPUT,
+            7,
+            FEATURES,
+            packaged("alexnet_mini.fashion6k"),
+        ),
+        Variant("alexnet_mini", "mini", "none", mini, MINI_INPUT, 7, FEATURES),
         Variant(
             "alexnet.tv_in1k",
             "paper",
             "in1k",
-            lambda classes: AlexNet(num_classes=classes),
+            torchvisions,
             PAPER_INPUT,
-            torch_hub(AlexNet_Weights.IMAGENET1K_V1.url),
+            7,
+            FEATURES,
+            torch_hub(TORCHVISION),
         ),
-        Variant("alexnet", "paper", "none", lambda classes: AlexNet(num_classes=classes), PAPER_INPUT),
-        Variant("alexnet_original", "paper", "none", original, PAPER_INPUT),
+        Variant("alexnet", "paper", "none", torchvisions, PAPER_INPUT, 7, FEATURES),
+        Variant("alexnet_original", "paper", "none", original, PAPER_INPUT, 7, FEATURES),
     ),
     cut=cut,
     # section I-A.3 and I-D: AdamW, max_lr 0.01, weight decay 0.01, all frozen but the last layer
@@ -122,12 +163,18 @@ ARCHITECTURE = Architecture(
         Recipe(
             "paper",
             epochs=10,
-            batch_size=256,
-            schedule="onecycle",
-            clip_norm=0.0,
-            augmentation="autoaugment_cifar10",
+            settings={
+                "batch_size": 256,
+                "schedule": "onecycle",
+                "clip_norm": 0.0,
+                "augmentation": "autoaugment_cifar10",
+            },
         ),
         # section I-A.3 and I-A.4, the model's description
-        Recipe("paper_crop", epochs=10, batch_size=128, schedule="onecycle", clip_norm=0.0, augmentation="alexnet"),
+        Recipe(
+            "paper_crop",
+            epochs=10,
+            settings={"batch_size": 128, "schedule": "onecycle", "clip_norm": 0.0, "augmentation": "alexnet"},
+        ),
     ),
 )

@@ -1,0 +1,57 @@
+"""What a process keeps from one run to the next: a warm process starts a run with its first step."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor
+
+from trainables.batches import CachedSplit
+from trainables.planner import Costs
+from trainables.stages import StagedModel
+
+State = dict[str, Tensor]
+
+
+@dataclass
+class PreparedModel:
+    """A model that run after run trains, and the tensors that it was loaded with last."""
+
+    model: StagedModel
+    loaded: State | None = None
+
+
+@dataclass
+class ProcessCache:
+    """Owned by the process that runs training runs, and handed to what they use. Everything in it can be made again.
+
+    Attributes:
+        models: by `trainer.Model`.
+        weights: pretrained tensors, by their reference in Ray's object store.
+        random_weights: of one model and seed at a time.
+        images: boundary 0 in memory, by its key, where no store holds it.
+        costs: measured seconds of stages, by what was measured.
+        digests: of each stage, by model.
+        verified: what the files of the store of boundaries were when their checksums were found right.
+    """
+
+    models: dict[Hashable, PreparedModel] = field(default_factory=dict)
+    weights: dict[Hashable, State] = field(default_factory=dict)
+    random_weights: dict[Hashable, State] = field(default_factory=dict)
+    images: dict[str, CachedSplit] = field(default_factory=dict)
+    costs: dict[Hashable, Costs] = field(default_factory=dict)
+    digests: dict[Hashable, dict[int, str]] = field(default_factory=dict)
+    verified: dict[Path, Hashable] = field(default_factory=dict)
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        for kept in vars(self).values():
+            kept.clear()
+
+
+_of_this_process = ProcessCache()
+
+
+def current() -> ProcessCache:
+    """The one of this process: Ray gives a warm process its next run without a way to hand it anything."""
+    return _of_this_process
