@@ -38,11 +38,6 @@ class Metric(StrEnum):
         return "min" if self is Metric.LOSS else "max"
 
     @property
-    def direction(self) -> str:
-        """As Optuna has it."""
-        return "minimize" if self is Metric.LOSS else "maximize"
-
-    @property
     def worst(self) -> float:
         """What the scheduler is told that a run which failed has reached: a number, for it interpolates."""
         return 1e9 if self is Metric.LOSS else 0.0

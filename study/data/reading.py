@@ -14,6 +14,7 @@ from torchvision.transforms.v2.functional import center_crop, resize
 from study.data.source import ExampleSource
 from study.data.splits import DatasetSplits
 from trainables.architecture import Preprocessing
+from trainables.splits import ImagesKey
 
 ROWS_PER_BLOCK = 512
 
@@ -73,6 +74,21 @@ def resized(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     side = round(preprocessing.size / preprocessing.crop)
     sized = center_crop(resize(chw, [side], mode, antialias=True), [preprocessing.size, preprocessing.size])
     return sized.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
+
+
+def datasets_of_study(splits: DatasetSplits, preprocessing: Preprocessing, *, margin: bool) -> dict[ImagesKey, Dataset]:
+    """Everything that the runs of a study may read.
+
+    Args:
+        margin: some of them crop at random, and so read what they train on with a margin too.
+    """
+    datasets = {
+        ImagesKey(name): images for name, images in prepare(splits, preprocessing, ("train", "val", "test")).items()
+    }
+    if margin:
+        with_margin = prepare(splits, preprocessing.with_margin, ("train", "val"))
+        datasets |= {ImagesKey(name, margin=True): images for name, images in with_margin.items()}
+    return datasets
 
 
 def prepare(splits: DatasetSplits, preprocessing: Preprocessing, names: tuple[str, ...]) -> Mapping[str, Dataset]:

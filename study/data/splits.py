@@ -8,7 +8,7 @@ from hashlib import sha256
 import numpy as np
 
 from study.data.source import ExampleSource
-from trainables.reader import SplitDigest
+from trainables.splits import SplitDigest
 
 NAMES = ("train", "val", "test")
 

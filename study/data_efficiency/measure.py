@@ -21,11 +21,12 @@ import numpy as np
 
 from study.cluster import connection, environment
 from study.cluster.allocation import allocate
-from study.data.reading import prepare
+from study.data.reading import datasets_of_study
 from study.data.source import DatasetRequest
 from study.data_efficiency import plan
 from study.data_efficiency.plan import Planned
 from study.data_efficiency.summary import summary
+from study.design import recipes
 from study.design.study import Study
 from study.execution.pool import Pool
 from study.execution.session import Interrupted, Session, format_run, graceful_shutdown
@@ -34,7 +35,7 @@ from study.results import data_efficiency
 from study.results.data_efficiency import Measured
 from study.results.record import Record, Row
 from study.terminal import progress
-from trainables.recipe import HeadFirst, Recipe
+from trainables.augmentation import needs_margin
 from trainables.trainer import Outcome, Run
 
 INTERRUPTED = 130
@@ -137,7 +138,8 @@ class Measurement:
         study, splits = session.study, session.splits
         template = replace(session.run(), readers=len(missing))
         runs = [plan.run(one, study, splits, session.record.study["winner"], template) for one in missing.values()]
-        datasets = dict(prepare(splits, study.pretrained_variant.preprocessing, ("train", "val", "test")))
+        margin = any(needs_margin(run.hyperparameters.augmentation) for run in runs)
+        datasets = datasets_of_study(splits, study.pretrained_variant.preprocessing, margin=margin)
         pool = Pool(*allocate(study.workers_per_trial, session.options.max_concurrent))
         try:
             with session.terminal.phase(study.name, len(self.plan), len(self.plan) - len(runs)):
@@ -200,7 +202,7 @@ def recorded(record: Record, options: argparse.Namespace) -> Study:
     return Study(
         **{name: facts[name] for name in (*same, *more)},
         results=folder.resolve().parent,
-        recipe=recipe(facts["recipe"]),
+        recipe=recipes.from_facts(facts["recipe"]),
         request=DatasetRequest(
             options.data_dir,
             options.offline,
@@ -208,11 +210,6 @@ def recorded(record: Record, options: argparse.Namespace) -> Study:
             settings=facts["data_options"],
         ),
     )
-
-
-def recipe(facts: dict[str, Any]) -> Recipe:
-    head_first = facts["head_first"] and HeadFirst(**facts["head_first"])
-    return Recipe(**{**facts, "milestones": tuple(facts["milestones"]), "head_first": head_first})
 
 
 if __name__ == "__main__":

@@ -41,6 +41,12 @@ def read(path: Path) -> Recipe:
         raise ValueError(f"recipe {path}: {error}") from None
 
 
+def from_facts(facts: Mapping[str, Any]) -> Recipe:
+    """The recipe that a record holds. One from before a hyperparameter was declared has its default."""
+    own = {name: value for name, value in flat(facts).items() if name in DECLARED}
+    return Recipe(facts["name"], facts["epochs"], tuple(facts["milestones"]), own)
+
+
 def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     """A table in a table as fields of its own: `[head_first] share` is `head_first_share`."""
     fields: dict[str, Any] = {}

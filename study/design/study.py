@@ -12,7 +12,7 @@ from study.design import space as spaces
 from study.design.space import Space
 from trainables import architecture
 from trainables.architecture import Architecture, Preprocessing, Variant
-from trainables.choices import choose
+from trainables.choices import PRECISIONS, choose
 from trainables.hyperparameters import (
     DECLARED,
     REQUIRED,
@@ -23,7 +23,6 @@ from trainables.hyperparameters import (
     from_row,
 )
 from trainables.metrics import Metric
-from trainables.precision import PRECISIONS
 from trainables.recipe import Recipe
 
 EARLY_STOPPING = ("asha", "none")

@@ -27,6 +27,7 @@ from study.execution.searcher import NotSaved, Searcher, best_so_far, status_of
 from study.results.record import Record, Row
 from trainables.hyperparameters import Hyperparameters
 from trainables.metrics import COLUMNS
+from trainables.splits import ImagesKey
 from trainables.trainer import Resources, Run, cache_images, fill_boundaries, train
 
 OnStart = Callable[[str, dict[str, Any]], None]
@@ -38,7 +39,7 @@ def search(
     study: Study,
     record: Record,
     template: Run,
-    datasets: Mapping[str, Dataset],
+    datasets: Mapping[ImagesKey, Dataset],
     resources: Resources,
     *,
     max_concurrent: int,
@@ -58,7 +59,7 @@ def search(
     bookkeeper = Bookkeeper(study, interrupted, on_start, on_epoch, on_end)
     scheduler = asha(study, record) if study.early_stopping == "asha" else FIFOScheduler()
 
-    def trial(config: dict[str, Any], datasets: Mapping[str, Dataset]) -> None:
+    def trial(config: dict[str, Any], datasets: Mapping[ImagesKey, Dataset]) -> None:
         point = Hyperparameters(**config["hyperparameters"])
         run = replace(template, run_id=config["trial_id"], hyperparameters=point)
         callbacks = [TuneReportCallback()] if resources.workers else []
@@ -99,7 +100,7 @@ def search(
         raise bookkeeper.unwritten
 
 
-def fill_ahead(study: Study, template: Run, datasets: Mapping[str, Dataset]) -> None:
+def fill_ahead(study: Study, template: Run, datasets: Mapping[ImagesKey, Dataset]) -> None:
     """Fills the store with what every trial will read, while the process of the first one starts: that takes seconds.
 
     The images; and where all trials have one freeze depth its boundary, on all cores. What fails here fails again,

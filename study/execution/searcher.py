@@ -21,6 +21,7 @@ from optuna.distributions import (
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
@@ -83,7 +84,7 @@ class Searcher(NotSaved, OptunaSearch):
         )
         assert self._ot_study is not None
         self._optuna: optuna.Study = self._ot_study
-        self._journal = Journal(study)
+        self._journal: Journal = Journal(study)
         self._proposed: set[Point] = set()
         for row in sorted(record.trials, key=lambda row: number_of(row["trial_id"])):
             frozen = finished(study, row, record.curve(row["trial_id"]), self._distributions)
@@ -92,7 +93,7 @@ class Searcher(NotSaved, OptunaSearch):
                 self._optuna.add_trial(frozen)
                 self._proposed.add(self._key(frozen.params))
 
-    def suggest(self, trial_id_of_tune: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id_of_tune: str) -> Any:
         """The next trial's configuration, or FINISHED where no point is left that was not trained."""
         number = self._numbers[0]
         if number == 0 and not contains(self._study.space, self._study.point({})):
@@ -171,7 +172,10 @@ class Journal:
         path = study.folder / "optuna.journal"
         path.unlink(missing_ok=True)
         storage = JournalStorage(JournalFileBackend(str(path)))
-        self._study = optuna.create_study(storage=storage, study_name=study.name, direction=study.metric.direction)
+        directions = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
+        self._study = optuna.create_study(
+            storage=storage, study_name=study.name, direction=directions[study.metric.mode]
+        )
         self._waiting: dict[int, FrozenTrial] = {}
         self._next = 0
 

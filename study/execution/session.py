@@ -18,7 +18,7 @@ from study import tracking
 from study.cluster import connection
 from study.cluster.allocation import allocate
 from study.data import resolve
-from study.data.reading import prepare
+from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits, choose, split
 from study.design.study import Study
 from study.execution import evaluate
@@ -32,10 +32,10 @@ from study.results.record import FORMAT, Record, Row
 from study.terminal.progress import Terminal
 from study.text import shorten
 from study.tracking import JobType
+from trainables import building
 from trainables.augmentation import needs_margin
-from trainables.reader import wide
 from trainables.trainer import Model, Outcome, Run
-from trainables.weights import digest
+from trainables.weights.reading import digest
 
 
 class Interrupted(Exception):
@@ -90,7 +90,9 @@ class Session:
         )
         if record.study:
             command_line.check_same_images(study, record.study["data"]["fingerprint"], splits.fingerprint)
-        weights = study.architecture.pretrained(study.pretrained_variant, path=options.weights, offline=options.offline)
+        weights = building.pretrained(
+            study.architecture, study.pretrained_variant, path=options.weights, offline=options.offline
+        )
         if record.study:
             command_line.check_same_weights(study, record.study["model"].get("weights"), digest(weights))
         command_line.make_folder(study.folder)
@@ -161,10 +163,8 @@ class Session:
             started=self.record.study.get("started", datetime.now(UTC).isoformat(timespec="seconds")),
             seconds=self.record.study.get("seconds", {}),
         )
-        self.datasets = dict(prepare(self.splits, variant.preprocessing, ("train", "val", "test")))
-        if any(needs_margin(str(name)) for name in study.possible("augmentation")):
-            with_margin = prepare(self.splits, variant.preprocessing.with_margin, ("train", "val"))
-            self.datasets |= {wide(name): images for name, images in with_margin.items()}
+        margin = any(needs_margin(str(name)) for name in study.possible("augmentation"))
+        self.datasets = datasets_of_study(self.splits, variant.preprocessing, margin=margin)
         self.check()
         self._spent("startup", since)
 
@@ -185,15 +185,14 @@ class Session:
             precision=study.precision,
             boundaries=self.options.boundaries,
             grad_accum_steps=study.grad_accum,
+            metric=study.metric,
             readers=study.trials if "freeze_depth" in study.fixed else study.trials / (study.backbone_stages + 1),
         )
 
     def search(self) -> None:
         start = perf_counter()
         if self.study.budget < self.study.trials:
-            self.warn_once(
-                [f"there are {self.study.budget} points to try, so the search has {self.study.budget} trials: each once"]
-            )
+            self.warn_once([f"the space has {self.study.budget} points, so as many trials train each of them once"])
         with self.terminal.phase("search", self.study.budget, len(self.record.trials)):
             search(
                 self.study,

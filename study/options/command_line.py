@@ -13,18 +13,15 @@ from study.cluster import connection, environment
 from study.data import duplicates, named, resolve
 from study.data.source import DatasetRequest
 from study.design import recipes
-from study.design.preprocessing import overridden
 from study.design import space as spaces
+from study.design.preprocessing import overridden
 from study.design.study import EARLY_STOPPING, Study
 from study.terminal.progress import fail
 from trainables import architecture
-from trainables.architecture import SCALES
 from trainables.augmentation import AUGMENTATIONS, NONE
 from trainables.boundaries import Store
-from trainables.choices import choose
+from trainables.choices import BOUNDARY_MODES, PRECISIONS, SCALES, choose
 from trainables.metrics import Metric
-from trainables.planner import MODES
-from trainables.precision import DTYPES
 
 EXAMPLES = """examples:
   python -m study.run --model coatnet --trials 32
@@ -111,7 +108,10 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
         help="size, crop, interpolation, mean or std (R,G,B) of the images (default: the checkpoint's)",
     )
     budget.add_argument(
-        "--space", type=Path, metavar="FILE.toml", help="what is searched (default: the model's table in search_spaces/)"
+        "--space",
+        type=Path,
+        metavar="FILE.toml",
+        help="what is searched (default: the model's table in search_spaces/)",
     )
     budget.add_argument("--metric", default="accuracy", help=f"what is best: {', '.join(Metric)} (default %(default)s)")
     budget.add_argument("--early-stopping", default="asha", help=f"{', '.join(EARLY_STOPPING)} (default %(default)s)")
@@ -139,7 +139,7 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
         help="on (a planner decides what frozen stages are read from the store), off (computed in every run), always "
         "(read)",
     )
-    machine.add_argument("--precision", default="auto", help=f"auto, {', '.join(DTYPES)} (default %(default)s)")
+    machine.add_argument("--precision", default="auto", help=f"auto, {', '.join(PRECISIONS)} (default %(default)s)")
     output = parser.add_argument_group("the record")
     output.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default %(default)s")
     output.add_argument("--wandb", choices=("online", "offline", "disabled"), help="default: online when logged in")
@@ -176,7 +176,7 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
     if options.precision == "fp16" and not connection.has_gpu():
         raise ValueError("precision fp16 needs a GPU, a CPU takes minutes a step: choose bf16, fp32 or auto")
     resolve.check(options.dataset)
-    choose("boundaries", options.boundaries, MODES)
+    choose("boundaries", options.boundaries, BOUNDARY_MODES)
     Store.here()  # its environment may be a mistake
     variant = family.variant(scale, options.pretraining, options.variant)
     recipe = recipes.chosen(options.recipe, family)

@@ -9,7 +9,7 @@ import pytest
 from study.cluster import connection
 from study.design.study import Study
 from study.options.command_line import configure, parse
-from trainables.recipe import Hyperparameters
+from trainables.hyperparameters import Hyperparameters
 
 PAGE = Path(__file__).parents[2] / "docs" / "paper.md"
 ROWS = re.findall(r"^\| (.+?) \| `(--model .+?)` \|", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)

@@ -12,7 +12,7 @@ from study.data.splits import DatasetSplits, split
 from study.design.recipes import RECIPES
 from tests.contract.tiny import little_memory
 from trainables import trainer
-from trainables.recipe import Hyperparameters
+from trainables.hyperparameters import Hyperparameters
 from trainables.trainer import Model, Outcome, Resources, Run, prepared_model, train
 
 DATA = tuple[DatasetSplits, dict[str, Any]]

@@ -37,7 +37,7 @@ def run_of(name: str, scale: str, recipe: Recipe, parts: Mapping[str, SplitDiges
     return Run(
         run_id=f"{name}-{recipe.name}",
         model=Model(name, scale, variant.name, CLASSES),
-        hyperparameters=family.paper(family.backbone_stages(variant)),
+        hyperparameters=family.paper(variant.backbone_stages),
         recipe=recipe,
         seed=0,
         split_digests=parts,

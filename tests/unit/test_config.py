@@ -10,7 +10,6 @@ import pytest
 from study.design.recipes import RECIPES
 from study.design.space import Choices, Range, fixed
 from study.design.study import EARLY_STOPPING, LARGEST_SEED, Study
-from trainables.hyperparameters import Hyperparameters
 from trainables.metrics import Metric
 
 
@@ -126,7 +125,10 @@ def test_a_name_may_be_any_name_of_a_folder(name: str) -> None:
         ({"seed": 2**32}, f"seed must be 0 to {LARGEST_SEED - 3}, got 4294967296"),
         ({"name": "n" * 256}, "name must be at most 200 bytes long, got 256"),
         ({"metric": "acuracy"}, "metric 'acuracy'.*did you mean accuracy"),
-        ({"model": "alexnet", "variant": "alexnet_mini", "fixed": {"drop_path": 0.1}}, "alexnet_mini has no stochastic"),
+        (
+            {"model": "alexnet", "variant": "alexnet_mini", "fixed": {"drop_path": 0.1}},
+            "alexnet_mini has no stochastic",
+        ),
         ({"table": {"dropout": Range(0.0, 0.5)}}, "resnet_mini has no dropout to set: leave out dropout"),
         ({"table": {"batch_size": Choices((8, 64))}, "workers_per_trial": 9}, "at most the batch size 8, got 9"),
         ({"name": ""}, "name .* got ''"),
@@ -192,7 +194,10 @@ def test_assignments_become_numbers(assignments: list[str], values: dict[str, fl
         ("lr=", "lr takes a number, got ''"),
         ("lr=fast", "lr takes a number, got 'fast'"),
         ("lr=all", "lr takes a number, got 'all'"),
-        ("freeze_depth=1.5", "--fix freeze_depth takes a whole number from 0 to 5, a share such as 0.5, or all, got '1.5'"),
+        (
+            "freeze_depth=1.5",
+            "--fix freeze_depth takes a whole number from 0 to 5, a share such as 0.5, or all, got '1.5'",
+        ),
         ("freeze_depth=most", "or all, got 'most'"),
         ("momentum=0.9", "unknown hyperparameter to fix 'momentum'"),
         ("=3", "unknown hyperparameter to fix ''"),

@@ -8,7 +8,7 @@ from study.design.preprocessing import overridden
 from study.design.recipes import RECIPES
 from study.design.study import Study
 from tests.unit.test_config import study
-from trainables import architecture
+from trainables import architecture, building
 from trainables.architecture import Preprocessing
 from trainables.trainer import Model
 
@@ -49,7 +49,7 @@ def test_another_mean_makes_another_model_so_that_its_boundaries_are_others() ->
         Model("resnet", "mini", "resnet_mini", 10, preprocessing=given) for given in (None, override("mean=0,0,0"))
     )
     assert plain != darker
-    first, second = (family.assemble(model.described, 10) for model in (plain, darker))
+    first, second = (building.assemble(family, model.described, 10) for model in (plain, darker))
     second.load(first.library_state_dict(), head=True)
     assert first.digest(0) != second.digest(0)
     assert first.digest(1) == second.digest(1)

@@ -130,7 +130,7 @@ def test_any_declared_hyperparameter_can_be_fixed(assignment: str, value: tuple[
     ],
 )
 def test_a_value_that_cannot_be_fixed_is_one_line(assignment: str, words: str) -> None:
-    with pytest.raises(ValueError, match="^[^\n]*$") as raised:
+    with pytest.raises(ValueError, match=r"^[^\n]*$") as raised:
         spaces.fixed_value(assignment, STAGES)
     assert words in str(raised.value)
 
