@@ -33,6 +33,7 @@ from tests.contract.stored import (
 from tests.contract.variants import MINI, Pair
 from trainables.boundaries import FILES, Chunk, Store, damage
 from trainables.reader import Damaged
+from trainables.splits import ImagesKey
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -154,7 +155,7 @@ def test_a_folder_that_is_deleted_while_an_entry_is_open_takes_nothing_from_the_
 
 
 def test_a_run_whose_store_is_deleted_while_it_is_filled_gives_the_same_numbers(store: Store, wanted: Trained) -> None:
-    def shard_that_deletes(name: str) -> Any:
+    def shard_that_deletes(name: ImagesKey) -> Any:
         shutil.rmtree(store.folder, ignore_errors=True)
         return pictures(name)
 

@@ -22,7 +22,6 @@ from study.results.record import Record
 from tests import records
 from tests.contract.tiny import CPU, FP32, untrained
 from tests.contract.variants import PAPER, Pair, library_name, title
-from trainables import architecture
 from trainables.hyperparameters import Hyperparameters
 from trainables.recipe import Recipe
 from trainables.trainer import Model, Resources, Run
@@ -197,7 +196,7 @@ def test_what_a_study_measures_is_of_its_own_model() -> None:
         entry = of_a_study(run, threads=1)
     finally:
         torch.set_num_threads(threads)
-    backbone = architecture.get("alexnet").backbone_stages(run.model.described)
+    backbone = run.model.described.backbone_stages
     assert len(entry["stage_flops"]) == backbone + 1
     assert entry["inference"]["threads"] == 1
     assert entry["inference"]["images_per_second"] > 0

@@ -158,7 +158,7 @@ def test_a_larger_part_holds_every_smaller_one_and_another_seed_draws_another(
     splits: DatasetSplits, study: Study
 ) -> None:
     parts = splits.digests()
-    hyperparameters = study.hyperparameters({})
+    hyperparameters = study.point({})
     model = Model("resnet", "mini", "resnet_mini", 10)
     template = Run("", model, hyperparameters, study.recipe, 0, parts)
     drawn: dict[tuple[int | None, int], Any] = {}

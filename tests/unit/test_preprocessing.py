@@ -108,6 +108,6 @@ def test_the_margin_of_a_random_crop_is_around_the_size_that_the_model_takes() -
 def test_how_a_batch_is_divided_is_part_of_a_study() -> None:
     assert study().facts()["grad_accum"] == "auto"
     assert study(grad_accum=4).facts()["grad_accum"] == 4
-    for wrong in (0, RECIPES["fair"].batch_size + 1):
+    for wrong in (0, int(str(RECIPES["fair"].values["batch_size"])) + 1):
         with pytest.raises(ValueError, match=f"grad-accum must be auto or 1 to the batch size 64, got {wrong}"):
             study(grad_accum=wrong)

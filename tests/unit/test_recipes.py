@@ -8,6 +8,7 @@ import pytest
 
 from study.design.recipes import FAIR, chosen, offered, read
 from trainables import architecture
+from trainables.hyperparameters import Value
 from trainables.recipe import Recipe
 
 EVERY = [(name, recipe) for name in architecture.names() for recipe in architecture.get(name).recipes]
@@ -76,7 +77,7 @@ def test_a_file_may_set_every_field(tmp_path: Path) -> None:
         share = 0.5
         lr_scale = 0.1
     """
-    settings = {
+    settings: dict[str, Value] = {
         "batch_size": 16,
         "schedule": "step",
         "warmup": 0.0,
