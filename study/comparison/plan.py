@@ -10,7 +10,7 @@ from typing import Any
 
 from study.comparison.comparison import study_folders
 from study.comparison.rows import FROM_SCRATCH
-from study.data import resolve
+from study.data import place
 from study.data_efficiency import plan
 from study.design.study import Study, check_name
 from study.options import command_line
@@ -84,7 +84,7 @@ def done(study: Study) -> bool:
 
 
 def title(study: Study) -> str:
-    return f"{label(study.model, study.pretrained_variant.pretraining)} on {resolve.name_of(study.dataset)}"
+    return f"{label(study.model, study.pretrained_variant.pretraining)} on {place.name_of(study.dataset)}"
 
 
 def label(model: str, pretraining: str) -> str:
@@ -163,7 +163,7 @@ def running(options: argparse.Namespace) -> Plan:
         raise ValueError(
             "--data-dir and --data-option are of one dataset: run the comparison once a dataset, with the same --name"
         )
-    folder = folder_of(options, "-".join(["compare", *map(resolve.name_of, datasets)]))
+    folder = folder_of(options, "-".join(["compare", *map(place.name_of, datasets)]))
     studies, left_out = [], []
     for dataset in datasets:
         for model in models:
@@ -173,7 +173,7 @@ def running(options: argparse.Namespace) -> Plan:
                     studies.append(row(options, scale, folder, model, pretraining, dataset))
                 else:
                     why_not = f"there are no {pretraining} weights of it at scale {scale}, but {', '.join(there)}"
-                    left_out.append((f"{label(model, pretraining)} on {resolve.name_of(dataset)}", why_not))
+                    left_out.append((f"{label(model, pretraining)} on {place.name_of(dataset)}", why_not))
     if not studies:
         raise ValueError(f"no row is left: {left_out[0][0]}: {left_out[0][1]}")
     apart(studies)

@@ -5,7 +5,6 @@ import numpy as np
 from study.data.image_index import ImageIndex
 from study.text import shorten
 
-CHOICES = ("auto", "refuse", "drop", "keep")
 SPLIT_ORDER = {"train": 0, "val": 1, "test": 2}
 
 

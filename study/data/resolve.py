@@ -1,6 +1,5 @@
 """`--dataset`: one of ours by name, or a place: a folder of images, Parquet files, what `datasets` saved, a bucket."""
 
-import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,6 +9,7 @@ import pyarrow.fs as pafs
 from study.data import folder, named, tables
 from study.data.files import source_of
 from study.data.image_index import ImageIndex
+from study.data.place import check
 from study.data.source import DatasetRequest, ExampleSource
 from trainables.choices import choose
 
@@ -21,22 +21,6 @@ def load(given: str, request: DatasetRequest) -> ExampleSource:
     if given in named.names():
         return named.load(given, request)
     return source_of(image_index(given, request), request)
-
-
-def name_of(given: str) -> str:
-    """A short name, for folders and tables."""
-    if given in named.names():
-        return given
-    return re.sub(r"[^\w.-]+", "-", Path(given.split("?")[0].rstrip("/")).stem).strip("-.") or "images"
-
-
-def check(given: str) -> None:
-    """Raises ValueError where it can be neither a name nor a place."""
-    if given in named.names() or "://" in given or Path(given).exists():
-        return
-    if "/" in given or given.startswith("."):
-        raise ValueError(f"dataset {given}: no such folder or file")
-    choose("dataset", given, [*named.names(), "a folder", "a Parquet file", "s3://..."])
 
 
 def image_index(given: str, request: DatasetRequest) -> ImageIndex:

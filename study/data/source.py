@@ -7,6 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
+from trainables.choices import choose
+
+DUPLICATES = ("auto", "refuse", "drop", "keep")
+
 
 @dataclass(frozen=True)
 class DatasetRequest:
@@ -25,6 +29,9 @@ class DatasetRequest:
     strict: bool = False
     duplicates: str = "auto"
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        choose("duplicates", self.duplicates, DUPLICATES)
 
 
 class Images(Protocol):

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from study.cluster import connection, environment
-from study.data import duplicates, named, resolve
-from study.data.source import DatasetRequest
+from study.data import named, place
+from study.data.source import DUPLICATES, DatasetRequest
 from study.design import recipes
 from study.design import space as spaces
 from study.design.preprocessing import overridden
@@ -155,7 +155,7 @@ def add_data_arguments(group: argparse._ActionsContainer) -> None:
         "--data-option", action="append", default=[], metavar="NAME=VALUE", help="of the dataset, see docs/named.md"
     )
     group.add_argument("--strict", action="store_true", help="refuse the first image that cannot be read")
-    group.add_argument("--duplicates", default="auto", help=f"{', '.join(duplicates.CHOICES)} (default %(default)s)")
+    group.add_argument("--duplicates", default="auto", help=f"{', '.join(DUPLICATES)} (default %(default)s)")
 
 
 def request(options: argparse.Namespace) -> DatasetRequest:
@@ -166,7 +166,6 @@ def request(options: argparse.Namespace) -> DatasetRequest:
         if not equals:
             raise ValueError(f"--data-option takes NAME=VALUE, got {assignment!r}")
         settings[name] = value
-    choose("duplicates", options.duplicates, duplicates.CHOICES)
     return DatasetRequest(options.data_dir, options.offline, options.strict, options.duplicates, settings)
 
 
@@ -175,7 +174,7 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
     family = architecture.get(options.model)
     if options.precision == "fp16" and not connection.has_gpu():
         raise ValueError("precision fp16 needs a GPU, a CPU takes minutes a step: choose bf16, fp32 or auto")
-    resolve.check(options.dataset)
+    place.check(options.dataset)
     choose("boundaries", options.boundaries, BOUNDARY_MODES)
     Store.here()  # its environment may be a mistake
     variant = family.variant(scale, options.pretraining, options.variant)
@@ -190,9 +189,7 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
         scale=scale,
         variant=variant.name,
         dataset=options.dataset,
-        name=named
-        if named is not None
-        else f"{options.model}-{variant.pretraining}-{resolve.name_of(options.dataset)}",
+        name=named if named is not None else f"{options.model}-{variant.pretraining}-{place.name_of(options.dataset)}",
         results=options.results,
         recipe=recipe,
         trials=options.trials,

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from study.data import resolve
+from study.data import place, resolve
 from study.data.decoding import MOST_PIXELS, Unreadable, decode, read_header
 from study.data.source import DatasetRequest, ExampleSource
 from study.data.splits import DatasetSplits, split
@@ -423,7 +423,7 @@ def test_names_with_spaces_unicode_or_a_leading_dash_are_names(tmp_path: Path) -
     source = load(tmp_path / "-my images#1?")
     assert source.classes == tuple(sorted(names))
     assert len(list(source.images.decoded(np.arange(24)))) == 24
-    assert resolve.name_of("/tmp/-my images#1?") == "my-images-1"
+    assert place.name_of("/tmp/-my images#1?") == "my-images-1"
 
 
 def test_a_file_name_that_is_no_utf_8_is_refused_by_name(tmp_path: Path) -> None:
