@@ -61,7 +61,7 @@ def probe(record: Record, accuracy: float) -> None:
 
 
 def needing(record: Record, accuracies: Iterable[float], *others: Iterable[float], seeds: int = 2) -> None:
-    """Runs on parts of train in its folder: accuracies at 1, 2, 4... images a class.
+    """Runs on parts of train in its folder: accuracies at 1, 2, 4... images per class.
 
     Those of the winner's freeze depth, then of the depths below it. One run at the winner's has failed.
     """

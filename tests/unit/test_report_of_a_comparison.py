@@ -298,7 +298,7 @@ def test_a_single_row_gives_a_page_that_says_what_one_row_cannot_tell(tmp_path: 
     page = Page(report.render(compared(tmp_path, FOUR[:1])))
     assert ids(page) == SECTIONS
     assert "How well does CoAtNet fashion6k classify digits?" in page.said
-    assert "There are no two rows on one data set." in page.said
+    assert "There are no two rows on one dataset." in page.said
     assert "One row has no other to differ from." in page.said
     assert "there are no two families of one pretraining to disagree" in page.said
 
@@ -310,7 +310,7 @@ def test_one_seed_establishes_nothing_and_the_page_says_so(tmp_path: Path) -> No
     assert {row["established"] for row in page.csv("class-differences-1")} == {"False"}
 
 
-def test_two_data_sets_stand_apart_under_their_names(tmp_path: Path) -> None:
+def test_two_datasets_stand_apart_under_their_names(tmp_path: Path) -> None:
     shapes = [replace(shape, dataset=dataset) for dataset in ("digits", "letters") for shape in FOUR[:2]]
     page = Page(report.render(compared(tmp_path, shapes)))
     assert ids(page) == SECTIONS

@@ -2,7 +2,8 @@
 
     write(compare(folders), folder)
 
-The same frame, blocks, styles and scripts as the page of one study, with the sections of `side_by_side`.
+The same frame, blocks and scripts as the page of one study. A section here has the name of the section there that tells
+the same of a single study.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which classes are taken for which: a matrix a model, readable at hundreds of classes, and the top confusions."""
+"""Which classes are taken for which: a matrix per model, readable at hundreds of classes, and the top confusions."""
 
 import json
 from base64 import b64encode

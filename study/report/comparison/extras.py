@@ -24,8 +24,8 @@ def probe(row: Row) -> Probe | None:
     if not path.exists():
         return None
     try:
-        found = [one for one in json.loads(path.read_text())["probes"] if one["variant"] == row.variant]
-        return Probe(found[0]["accuracy"], Interval(*found[0]["interval"])) if found else None
+        probes = [one for one in json.loads(path.read_text())["probes"] if one["variant"] == row.variant]
+        return Probe(probes[0]["accuracy"], Interval(*probes[0]["interval"])) if probes else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(path, error) from None
 
