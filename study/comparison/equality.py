@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from study.comparison.rows import Row
-from study.results.point import backbone_stages, searched
+from study.results.point import backbone_stages, searched, shown
 from study.text import shorten
 from trainables.hyperparameters import DECLARED
 from trainables.metrics import Metric
@@ -26,7 +26,7 @@ def unequal(rows: Sequence[Row]) -> list[str]:
     found += differing(rows, ["name", "milestones", *DECLARED], recipes_value, "recipe's ")
     found += differing(rows, ["sampler"], lambda row, name: row.record.study.get(name))
     found += differing(rows, ["fixed"], lambda row, _: fixed(row))
-    found += differing(rows, ["searched hyperparameters"], searched_names)
+    found += differing(rows, ["what is searched or fixed"], point)
     for model in models(rows):  # each architecture has ranges of its own
         found += differing_ranges([row for row in rows if row.model == model])
     for dataset, here in by_dataset(rows):
@@ -57,8 +57,9 @@ def flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def searched_names(row: Row, _: str) -> str:
-    return ", ".join(searched(row.record)) or "none"
+def point(row: Row, _: str) -> str:
+    """What a point of the study says, whether it was searched or fixed: which was fixed is told on its own."""
+    return ", ".join(name for name in DECLARED if name in shown(row.record)) or "nothing"
 
 
 def differing_ranges(rows: Sequence[Row]) -> Iterator[str]:
@@ -125,13 +126,13 @@ def differing(
         having: dict[str, list[str]] = {}
         for row in rows:
             found = value(row, name)
-            having.setdefault("not recorded" if found is None else shown(found), []).append(row.name)
+            having.setdefault("not recorded" if found is None else in_words(found), []).append(row.name)
         if len(having) > 1:
             each = [f"{what} ({shorten(who)})" for what, who in having.items()]
             yield f"{before}{name.replace('_', ' ')} differs: {shorten(each)}"
 
 
-def shown(value: Any) -> str:
+def in_words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}={each}" for name, each in sorted(value.items())) or "none"
     return str(value)

@@ -1,6 +1,6 @@
 """What mattered in a search, on synthetic searches of which that is known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from study.results.importance import LEAST_TRIALS, at_the_edge, importance
 from study.results.record import Record
 from tests import records
 
-Surface = Callable[[dict[str, float]], float]
+Surface = Callable[[Mapping[str, float]], float]
 
 SURFACES: dict[str, Surface] = {
     "lr": lambda p: 0.9 * float(np.exp(-((np.log10(p["lr"]) + 3) ** 2) / 3)),
@@ -174,7 +174,10 @@ def test_a_depth_that_was_not_searched_to_its_end_has_an_edge() -> None:
 
 
 def test_a_choice_has_no_edge() -> None:
-    space = {"schedule": {"choices": ["cosine", "step"]}, "label_smoothing": {"low": 0.0, "high": 0.2, "log": False}}
+    space: dict[str, dict[str, Any]] = {
+        "schedule": {"choices": ["cosine", "step"]},
+        "label_smoothing": {"low": 0.0, "high": 0.2, "log": False},
+    }
     winner = {"schedule": "step", "label_smoothing": 0.199}
     [sentence] = at_the_edge(winner, space, backbone_stages=8)
     assert "label smoothing 0.199 is at the upper edge of what was searched, 0 to 0.2" in sentence

@@ -54,7 +54,6 @@ TYPES_ONLY = {"study/execution/search.py", "study/execution/pool.py"}
 STILL_UPWARD: set[tuple[str, str]] = {
     ("study.results.samples", "study.tracking"),
     ("study.comparison.plan", "study.data_efficiency.plan"),
-    ("study.comparison.tables", "study.report.downloads"),
     ("study.report.comparison.data_efficiency", "study.data_efficiency.summary"),
 }
 

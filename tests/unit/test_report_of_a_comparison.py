@@ -209,7 +209,7 @@ def test_class_differences_are_those_of_the_recalls(comparison: Comparison, page
 def test_commands_and_the_checklist_are_there(comparison: Comparison, page: Page) -> None:
     assert all(row.record.study["command"] in page.said for row in comparison.rows)
     answers = {row["question"]: row["answer"] for row in page.csv("checklist")}
-    assert answers["Same budget, sampler, recipe, augmentation and seeds for every row?"] == "yes"
+    assert answers["Same budget, metric, sampler, recipe, augmentation and seeds for every row?"] == "yes"
     assert answers["Code, versions and hardware recorded?"] == "no"  # these records have no commit
 
 
