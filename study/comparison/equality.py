@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from study.comparison.rows import Row
+from study.comparison.rows import UNKNOWN, Row
+from study.design import space
 from study.results.point import backbone_stages, searched, shown
 from study.text import shorten
 from trainables.hyperparameters import DECLARED
@@ -27,8 +28,7 @@ def unequal(rows: Sequence[Row]) -> list[str]:
     found += differing(rows, ["sampler"], lambda row, name: row.record.study.get(name))
     found += differing(rows, ["fixed"], lambda row, _: fixed(row))
     found += differing(rows, ["what is searched or fixed"], point)
-    for model in models(rows):  # each architecture has ranges of its own
-        found += differing_ranges([row for row in rows if row.model == model])
+    found += differing_ranges(rows, all_own=False)
     for dataset, here in by_dataset(rows):
         found += differing(here, ON_A_DATASET, lambda row, name: row.config.get(name), f"{dataset}: ")
         found += unequal_splits(here, f"{dataset}: ")
@@ -62,20 +62,28 @@ def point(row: Row, _: str) -> str:
     return ", ".join(name for name in DECLARED if name in shown(row.record)) or "nothing"
 
 
-def differing_ranges(rows: Sequence[Row]) -> Iterator[str]:
-    """Where one hyperparameter was searched in several ranges."""
+def differing_ranges(rows: Sequence[Row], *, all_own: bool) -> Iterator[str]:
+    """Where one hyperparameter was searched in several ranges: each architecture's own, or others too."""
     for name in dict.fromkeys(name for row in rows for name in searched(row.record)):
         there = [row for row in rows if name in searched(row.record)]
-        yield from differing(there, [name], domain, "range of ")
+        if all(is_own(row, name) for row in there) == all_own:
+            yield from differing(there, [name], domain, "range of ")
+
+
+def is_own(row: Row, name: str) -> bool:
+    """Whether the range is that of the architecture's table in search_spaces/, which differ on purpose."""
+    stages = backbone_stages(row.record)
+    if row.family == UNKNOWN or stages is None:
+        return False
+    return space.default(row.model, stages).get(name) == space.from_facts(searched(row.record))[name]
 
 
 def domain(row: Row, name: str) -> str:
-    """`1e-05 to 0.03, logarithmic`, `32, 64, 128`; up to a backbone that is frozen whole it is `0 to all`."""
-    found = searched(row.record)[name]
-    if "choices" in found:
-        return ", ".join(map(str, found["choices"]))
-    high = "all" if name == "freeze_depth" and found["high"] == backbone_stages(row.record) else f"{found['high']:g}"
-    return f"{found['low']:g} to {high}{', logarithmic' if found['log'] else ''}"
+    """`1e-05 to 0.03, log`, `32, 64, 128`; up to a backbone that is frozen whole it is `0 to all`."""
+    one = space.from_facts(searched(row.record))[name]
+    if name == space.DEPTH and isinstance(one, space.Range) and one.high == backbone_stages(row.record):
+        return f"{one.low:g} to {space.ALL}"
+    return str(one)
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
@@ -84,8 +92,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     found = [*differing(rows, libraries, lambda row, name: row.record.study.get("versions", {}).get(name))]
     if any(row.record.study.get("hardware") != rows[0].record.study.get("hardware") for row in rows):
         found.append("the studies ran on different machines: their times cannot be compared")
-    if len({row.model for row in rows}) > 1:
-        found += differing_ranges([next(row for row in rows if row.model == model) for model in models(rows)])
+    found += differing_ranges(rows, all_own=True)
     found += differing(rows, ["max_concurrent"], lambda row, name: row.config.get(name))
     for row in rows:
         asked = row.config.get("seeds", len(row.seeds))
@@ -107,10 +114,6 @@ def notes(rows: Sequence[Row]) -> list[str]:
         if absent := sorted({name for row in here for name, recall in row.recall.items() if recall is None}):
             found.append(f"{dataset}: no test image of class {shorten(absent)}, which counts in no mean over classes")
     return found
-
-
-def models(rows: Iterable[Row]) -> list[str]:
-    return list(dict.fromkeys(row.model for row in rows))
 
 
 def by_dataset(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:

@@ -29,7 +29,7 @@ from study.data_efficiency.summary import summary
 from study.design import recipes
 from study.design.study import Study
 from study.execution.pool import Pool
-from study.execution.session import Interrupted, Session, format_run, graceful_shutdown
+from study.execution.session import Interrupted, Session, graceful_shutdown
 from study.options.command_line import Parser
 from study.results import data_efficiency
 from study.results.data_efficiency import Measured
@@ -156,7 +156,7 @@ class Measurement:
         row = row_of(planned, run, outcome)
         self.rows.append(row)
         data_efficiency.write(self.session.study.folder, self.rows)
-        self.session.terminal.finished(run.run_id, format_run(row), None, completed=not outcome.failure)
+        self.session.terminal.finished(run.run_id, self.session.line(row), None, completed=not outcome.failure)
 
 
 def check_names(studies: list[Measurement]) -> None:

@@ -20,6 +20,7 @@ from study.cluster.allocation import allocate
 from study.data import resolve
 from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits, choose, split
+from study.design.states import RunStatus
 from study.design.study import Study
 from study.execution import evaluate
 from study.execution.pool import Pool
@@ -30,6 +31,7 @@ from study.report import study as report
 from study.results import best, cost, provenance, samples
 from study.results.record import FORMAT, Record, Row
 from study.terminal.progress import Terminal
+from study.terminal.runs import format_run
 from study.text import shorten
 from study.tracking import JobType
 from trainables import building
@@ -96,7 +98,7 @@ class Session:
         if record.study:
             command_line.check_same_weights(study, record.study["model"].get("weights"), digest(weights))
         command_line.make_folder(study.folder)
-        return cls(study, options, Terminal(quiet=options.quiet), record, splits, weights)
+        return cls(study, options, Terminal(quiet=options.quiet, metric=study.metric), record, splits, weights)
 
     @property
     def finished(self) -> bool:
@@ -262,7 +264,7 @@ class Session:
         self.record.add(trials=[row], curves=curve)
         self.tracker.finish(row["trial_id"], summary_of(row), row["status"])
         self.terminal.finished(
-            row["trial_id"], format_run(row), row["val_accuracy"], completed=row["status"] == "completed"
+            row["trial_id"], self.line(row), self.study.metric.of(row), completed=row["status"] == RunStatus.COMPLETED
         )
 
     def _run_all(self, phase: JobType, planned: dict[str, tuple[Row, Run]]) -> None:
@@ -305,7 +307,11 @@ class Session:
         self.record.add(runs=[row], curves=curve)
         test = samples.for_tracking(self.record, seen, self.splits.source.classes) if seen else None
         self.tracker.finish(run.run_id, summary_of(row), row["status"], test=test)
-        self.terminal.finished(run.run_id, format_run(row), row["val_accuracy"], completed=not outcome.failure)
+        self.terminal.finished(run.run_id, self.line(row), self.study.metric.of(row), completed=not outcome.failure)
+
+    def line(self, row: Row) -> str:
+        """A run for the terminal."""
+        return format_run(row, [*self.study.space, *self.study.fixed], self.study.metric)
 
     def _config(self, point: dict[str, Any], seed: int) -> dict[str, Any]:
         return asdict(self.study.point(point)) | self.study.facts() | {"seed": seed}
@@ -320,15 +326,3 @@ def summary_of(row: Row) -> dict[str, Any]:
     return {
         name: value for name, value in row.items() if isinstance(value, int | float) and not isinstance(value, bool)
     }
-
-
-def format_run(row: Row) -> str:
-    """One run in a line: what it was, how much of the model it trained, what came of it."""
-    result = "" if row.get("val_accuracy") is None else f"{row['val_accuracy']:.2%} validation"
-    if row.get("test_accuracy") is not None:
-        result = f"{row['test_accuracy']:.2%} test"
-    how = {"completed": "", "pruned": f", pruned at epoch {row.get('epochs')}", "failed": f"failed: {row['reason']}"}[
-        row["status"]
-    ]
-    point = f"lr {row['lr']:.1e}  weight decay {row['weight_decay']:.1e}  freeze depth {row['freeze_depth']}"
-    return f"{point}  trains {row.get('trained_share') or 0:.1%}  {result}{how}"

@@ -103,7 +103,7 @@ def shares_of(
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        study = optuna.create_study(direction=optuna.study.StudyDirection[by.direction.upper()])
+        study = optuna.create_study(direction="minimize" if by is Metric.LOSS else "maximize")
         study.add_trials(
             [
                 optuna.trial.create_trial(

@@ -13,6 +13,7 @@ from study.comparison import Comparison, Group, compare, study_folders
 from study.comparison.gains import gains
 from study.comparison.groups import MOST_IN_PAIRS
 from study.comparison.summary import summary
+from study.design.space import default
 from study.results.record import Record
 from study.statistics import accuracy_interval, score_intervals, scores
 from study.statistics.comparison import difference
@@ -327,18 +328,28 @@ def test_a_recipe_from_before_a_hyperparameter_was_declared_has_its_default(tmp_
     )
 
 
-def test_another_space_of_one_model_is_unequal_and_the_ranges_of_two_models_are_noted(tmp_path: Path) -> None:
-    space: dict[str, Any] = {**THREE, "weight_decay": {"low": 1e-6, "high": 0.3, "log": True}}
-    said = "range of weight decay differs: 1e-06 to 0.1, logarithmic ({}), 1e-06 to 0.3, logarithmic ({})"
-    models = two(tmp_path / "models", space=space)
-    assert models.unequal == ()
-    assert models.notes == (said.format("vit-none-insects", "resnet-none-insects"),)
-    made = [study(tmp_path, "vit", HIGH), study(tmp_path, "vit", LOW, pretraining="in1k", space=space)]
-    assert compare(made).unequal == (said.format("vit-none-insects", "vit-in1k-insects"),)
-    more = two(tmp_path / "more", space={**THREE, "schedule": {"choices": ["cosine", "step"]}})
-    assert more.unequal == (
+def test_another_space_is_unequal(tmp_path: Path) -> None:
+    wider = {**THREE, "weight_decay": {"low": 1e-6, "high": 0.3, "log": True}}
+    assert two(tmp_path / "wider", space=wider).unequal == (
+        "range of weight decay differs: 1e-06 to 0.1, log (vit-none-insects), 1e-06 to 0.3, log (resnet-none-insects)",
+    )
+    assert two(tmp_path / "more", space={**THREE, "schedule": {"choices": ["cosine", "step"]}}).unequal == (
         "what is searched or fixed differs: lr, weight_decay, freeze_depth (vit-none-insects), "
         "lr, weight_decay, freeze_depth, schedule (resnet-none-insects)",
+    )
+
+
+def test_architectures_that_were_searched_in_their_own_ranges_are_equal_and_the_ranges_are_noted(
+    tmp_path: Path,
+) -> None:
+    made = [
+        study(tmp_path, model, one, space={name: one.facts() for name, one in default(model, 5).items()})
+        for model, one in (("vit", HIGH), ("resnet", LOW))
+    ]
+    comparison = compare(made)
+    assert comparison.unequal == ()
+    assert comparison.notes == (
+        "range of weight decay differs: 1e-05 to 0.3, log (vit-none-insects), 1e-05 to 0.1, log (resnet-none-insects)",
     )
 
 
