@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from study.data.reading import prepare, read, resized
 from study.data.source import Arrays, DatasetRequest, ExampleSource
 from study.data.splits import DatasetSplits, split
 from tests.contract import layouts
+from tests.contract.photographs import folder_of
 from trainables.architecture import HALF, MINI_INPUT, Preprocessing
 
 SPLITS = ("train", "val", "test")
@@ -109,6 +111,18 @@ def test_what_an_option_means_is_said_with_its_default(name: str) -> None:
     for option, meaning in named.settings(name).items():
         assert option.isidentifier()
         assert re.search(r"\(default [^)]+\)", meaning)
+
+
+def test_the_dataset_of_the_documentation_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    module: dict[str, Any] = {}
+    exec(code, module)
+    folder_of(tmp_path / "leaves", {"oak": 5, "maple": 4})
+    with pytest.raises(ValueError, match=r"leaves\.tar\.gz is not in .* and --offline is set"):
+        module["image_index"](DatasetRequest(data_dir=tmp_path / "leaves" / "oak", offline=True))
+    index = module["image_index"](DatasetRequest(data_dir=tmp_path, offline=True))
+    assert (index.name, index.classes, len(index.images)) == ("leaves", ("maple", "oak"), 9)
 
 
 @pytest.mark.parametrize("name", named.names())
