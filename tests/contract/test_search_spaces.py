@@ -9,7 +9,7 @@ from ray.tune.search.optuna import OptunaSearch
 import search_spaces
 from tests.contract.variants import EVERY, Pair, title
 from trainables import architecture
-from trainables.recipe import Hyperparameters
+from trainables.hyperparameters import Hyperparameters
 
 every_variant = pytest.mark.parametrize("pair", EVERY, ids=title)
 
@@ -42,7 +42,7 @@ def test_a_space_has_the_three_hyperparameters_and_freezes_nothing_to_everything
 @every_variant
 def test_the_ends_of_a_space_are_points_that_can_be_trained(pair: Pair) -> None:
     family, variant = pair
-    stages = family.backbone_stages(variant)
+    stages = variant.backbone_stages
     space = distributions(family.name, stages)
     for end in ("low", "high"):
         point = Hyperparameters(**{name: getattr(space[name], end) for name in space})
@@ -52,7 +52,7 @@ def test_the_ends_of_a_space_are_points_that_can_be_trained(pair: Pair) -> None:
 @every_variant
 def test_the_point_that_the_paper_used_lies_in_the_space(pair: Pair) -> None:
     family, variant = pair
-    stages = family.backbone_stages(variant)
+    stages = variant.backbone_stages
     paper = family.paper(stages)
     for name, distribution in distributions(family.name, stages).items():
         assert distribution.low <= getattr(paper, name) <= distribution.high, name
