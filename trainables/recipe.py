@@ -87,24 +87,26 @@ class Phase:
 
 
 def sentence(epochs: int, values: Mapping[str, Any]) -> list[str]:
-    """What a recipe does, in words; of what is searched nothing."""
-    words = [f"{epochs} epoch{'s' if epochs > 1 else ''}"]
+    """What a recipe does, in words: of the usual ones always, of the others where they are not the default.
+
+    What is not in `values`, because it is searched, is not in the words either.
+    """
     phrases = {
         "batch_size": lambda size: f"batches of {size}",
         "schedule": lambda name: f"{name} schedule",
-        "augmentation": lambda name: f"augmentation {name}",
-        "label_smoothing": lambda share: f"label smoothing {share:g}" if share else "no label smoothing",
-        "clip_norm": lambda norm: f"gradients clipped at {norm:g}" if norm else "no clipping",
         "head_first_share": lambda share: (
             f"the head alone for {share:.0%} of the epochs, then the rest at {values['head_first_lr_scale']:g} x lr"
             if share
             else ""
         ),
+        "augmentation": lambda name: f"augmentation {name}",
+        "label_smoothing": lambda share: f"label smoothing {share:g}" if share else "no label smoothing",
+        "clip_norm": lambda norm: f"gradients clipped at {norm:g}" if norm else "no clipping",
     }
-    for name, value in values.items():
-        one = DECLARED[name]
-        if name in phrases:
-            words.append(phrases[name](value))
-        elif value != one.default and name != "head_first_lr_scale":
-            words.append(f"{one.title} {one.format(value)}")
-    return [word for word in words if word]
+    usual = [phrase(values[name]) for name, phrase in phrases.items() if name in values]
+    others = [
+        f"{DECLARED[name].title} {DECLARED[name].format(value)}"
+        for name, value in values.items()
+        if name not in phrases and name != "head_first_lr_scale" and value != DECLARED[name].default
+    ]
+    return [f"{epochs} epoch{'s' if epochs > 1 else ''}", *filter(None, usual), *others]

@@ -11,17 +11,22 @@ import torch
 from ray.data import Dataset
 from torch import Tensor
 
-from tests.contract.tiny import CPU, FP32, POINT, numbers
+from tests.contract.tiny import CPU, FP32, numbers
+from tests.contract.tiny import POINT as TINY
 from tests.contract.variants import CLASSES, Pair, scrambled
-from trainables import reader as reader_module
+from trainables import building
 from trainables.boundaries import Store
+from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Epoch, fit
 from trainables.precision import Precision
-from trainables.reader import Reader, SplitDigest
+from trainables.process import ProcessCache
+from trainables.reader import Reader
 from trainables.recipe import Recipe
+from trainables.splits import SplitDigest
 from trainables.stages import StagedModel
 
-RECIPE = Recipe("stored", epochs=2, batch_size=32, warmup=0.2)
+RECIPE = Recipe("stored", epochs=2)
+POINT = replace(TINY, batch_size=32)
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ VAL = Pictures(40, seed=1)
 def built(pair: Pair, seed: int = 0) -> StagedModel:
     """The variant with random weights, none of which is without effect."""
     torch.manual_seed(seed)
-    return scrambled(pair[0].assemble(pair[1], CLASSES), seed)
+    return scrambled(building.assemble(*pair, CLASSES), seed)
 
 
 def reader_of(
@@ -82,7 +87,7 @@ def reader_of(
     pictures = {"train": train, "val": val}
     reader = Reader(
         split_digests={name: split.part for name, split in pictures.items()},
-        shard=lambda name: cast(Dataset, pictures[name]),
+        shard=lambda key: cast(Dataset, pictures[key.split]),
         model=model or built(pair),
         model_key=object(),
         variant=pair[1].name,
@@ -90,6 +95,7 @@ def reader_of(
         precision=precision,
         device=CPU,
         store=store,
+        cache=ProcessCache(),
         mode="always",
         epochs=RECIPE.epochs,
     )
@@ -99,7 +105,6 @@ def reader_of(
 @contextmanager
 def reading(pair: Pair, store: Store | None, model: StagedModel | None = None, **given: Any) -> Iterator[Reader]:
     """A Reader in a process that has no images yet."""
-    reader_module._in_memory.clear()
     reader = reader_of(pair, store, model, **given)
     try:
         yield reader
@@ -131,6 +136,7 @@ def trained(
     depth: int,
     *,
     model: StagedModel | None = None,
+    point: Hyperparameters = POINT,
     recipe: Recipe = RECIPE,
     fit_on: tuple[str, ...] = ("train",),
     validate: bool = True,
@@ -142,9 +148,9 @@ def trained(
     with reading(pair, store, model, **given) as reader:
         fit(
             model,
-            reader.source(*fit_on),
+            reader.source(*fit_on, images_for="mixup" if point.mixup else None),
             reader.source("val") if validate else None,
-            hyperparameters=replace(POINT, freeze_depth=depth),
+            hyperparameters=replace(point, freeze_depth=depth),
             recipe=recipe,
             precision=reader.precision,
             seed=0,

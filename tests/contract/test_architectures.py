@@ -11,8 +11,8 @@ from timm.data.config import resolve_data_config
 from torchvision.models import AlexNet_Weights
 
 from tests.contract.variants import CLASSES, EVERY, MINI, PAPER, Pair, library_model, title
-from trainables import architecture
-from trainables.architecture import SCALES
+from trainables import architecture, building
+from trainables.choices import SCALES
 from trainables.stages import Normalize, StagedModel
 
 every_variant = pytest.mark.parametrize("pair", EVERY, ids=title)
@@ -28,7 +28,7 @@ def on_meta(pair: Pair) -> StagedModel:
 def assembled_on_meta(pair: Pair) -> StagedModel:
     family, variant = pair
     with torch.device("meta"):
-        return family.assemble(variant, CLASSES)
+        return building.assemble(family, variant, CLASSES)
 
 
 def test_there_are_the_four_families_that_the_study_compares() -> None:
@@ -120,9 +120,18 @@ def test_a_variant_has_the_tensors_of_its_library_under_the_same_names(pair: Pai
 
 
 @every_variant
-def test_backbone_stages_are_counted_as_the_model_has_them(pair: Pair) -> None:
-    family, variant = pair
-    assert family.backbone_stages(variant) == on_meta(pair).backbone_stages
+def test_what_a_variant_declares_of_its_model_is_what_the_model_has(pair: Pair) -> None:
+    _, variant = pair
+    model = on_meta(pair)
+    assert variant.backbone_stages == model.backbone_stages
+    assert variant.features == model.features
+    assert model.classes == CLASSES
+
+
+def test_the_declared_place_of_alexnets_weights_is_torchvisions() -> None:
+    weights = architecture.get("alexnet").variant("paper", "in1k").weights
+    assert weights is not None
+    assert weights.file == AlexNet_Weights.IMAGENET1K_V1.url
 
 
 @every_variant
@@ -196,7 +205,7 @@ def test_a_paper_variant_takes_224_px(pair: Pair) -> None:
 def test_alexnet_as_its_paper_describes_it_has_as_many_parameters_as_the_paper_implies() -> None:
     family = architecture.get("alexnet")
     with torch.device("meta"):
-        model = family.assemble(family.variant("paper", name="alexnet_original"), 1000)
+        model = building.assemble(family, family.variant("paper", name="alexnet_original"), 1000)
     assert model.parameter_counts()[0] == 62_378_344
 
 
@@ -238,7 +247,7 @@ def test_preprocessing_follows_the_published_checkpoint(pair: Pair) -> None:
 @every_variant
 def test_the_point_that_the_paper_used_can_be_trained(pair: Pair) -> None:
     family, variant = pair
-    point = family.paper(family.backbone_stages(variant))
+    point = family.paper(variant.backbone_stages)
     on_meta(pair).freeze(point.freeze_depth)
 
 
@@ -246,4 +255,4 @@ def test_a_model_whose_cut_forgets_a_tensor_is_refused() -> None:
     family = architecture.get("resnet")
     forgetful = replace(family, cut=lambda model: [s for s in family.cut(model) if s.name != "layer3"])
     with pytest.raises(AssertionError, match=r"no stage holds .*layer3"), torch.device("meta"):
-        forgetful.assemble(family.variant("mini", "none"), CLASSES)
+        building.assemble(forgetful, family.variant("mini", "none"), CLASSES)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from tests.contract.reading import RECIPE, TRAIN, VAL, Pictures, Trained, built, reader_of, reading, trained
+from tests.contract.reading import POINT, RECIPE, TRAIN, VAL, Pictures, Trained, built, reader_of, reading, trained
 from tests.contract.stored import contents, store_in
 from tests.contract.tiny import CPU, FP32
 from tests.contract.variants import MINI, MODELS_OF_THE_PAPER, Pair, depths, title
 from trainables import planner
 from trainables.boundaries import Store
 from trainables.precision import Precision
+from trainables.splits import ImagesKey
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -105,8 +106,8 @@ def test_a_second_run_fills_nothing_new_and_needs_no_images(store: Store) -> Non
     before = files(store)
     assert len(before) == 2 * 4  # images and boundary 3, each of train and val
 
-    def nowhere(name: str) -> Any:
-        raise AssertionError(f"{name} was asked for")
+    def nowhere(key: ImagesKey) -> Any:
+        raise AssertionError(f"{key} was asked for")
 
     assert trained(RESNET, store, 3, shard=nowhere) == first
     assert files(store) == before
@@ -186,7 +187,7 @@ def test_images_that_are_kept_in_memory_are_not_taken_for_those_of_another_size(
         wanted = Pictures(TRAIN.n, size=64)
         large.split_digests = {"train": TRAIN.part}  # the same content of the dataset, resized for another model
         large.preprocessing = replace(large.preprocessing, size=64)
-        large.shard = lambda name: wanted  # type: ignore[assignment, return-value]
+        large.shard = lambda key: wanted  # type: ignore[assignment, return-value]
         assert small.images("train").images.shape[-1] == 32
         assert large.images("train").images.shape[-1] == 64
 
@@ -228,7 +229,7 @@ def test_rows_of_splits_together_lie_in_memory_as_those_of_one(rows: list[int], 
 def test_a_run_on_train_and_val_together_gives_the_same_numbers(pair: Pair, val: Pictures, store: Store) -> None:
     depth = depths(pair)[-1] - 1
     small: dict[str, Any] = {"fit_on": ("train", "val"), "validate": False, "val": val}
-    small["recipe"] = replace(RECIPE, epochs=1, batch_size=16)
+    small |= {"recipe": replace(RECIPE, epochs=1), "point": replace(POINT, batch_size=16)}
     assert trained(pair, store, depth, **small) == trained(pair, None, depth, **small)
 
 
@@ -243,24 +244,26 @@ def test_a_planned_run_gives_the_numbers_of_every_forced_one(store: Store) -> No
 
 
 def test_images_with_a_margin_are_an_entry_of_their_own_and_the_others_are_read_without_one(store: Store) -> None:
-    brought = {
-        "train": TRAIN,
-        "val": VAL,
-        "train wide": Pictures(TRAIN.n, size=37),
-        "val wide": Pictures(VAL.n, size=37),
+    train, val = ImagesKey("train"), ImagesKey("val")
+    train_with_margin, val_with_margin = ImagesKey("train", margin=True), ImagesKey("val", margin=True)
+    datasets = {
+        train: TRAIN,
+        val: VAL,
+        train_with_margin: Pictures(TRAIN.n, size=37),
+        val_with_margin: Pictures(VAL.n, size=37),
     }
-    asked: list[str] = []
+    opened: list[ImagesKey] = []
 
-    def shard(name: str) -> Any:
-        asked.append(name)
-        return brought[name]
+    def shard(key: ImagesKey) -> Any:
+        opened.append(key)
+        return datasets[key]
 
     with reading(RESNET, store, shard=shard) as reader:
         margin = reader.source("train", "val", augmentation="alexnet").at(0)
         assert margin.images_at(torch.arange(len(margin))).shape == (TRAIN.n + VAL.n, 3, 37, 37)
         assert reader.source("val").at(0).images_at(torch.arange(3)).shape == (3, 3, 32, 32)
         assert reader.source("train", augmentation="flip").at(0).images_at(torch.arange(3)).shape == (3, 3, 32, 32)
-    assert asked == ["train wide", "val wide", "val", "train"]
+    assert opened == [train_with_margin, val_with_margin, val, train]
     assert len(contents(store)) == 4
 
 

@@ -1,6 +1,6 @@
-"""Each hyperparameter and each field of a recipe really moves what is trained, in every architecture."""
+"""Each declared hyperparameter really moves what is trained, in every architecture that has it, or is refused."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,25 +8,35 @@ import torch
 
 from tests.contract.tiny import POINT, RECIPE, digits, losses, numbers, run, untrained
 from trainables import architecture
+from trainables.augmentation import AUGMENTATIONS, NONE
 from trainables.batches import CachedSplit
-from trainables.recipe import SCHEDULES, HeadFirst, Hyperparameters, Recipe
+from trainables.hyperparameters import DECLARED, Hyperparameter, Hyperparameters
+from trainables.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-STEPS = replace(RECIPE, schedule="step", warmup=0.0)
-POINTS: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.3, "freeze_depth": 1}
-RECIPES: dict[str, tuple[Recipe, Recipe]] = {
-    "epochs": (RECIPE, replace(RECIPE, epochs=3)),
-    "batch_size": (RECIPE, replace(RECIPE, batch_size=12)),
-    "warmup": (RECIPE, replace(RECIPE, warmup=0.6)),
-    "label_smoothing": (RECIPE, replace(RECIPE, label_smoothing=0.1)),
-    "clip_norm": (RECIPE, replace(RECIPE, clip_norm=0.05)),
-    "head_first": (RECIPE, replace(RECIPE, head_first=HeadFirst(0.5, 1.0))),
-    "milestones": (STEPS, replace(STEPS, milestones=(0.3,))),
-    "step_factor": (STEPS, replace(STEPS, step_factor=0.5)),
+# Where another hyperparameter must be other than its default for this one to matter
+NEEDS: dict[str, dict[str, Any]] = {
+    "step_factor": {"schedule": "step", "warmup": 0.0},
+    "head_first_lr_scale": {"head_first_share": 0.5},
 }
+IN_THE_READER = {"augmentation"}  # it needs Ray: tests/integration/test_streaming.py
+MOVED = [
+    (name, choice)
+    for name, declared in DECLARED.items()
+    if name not in IN_THE_READER
+    for choice in declared.choices or (None,)
+    if choice is None or choice != declared.default
+]
 
 every_architecture = pytest.mark.parametrize("name", architecture.names())
+
+
+def another(declared: Hyperparameter, value: Any) -> Any:
+    """A value of a number that the declaration allows and that is far from the given one."""
+    if declared.kind is int:
+        return declared.check(value // 2 if value else 1)
+    return declared.check(value / 20 if value else 0.6)
 
 
 @pytest.fixture(scope="module")
@@ -39,31 +49,54 @@ def curve(name: str, train: CachedSplit, point: Hyperparameters = POINT, recipe:
     return numbers(run(untrained(name), train, point=point, recipe=recipe, seed=seed))
 
 
-def test_every_hyperparameter_and_every_field_of_a_recipe_is_moved_in_this_file() -> None:
-    assert POINTS.keys() == {f.name for f in fields(Hyperparameters)}
-    elsewhere = {"augmentation"}  # it needs Ray: tests/integration/test_streaming.py
-    assert RECIPES.keys() | {"name", "schedule"} | elsewhere == {f.name for f in fields(Recipe)}
-
-
 @every_architecture
-@pytest.mark.parametrize("moved", POINTS)
-def test_a_hyperparameter_moves_the_training_loss(name: str, moved: str, train: CachedSplit) -> None:
-    point = replace(POINT, **{moved: POINTS[moved]})
-    assert losses(curve(name, train, point)) != losses(curve(name, train))
+@pytest.mark.parametrize(("moved", "choice"), MOVED)
+def test_a_hyperparameter_moves_the_training_loss_or_is_refused(
+    name: str, moved: str, choice: str | None, train: CachedSplit
+) -> None:
+    declared, before = DECLARED[moved], replace(POINT, **NEEDS.get(moved, {}))
+    value = choice or another(declared, getattr(before, moved))
+    after = replace(before, **{moved: value})
+    if declared.part_of_model and declared.part_of_model not in untrained(name).features:
+        with pytest.raises(ValueError, match=f"^this model has no {declared.title} to set: leave out {moved}$"):
+            curve(name, train, after)
+    else:
+        assert losses(curve(name, train, after)) != losses(curve(name, train, before))
 
 
+@pytest.mark.parametrize("moved", DECLARED)
+def test_the_default_of_a_hyperparameter_that_a_model_lacks_is_not_refused(moved: str) -> None:
+    assert POINT.check_model(backbone_stages=1, features=(), model="a model") is None
+    with pytest.raises(ValueError, match="freeze_depth must be 0 to 1, got 2"):
+        replace(POINT, freeze_depth=2).check_model(backbone_stages=1, features=(), model="a model")
+
+
+def test_the_augmentations_that_may_be_chosen_are_those_there_are() -> None:
+    assert DECLARED["augmentation"].choices == (NONE, *AUGMENTATIONS)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (RECIPE, replace(RECIPE, epochs=3)),
+        (replace(RECIPE, milestones=(0.5,)), replace(RECIPE, milestones=(0.3,))),
+    ],
+    ids=["epochs", "milestones"],
+)
 @every_architecture
-@pytest.mark.parametrize("moved", RECIPES)
-def test_a_field_of_the_recipe_moves_the_training_loss(name: str, moved: str, train: CachedSplit) -> None:
-    before, after = RECIPES[moved]
-    first, second = losses(curve(name, train, recipe=before)), losses(curve(name, train, recipe=after))
-    assert first != second[: len(first)]
+def test_a_field_of_the_recipe_moves_the_training_loss(
+    name: str, before: Recipe, after: Recipe, train: CachedSplit
+) -> None:
+    point = replace(POINT, schedule="step", warmup=0.0)
+    first, second = (losses(curve(name, train, point, recipe)) for recipe in (before, after))
+    assert first != second[: len(first)] or len(first) != len(second)
 
 
 @every_architecture
 def test_each_schedule_trains_differently(name: str, train: CachedSplit) -> None:
-    seen = {tuple(losses(curve(name, train, recipe=replace(RECIPE, schedule=schedule)))) for schedule in SCHEDULES}
-    assert len(seen) == len(SCHEDULES)
+    schedules = DECLARED["schedule"].choices
+    curves = {tuple(losses(curve(name, train, replace(POINT, schedule=schedule)))) for schedule in schedules}
+    assert len(curves) == len(schedules)
 
 
 @every_architecture
@@ -72,11 +105,11 @@ def test_each_freeze_depth_trains_differently_and_leaves_fewer_parameters_to_tra
 ) -> None:
     model = untrained(name)
     recipe = replace(RECIPE, epochs=1)
-    seen, trained = set(), []
+    curves, trained = set(), []
     for depth in range(model.backbone_stages + 1):
-        seen.add(tuple(losses(curve(name, train, replace(POINT, freeze_depth=depth), recipe))))
+        curves.add(tuple(losses(curve(name, train, replace(POINT, freeze_depth=depth), recipe))))
         trained.append(model.freeze(depth).parameter_counts()[1])
-    assert len(seen) == model.backbone_stages + 1
+    assert len(curves) == model.backbone_stages + 1
     assert trained == sorted(trained, reverse=True)
     assert len(set(trained)) == len(trained)
 

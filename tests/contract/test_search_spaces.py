@@ -50,7 +50,7 @@ def test_the_ends_of_a_space_are_points_that_can_be_trained(pair: Pair) -> None:
     space = spaces.default(family.name, stages)
     paper = {name: getattr(family.paper(stages), name) for name in REQUIRED}
     for end in (0, -1):
-        point = Hyperparameters(**paper | {name: domain.ends[end] for name, domain in space.items()})  # type: ignore[arg-type]
+        point = Hyperparameters(**paper | {name: domain.ends[end] for name, domain in space.items()})
         point.check_model(backbone_stages=stages, features=variant.features, model=variant.name)
 
 

@@ -19,12 +19,15 @@ from tests.contract.variants import (
     scrambled,
     title,
 )
-from trainables.recipe import optimizer
+from trainables import building
+from trainables.hyperparameters import Hyperparameters
+from trainables.optimisation import optimizer
 from trainables.stages import StagedModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 LABELS = torch.tensor([3, 5])
+POINT = Hyperparameters(lr=1e-3, weight_decay=0.1, freeze_depth=0)
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
@@ -55,7 +58,7 @@ class Twins:
 def twins_of(pair: Pair) -> Twins:
     family, variant = pair
     torch.manual_seed(0)
-    staged = scrambled(family.assemble(variant, CLASSES))
+    staged = scrambled(building.assemble(family, variant, CLASSES))
     library = library_model(variant)
     library.load_state_dict(staged.library_state_dict(), strict=True)
     batch = images(variant)
@@ -90,13 +93,13 @@ def test_prefix_and_suffix_equal_the_forward_of_the_library_bit_for_bit(twins: T
         wanted = twins.library_forward()
         assert wanted.std() > 0
         for depth in chosen_depths(twins):
-            boundary = twins.staged.freeze(depth).prefix(twins.images)
+            boundary = twins.staged.freeze(depth).frozen(0, depth, twins.images)
             assert torch.equal(twins.staged.suffix(boundary), wanted), f"freeze_depth {depth}"
 
 
 def test_the_prefix_carries_no_graph_and_the_suffix_does(twins: Twins) -> None:
     last = depths(twins.pair)[-1]
-    boundary = twins.staged.freeze(last).prefix(twins.images)
+    boundary = twins.staged.freeze(last).frozen(0, last, twins.images)
     assert not boundary.requires_grad
     assert twins.staged.suffix(boundary).requires_grad
 
@@ -143,7 +146,7 @@ def test_a_training_step_changes_the_later_stages_and_nothing_in_the_frozen_ones
     for depth in chosen:
         model = twins.fresh().staged.freeze(depth).train()
         before = {name: t.clone() for name, t in model.state_dict().items()}
-        step = optimizer(model, lr=1e-3, weight_decay=0.1)
+        step = optimizer(model, POINT)
         cross_entropy(model(twins.images), LABELS).backward()
         step.step()
         after = model.state_dict()
@@ -180,7 +183,7 @@ def test_a_model_is_brought_back_to_what_it_was_loaded_with_and_what_was_frozen_
 def trained(model: StagedModel, images: Tensor) -> None:
     """One step."""
     model.train().zero_grad(set_to_none=True)
-    step = optimizer(model, lr=1e-3, weight_decay=0.1)
+    step = optimizer(model, POINT)
     cross_entropy(model(images), LABELS).backward()
     step.step()
 
@@ -214,6 +217,6 @@ def test_batch_norm_is_where_this_file_looks_for_it() -> None:
     with_batch_norm = {
         family.name
         for family, variant in MINI
-        if any(isinstance(m, BATCH_NORM) for m in family.assemble(variant, CLASSES).modules())
+        if any(isinstance(m, BATCH_NORM) for m in building.assemble(family, variant, CLASSES).modules())
     }
     assert with_batch_norm >= {"resnet", "coatnet"}

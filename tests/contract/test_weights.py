@@ -10,8 +10,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tests.contract.variants import CLASSES, EVERY, MINI, MODELS_OF_THE_PAPER, Pair, library_model, library_name, title
-from trainables import architecture
-from trainables.weights import PACKAGED, digest
+from trainables import architecture, building
+from trainables.weights import PACKAGED
+from trainables.weights.reading import digest
 
 MINI_WITH_WEIGHTS = [pair for pair in MINI if pair[1].weights]
 PAPER_WITH_WEIGHTS = [pair for pair in MODELS_OF_THE_PAPER if pair[1].weights]
@@ -40,10 +41,10 @@ def test_a_file_as_published_fills_the_backbone_and_leaves_the_head_alone(pair: 
     assert variant.weights is not None
     state = random_state(pair, classes=11)  # the published head is for other classes
     path = write(state, tmp_path, published_as=variant.weights.file)
-    pretrained = family.pretrained(variant, path=path)
+    pretrained = building.pretrained(family, variant, path=path)
     path.unlink()
     assert pretrained is not None
-    model = family.assemble(variant, CLASSES)
+    model = building.assemble(family, variant, CLASSES)
     head = {name: t.clone() for name, t in model.head.state_dict().items()}
     model.load(pretrained, head=False)
     loaded = model.tensors(head=False)
@@ -77,7 +78,7 @@ def test_weights_in_half_precision_become_what_the_model_computes_in(pair: Pair,
     family, variant = pair
     state = random_state(pair, CLASSES)
     small = {name: t.half() if t.is_floating_point() else t for name, t in state.items()}
-    pretrained = family.pretrained(variant, path=write(small, tmp_path, published_as="a.safetensors"))
+    pretrained = building.pretrained(family, variant, path=write(small, tmp_path, published_as="a.safetensors"))
     assert pretrained is not None
     for name, tensor in pretrained.items():
         assert tensor.dtype == state[name].dtype
@@ -102,12 +103,12 @@ def test_a_tensor_that_is_missing_or_of_another_shape_is_refused_by_name(
 ) -> None:
     family, variant = pair
     state = random_state(pair, CLASSES)
-    backbone = family.assemble(variant, CLASSES).tensors(head=False)
+    backbone = building.assemble(family, variant, CLASSES).tensors(head=False)
     name = [name for name, t in backbone.items() if t.ndim == 1 and name.endswith("bias")][-1]
     spoil(state, name)
     path = write(state, tmp_path, published_as="a.safetensors")
     with pytest.raises(ValueError, match=rf"{name}\b") as refusal:
-        family.pretrained(variant, path=path)
+        building.pretrained(family, variant, path=path)
     assert str(path) in str(refusal.value)
     assert variant.name in str(refusal.value)
 
@@ -118,7 +119,7 @@ def test_the_weights_of_a_larger_model_of_the_family_are_refused(pair: Pair, tmp
     larger = family.variant("paper")
     path = write(library_model(larger).state_dict(), tmp_path, published_as="a.safetensors")
     with pytest.raises(ValueError, match=r"do not fit .*_mini"):
-        family.pretrained(variant, path=path)
+        building.pretrained(family, variant, path=path)
     path.unlink()
 
 
@@ -128,7 +129,7 @@ def test_the_weights_of_another_family_are_refused(pair: Pair, tmp_path: Path) -
     stranger = timm.create_model("test_efficientnet", num_classes=CLASSES)
     path = write(stranger.state_dict(), tmp_path, published_as="a.safetensors")
     with pytest.raises(ValueError, match=r"tensors are missing, the first is"):
-        family.pretrained(variant, path=path)
+        building.pretrained(family, variant, path=path)
 
 
 @mini_with_weights
@@ -138,7 +139,7 @@ def test_a_file_that_is_no_weights_is_refused_by_name_in_one_line(pair: Pair, na
     path = tmp_path / name
     path.write_bytes(b"not weights at all")
     with pytest.raises(ValueError, match=f"{name} cannot be read") as refusal:
-        family.pretrained(variant, path=path)
+        building.pretrained(family, variant, path=path)
     assert "\n" not in str(refusal.value)
 
 
@@ -148,7 +149,7 @@ def test_a_file_that_is_cut_short_is_refused_by_name(pair: Pair, tmp_path: Path)
     path = write(random_state(pair, CLASSES), tmp_path, published_as="a.safetensors")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ValueError, match=r"weights\.safetensors cannot be read"):
-        family.pretrained(variant, path=path)
+        building.pretrained(family, variant, path=path)
 
 
 @pytest.mark.parametrize("content", [[1, 2, 3], {"features.0.weight": "text"}, torch.zeros(3)], ids=repr)
@@ -157,7 +158,7 @@ def test_a_pickle_of_something_else_is_refused_by_name(content: object, tmp_path
     path = tmp_path / "other.pth"
     torch.save(content, path)
     with pytest.raises(ValueError, match=r"other\.pth"):
-        family.pretrained(family.variant("mini"), path=path)
+        building.pretrained(family, family.variant("mini"), path=path)
 
 
 @mini_with_weights
@@ -167,7 +168,7 @@ def test_a_file_that_is_not_there_is_refused_by_name_and_with_the_one_that_is_wa
     family, variant = pair
     assert variant.weights is not None
     with pytest.raises(ValueError, match=r"nowhere\.pth") as refusal:
-        family.pretrained(variant, path=tmp_path / "nowhere.pth")
+        building.pretrained(family, variant, path=tmp_path / "nowhere.pth")
     assert variant.weights.file in str(refusal.value)
 
 
@@ -181,7 +182,7 @@ def test_weights_that_are_not_cached_are_refused_offline_with_the_way_out(
     with pytest.raises(
         ValueError, match=r"--offline is set .* --weights PATH, or choose --pretraining none"
     ) as refusal:
-        family.pretrained(variant, offline=True)
+        building.pretrained(family, variant, offline=True)
     assert variant.weights is not None
     assert variant.weights.file in str(refusal.value)
     assert list(tmp_path.rglob("*.safetensors")) == []
@@ -199,9 +200,9 @@ def test_the_weights_of_a_mini_variant_ship_with_the_package_and_are_small(pair:
 @mini_with_weights
 def test_the_weights_that_ship_fit_their_variant(pair: Pair) -> None:
     family, variant = pair
-    state = family.pretrained(variant, offline=True)
+    state = building.pretrained(family, variant, offline=True)
     assert state is not None
-    model = family.assemble(variant, CLASSES)
+    model = building.assemble(family, variant, CLASSES)
     model.load(state, head=False)
     assert all(torch.isfinite(t).all() for t in model.state_dict().values())
 
@@ -209,5 +210,5 @@ def test_the_weights_that_ship_fit_their_variant(pair: Pair) -> None:
 def test_a_variant_without_weights_refuses_a_file_of_weights() -> None:
     family = architecture.get("vit")
     with pytest.raises(ValueError, match=r"leave out --weights a\.safetensors"):
-        family.pretrained(family.variant("mini", "none"), path=Path("a.safetensors"))
-    assert family.pretrained(family.variant("mini", "none")) is None
+        building.pretrained(family, family.variant("mini", "none"), path=Path("a.safetensors"))
+    assert building.pretrained(family, family.variant("mini", "none")) is None

@@ -8,19 +8,20 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from trainables import architecture
+from trainables import architecture, building
 from trainables.batches import BoundarySource, CachedSplit
+from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Epoch, fit
 from trainables.memory import Memory
 from trainables.precision import Precision
-from trainables.recipe import Hyperparameters, Recipe
+from trainables.recipe import Recipe
 from trainables.stages import StagedModel
 from trainables.world import World
 
 CPU = torch.device("cpu")
 FP32 = Precision("fp32", CPU)
-POINT = Hyperparameters(lr=1e-3, weight_decay=1e-2, freeze_depth=0)
-RECIPE = Recipe("tiny", epochs=2, batch_size=16, warmup=0.2)
+POINT = Hyperparameters(lr=1e-3, weight_decay=1e-2, freeze_depth=0, batch_size=16, warmup=0.2)
+RECIPE = Recipe("tiny", epochs=2)
 CLASSES = 10
 
 
@@ -39,7 +40,7 @@ def untrained(name: str, seed: int = 0) -> StagedModel:
     """The mini model of an architecture with random weights."""
     family = architecture.get(name)
     torch.manual_seed(seed)
-    return family.assemble(family.variant("mini", "none"), CLASSES)
+    return building.assemble(family, family.variant("mini", "none"), CLASSES)
 
 
 def little_memory(model: StagedModel, limit: int) -> StagedModel:

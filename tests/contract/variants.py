@@ -67,5 +67,4 @@ def normalised(variant: Variant, images_NCHW: Tensor) -> Tensor:
 
 
 def depths(pair: Pair) -> list[int]:
-    family, variant = pair
-    return list(range(family.backbone_stages(variant) + 1))
+    return list(range(pair[1].backbone_stages + 1))

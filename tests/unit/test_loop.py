@@ -12,9 +12,10 @@ from torch.nn.functional import cross_entropy
 
 from tests.contract.tiny import CPU, FP32, POINT, RECIPE, digits, losses, numbers, run, untrained
 from trainables.batches import CachedSplit
+from trainables.hyperparameters import Hyperparameters
 from trainables.loop import EVALUATION_BATCH, Epoch, NotFinite, predict
+from trainables.metrics import Metric, scores
 from trainables.precision import Precision
-from trainables.recipe import HeadFirst, Recipe
 from trainables.stages import StagedModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -34,30 +35,30 @@ def val() -> CachedSplit:
     return digits(24, start=48)
 
 
-def by_hand(model: StagedModel, train: CachedSplit, recipe: Recipe, freeze_depth: int = 0) -> list[float]:
+def by_hand(model: StagedModel, train: CachedSplit, point: Hyperparameters, epochs: int) -> list[float]:
     """Plain AdamW, cosine without warm-up, written out; the mean loss of every epoch."""
-    model.freeze(freeze_depth).train()
+    model.freeze(point.freeze_depth).train()
     decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
     others = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
     groups = [{"params": decayed, "weight_decay": POINT.weight_decay}, {"params": others, "weight_decay": 0.0}]
     adamw = torch.optim.AdamW(groups, foreach=False, fused=False)
     order = torch.Generator().manual_seed(0)
-    steps = -(-len(train) // recipe.batch_size)
+    steps = -(-len(train) // point.batch_size)
     seen = []
-    for epoch in range(recipe.epochs):
+    for epoch in range(epochs):
         total = 0.0
         batches = torch.randperm(len(train), generator=order).tensor_split(steps)
         for step, rows in enumerate(batches, start=epoch * steps):
             for group in adamw.param_groups:
-                group["lr"] = POINT.lr * (1 + cos(pi * step / (steps * recipe.epochs))) / 2
+                group["lr"] = POINT.lr * (1 + cos(pi * step / (steps * epochs))) / 2
             adamw.zero_grad()
-            loss = cross_entropy(model(train.images[rows]), train.labels[rows], label_smoothing=recipe.label_smoothing)
+            loss = cross_entropy(model(train.images[rows]), train.labels[rows], label_smoothing=point.label_smoothing)
             loss.backward()
-            if recipe.clip_norm:
+            if point.clip_norm:
                 gradients = [p.grad for p in decayed + others if p.grad is not None]
                 norm = torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
                 for gradient in gradients:
-                    gradient.mul_(min(1.0, recipe.clip_norm / (norm + 1e-6)))
+                    gradient.mul_(min(1.0, point.clip_norm / (norm + 1e-6)))
             adamw.step()
             total += loss.item()
         seen.append(total / steps)
@@ -74,9 +75,9 @@ def by_hand(model: StagedModel, train: CachedSplit, recipe: Recipe, freeze_depth
 def test_the_loop_gives_the_losses_of_a_loop_written_by_hand(
     name: str, freeze_depth: int, changed: dict[str, Any], train: CachedSplit
 ) -> None:
-    recipe = replace(RECIPE, epochs=3, warmup=0.0, **changed)
-    wanted = by_hand(untrained(name), train, recipe, freeze_depth)
-    seen = run(untrained(name), train, point=replace(POINT, freeze_depth=freeze_depth), recipe=recipe)
+    point = replace(POINT, freeze_depth=freeze_depth, warmup=0.0, **changed)
+    wanted = by_hand(untrained(name), train, point, epochs=3)
+    seen = run(untrained(name), train, point=point, recipe=replace(RECIPE, epochs=3))
     assert losses(seen)[0] == pytest.approx(wanted[0], rel=1e-4)
     assert losses(seen) == pytest.approx(wanted, rel=ROUNDING)
     assert wanted[0] != pytest.approx(wanted[-1], rel=1e-3)
@@ -95,10 +96,10 @@ def test_the_loop_learns_to_read_digits_that_it_has_not_seen(name: str) -> None:
 
 
 def test_the_training_loss_is_smoothed_and_the_validation_loss_is_not(train: CachedSplit) -> None:
-    recipe = replace(RECIPE, epochs=1, batch_size=len(train), label_smoothing=0.3)
+    point = replace(POINT, batch_size=len(train), label_smoothing=0.3)
     model = untrained("vit")
     wanted = cross_entropy(model.train()(train.images), train.labels, label_smoothing=0.3).item()
-    [epoch] = run(model, train, train, recipe=recipe)
+    [epoch] = run(model, train, train, point=point, recipe=replace(RECIPE, epochs=1))
     assert epoch.train_loss == pytest.approx(wanted, rel=1e-5)
     with torch.no_grad():
         plain = cross_entropy(model.eval()(train.images), train.labels).item()
@@ -123,24 +124,26 @@ def test_looking_at_validation_changes_nothing_in_training(train: CachedSplit, v
 def test_a_run_that_validates_once_does_so_after_its_last_epoch(
     last_epoch: int | None, train: CachedSplit, val: CachedSplit
 ) -> None:
-    recipe = replace(RECIPE, epochs=4, head_first=HeadFirst(0.5, 0.1))
-    every = run(untrained("resnet"), train, val, recipe=recipe, last_epoch=last_epoch)
-    once = run(untrained("resnet"), train, val, recipe=recipe, last_epoch=last_epoch, validate_every_epoch=False)
+    recipe, point = replace(RECIPE, epochs=4), replace(POINT, head_first_share=0.5, head_first_lr_scale=0.1)
+    every = run(untrained("resnet"), train, val, point=point, recipe=recipe, last_epoch=last_epoch)
+    once = run(
+        untrained("resnet"), train, val, point=point, recipe=recipe, last_epoch=last_epoch, validate_every_epoch=False
+    )
     assert [epoch.val_accuracy for epoch in once[:-1]] == [None] * (len(every) - 1)
     assert numbers(once[-1:]) == numbers(every[-1:])
 
 
 @pytest.mark.parametrize("last_epoch", [1, 2, 3])
 def test_a_run_that_stops_early_has_the_first_epochs_of_the_whole_run(last_epoch: int, train: CachedSplit) -> None:
-    recipe = replace(RECIPE, epochs=4, head_first=HeadFirst(0.5, 0.1))
-    whole = run(untrained("resnet"), train, recipe=recipe)
+    recipe, point = replace(RECIPE, epochs=4), replace(POINT, head_first_share=0.5, head_first_lr_scale=0.1)
+    whole = run(untrained("resnet"), train, point=point, recipe=recipe)
     assert len(whole) == 4
-    stopped = run(untrained("resnet"), train, recipe=recipe, last_epoch=last_epoch)
+    stopped = run(untrained("resnet"), train, point=point, recipe=recipe, last_epoch=last_epoch)
     assert numbers(stopped) == numbers(whole[:last_epoch])
 
 
 def test_an_epoch_reports_its_number_and_the_learning_rate_it_began_with(train: CachedSplit) -> None:
-    curve = run(untrained("resnet"), train, recipe=replace(RECIPE, epochs=4, warmup=0.0))
+    curve = run(untrained("resnet"), train, point=replace(POINT, warmup=0.0), recipe=replace(RECIPE, epochs=4))
     assert [epoch.epoch for epoch in curve] == [1, 2, 3, 4]
     assert [e.lr for e in curve] == pytest.approx([POINT.lr * (1 + cos(pi * e / 4)) / 2 for e in range(4)])
     assert all(0 < epoch.train_seconds <= epoch.seconds for epoch in curve)
@@ -148,13 +151,13 @@ def test_an_epoch_reports_its_number_and_the_learning_rate_it_began_with(train: 
 
 def test_the_head_is_trained_alone_first_and_then_the_stages_after_the_freeze_depth(train: CachedSplit) -> None:
     model = untrained("resnet")
-    recipe = replace(RECIPE, epochs=4, warmup=0.0, head_first=HeadFirst(0.5, 0.1))
+    point = replace(POINT, freeze_depth=2, warmup=0.0, head_first_share=0.5, head_first_lr_scale=0.1)
     states = [deepcopy(model.state_dict())]
     curve = run(
         model,
         train,
-        point=replace(POINT, freeze_depth=2),
-        recipe=recipe,
+        point=point,
+        recipe=replace(RECIPE, epochs=4),
         also=lambda epoch: states.append(deepcopy(model.state_dict())),
     )
 
@@ -195,9 +198,9 @@ def test_an_absurd_learning_rate_ends_the_run_without_a_report_of_that_epoch(tra
 
 
 def test_weights_that_break_in_the_very_last_step_are_not_a_result(train: CachedSplit, val: CachedSplit) -> None:
-    recipe = replace(RECIPE, epochs=1, batch_size=len(train))  # the loss of the only step is taken before it
+    point = replace(POINT, lr=1e30, batch_size=len(train))  # the loss of the only step is taken before it
     with pytest.raises(NotFinite):
-        run(untrained("vit"), train, val, point=replace(POINT, lr=1e30), recipe=recipe)
+        run(untrained("vit"), train, val, point=point, recipe=replace(RECIPE, epochs=1))
 
 
 # Predictions
@@ -222,7 +225,7 @@ def test_predictions_are_the_arg_max_of_the_logits_in_the_order_of_the_split() -
 
 
 def epoch_with(accuracy: float | None, loss: float | None) -> Epoch:
-    return Epoch(1, 0.5, loss, accuracy, 1e-3, 1.0, 1.0)
+    return Epoch(1, 0.5, loss, accuracy, None, None, 1e-3, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -242,6 +245,33 @@ def test_the_best_epoch_has_the_highest_accuracy_then_the_lowest_loss_then_came_
     new: Epoch, old: Epoch | None, better: bool
 ) -> None:
     assert new.beats(old) is better
+
+
+@pytest.mark.parametrize(
+    ("metric", "winner"),
+    [(Metric.ACCURACY, 0), (Metric.MEAN_CLASS_ACCURACY, 1), (Metric.MACRO_F1, 2), (Metric.LOSS, 3)],
+)
+def test_the_best_epoch_is_that_of_the_metric(metric: Metric, winner: int) -> None:
+    epochs = [
+        Epoch(1, 0.5, 1.0, 0.9, 0.5, 0.5, 1e-3, 1.0, 1.0),
+        Epoch(2, 0.5, 1.0, 0.5, 0.9, 0.5, 1e-3, 1.0, 1.0),
+        Epoch(3, 0.5, 1.0, 0.5, 0.5, 0.9, 1e-3, 1.0, 1.0),
+        Epoch(4, 0.5, 0.1, 0.5, 0.5, 0.5, 1e-3, 1.0, 1.0),
+    ]
+    best = epochs[winner]
+    assert all(best.beats(other, metric) and not other.beats(best, metric) for other in epochs if other is not best)
+    assert replace(best, val_loss=0.01).beats(best, metric)  # at equal the loss
+
+
+def test_an_epoch_has_every_metric_of_its_predictions(train: CachedSplit, val: CachedSplit) -> None:
+    model = untrained("resnet")
+    [epoch] = run(model, train, val, recipe=replace(RECIPE, epochs=1))
+    predictions = predict(model, val, FP32)
+    values = scores(predictions.label, predictions.predicted, 10)
+    assert {metric: epoch.score(metric) for metric in values} == values
+    assert epoch.val_accuracy == predictions.accuracy
+    assert epoch.val_loss == predictions.loss
+    assert len(set(values.values())) == 3
 
 
 # Precision

@@ -10,9 +10,10 @@ import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
 from tests.contract.tiny import POINT, RECIPE, digits, little_memory, losses, run, untrained
+from trainables.hyperparameters import Hyperparameters
 from trainables.loop import NotFinite
 from trainables.memory import DoesNotFit, Memory
-from trainables.recipe import HeadFirst, Hyperparameters, Recipe
+from trainables.recipe import Recipe
 from trainables.world import World, current_world
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -21,12 +22,18 @@ WORKERS = 2
 CASES: dict[str, tuple[str, Hyperparameters, Recipe]] = {
     "the whole model": ("vit", POINT, RECIPE),
     "a frozen prefix": ("vit", replace(POINT, freeze_depth=5), RECIPE),
-    "batches of an odd size": ("vit", POINT, replace(RECIPE, batch_size=15)),
-    "the head first": ("vit", replace(POINT, freeze_depth=4), replace(RECIPE, head_first=HeadFirst(0.5, 0.5))),
+    "batches of an odd size": ("vit", replace(POINT, batch_size=15), RECIPE),
+    "the head first": (
+        "vit",
+        replace(POINT, freeze_depth=4, head_first_share=0.5, head_first_lr_scale=0.5),
+        RECIPE,
+    ),
+    "balanced classes": ("vit", replace(POINT, class_weights="balanced", label_smoothing=0.1), RECIPE),
+    "mixed": ("vit", replace(POINT, mixup=0.4), RECIPE),
     "batch norm": ("resnet", POINT, RECIPE),
 }
-# A batch of an odd size loses one image, and BatchNorm sees half a batch: there the losses are others
-SAME_AS_ALONE = ["the whole model", "a frozen prefix", "the head first"]
+# A batch of an odd size loses one image, BatchNorm sees half a batch, and each worker mixes its own: other losses
+SAME_AS_ALONE = ["the whole model", "a frozen prefix", "the head first", "balanced classes"]
 
 
 def trained(case: str, world: World) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from torch import Tensor
 from tests.contract.tiny import CPU, FP32, POINT, RECIPE, digits, little_memory, losses, numbers, run, untrained
 from trainables import architecture
 from trainables.batches import CachedSplit
+from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Step, predict
 from trainables.memory import EVALUATION, TRAINING, DoesNotFit, Memory, out_of_memory
 from trainables.reader import check_memory
-from trainables.recipe import Recipe
 from trainables.stages import StagedModel
 from trainables.world import World
 
@@ -26,10 +26,10 @@ def train() -> CachedSplit:
     return digits(48)
 
 
-def gradients(model: StagedModel, batch: CachedSplit, memory: Memory, recipe: Recipe = RECIPE) -> list[Tensor]:
+def gradients(model: StagedModel, batch: CachedSplit, memory: Memory, point: Hyperparameters = POINT) -> list[Tensor]:
     """Of one batch, and last its loss."""
     model.freeze(0).train()
-    step = Step(model, recipe, FP32, World(), memory, lr=POINT.lr, weight_decay=POINT.weight_decay)
+    step = Step(model, point, FP32, World(), memory, labels=batch.labels)
     loss = step.backward(batch.images, batch.labels, 0)
     return [p.grad for p in model.parameters() if p.grad is not None] + [loss]
 
@@ -39,10 +39,12 @@ def gradients(model: StagedModel, batch: CachedSplit, memory: Memory, recipe: Re
 
 @pytest.mark.parametrize("parts", [2, 3, 7, 16])
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_the_gradient_of_the_parts_is_that_of_the_whole_batch(parts: int, smoothing: float) -> None:
-    batch, recipe = digits(16), replace(RECIPE, label_smoothing=smoothing)  # 3 and 7 parts are of unequal size
-    whole = gradients(untrained("vit"), batch, Memory(grad_accum_steps=1), recipe)
-    divided = gradients(untrained("vit"), batch, Memory(grad_accum_steps=parts), recipe)
+@pytest.mark.parametrize("class_weights", ["none", "balanced"])
+def test_the_gradient_of_the_parts_is_that_of_the_whole_batch(parts: int, smoothing: float, class_weights: str) -> None:
+    batch = digits(16)  # 3 and 7 parts are of unequal size, and the classes too
+    point = replace(POINT, label_smoothing=smoothing, class_weights=class_weights)
+    whole = gradients(untrained("vit"), batch, Memory(grad_accum_steps=1), point)
+    divided = gradients(untrained("vit"), batch, Memory(grad_accum_steps=parts), point)
     assert len(whole) == len(divided) > 10
     torch.testing.assert_close(divided, whole, rtol=1e-3, atol=1e-6)
 
@@ -55,12 +57,16 @@ def test_a_run_in_parts_has_the_curve_of_the_undivided_run(train: CachedSplit) -
 
 
 @every_architecture
-def test_a_run_that_finds_out_of_memory_is_to_the_bit_the_run_that_knew_before(name: str, train: CachedSplit) -> None:
-    """So neither dropout's draws nor BatchNorm's statistics keep a trace of what was tried in vain."""
+@pytest.mark.parametrize("mixup", [0.0, 0.4])
+def test_a_run_that_finds_out_of_memory_is_to_the_bit_the_run_that_knew_before(
+    name: str, mixup: float, train: CachedSplit
+) -> None:
+    """So neither dropout's draws nor BatchNorm's statistics keep a trace of what was tried in vain, nor does a mix."""
     knew, found_out = untrained(name), little_memory(untrained(name), limit=5)
-    before = numbers(run(knew, train, memory=Memory(grad_accum_steps=4)))
+    point = replace(POINT, mixup=mixup)
+    before = numbers(run(knew, train, point=point, memory=Memory(grad_accum_steps=4)))
     memory = Memory()
-    assert numbers(run(found_out, train, memory=memory)) == before
+    assert numbers(run(found_out, train, point=point, memory=memory)) == before
     assert memory.micro_batch_size == 4  # 16, 8, 4
     assert all(
         torch.equal(a, b) for a, b in zip(knew.state_dict().values(), found_out.state_dict().values(), strict=True)
