@@ -228,7 +228,8 @@ def test_a_hyperparameter_that_was_fixed_is_told_and_not_drawn(tmp_path: Path) -
 def test_a_study_in_which_every_trial_failed_says_how_many_and_why(tmp_path: Path) -> None:
     page = Page(report.write(failed(tmp_path).folder).read_text())
     assert (
-        "This study failed: all 3 trials failed. NotFinite: the training loss is nan in epoch 1 (3 times)." in page.said
+        "This study failed: all 3 trials failed. Reason: NotFinite: the training loss is nan in epoch 1 (3 times)."
+        in page.said
     )
     assert "Nothing has run yet" not in page.said
     assert "No result yet" not in page.said
@@ -238,7 +239,7 @@ def test_a_study_in_which_every_trial_failed_says_how_many_and_why(tmp_path: Pat
 def test_a_study_whose_trials_were_pruned_or_failed_says_that_none_was_completed(tmp_path: Path) -> None:
     record = failed(tmp_path)
     record.add(trials=[trial(3, Shape(), np.random.default_rng(3), RunStatus.PRUNED)])
-    assert "no trial was completed: 3 failed, 1 was pruned. NotFinite" in Page(report.render(record)).said
+    assert "no trial was completed: 3 failed, 1 was pruned. Reason: NotFinite" in Page(report.render(record)).said
 
 
 def test_a_study_whose_test_runs_failed_says_so_with_the_commonest_reasons_first(tmp_path: Path) -> None:
@@ -252,7 +253,7 @@ def test_a_study_whose_test_runs_failed_says_so_with_the_commonest_reasons_first
     del record.study["test"]
     record.note(status="failed")
     page = Page(report.render(record))
-    assert "This study failed: all 3 test runs failed. out of memory (2 times); disk full." in page.said
+    assert "This study failed: all 3 test runs failed. Reasons: out of memory (2 times); disk full." in page.said
 
 
 def test_the_table_of_trials_is_in_the_order_of_their_ids_however_they_ended(tmp_path: Path) -> None:
