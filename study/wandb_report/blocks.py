@@ -9,7 +9,6 @@ from wandb_workspaces.reports.v2.interface import BlockTypes, PanelTypes, Report
 from study.comparison import Comparison, Group, tables
 from study.design.states import Phase
 from study.text import sentence
-from study.tracking import JobType
 from study.wandb_report.runs import Runs, Study, commands
 from trainables.metrics import Metric
 
@@ -90,7 +89,7 @@ def origin(runs: Runs) -> list[BlockTypes]:
 # From the runs
 
 
-def runset(study: Study, job: JobType, entity: str | None, *, seed: int | None = None, grouped: bool = False) -> Runset:
+def runset(study: Study, job: Phase, entity: str | None, *, seed: int | None = None, grouped: bool = False) -> Runset:
     """The runs of a step of a study, or that of one seed; as a table, those that a reader looks for first."""
     tracked = study.tracked
     wanted = f"Config('record') == '{tracked.record}' and Metric('JobType') == '{job}'"
@@ -119,7 +118,7 @@ def costs(runs: Runs, entity: str | None) -> list[BlockTypes]:
         wr.H1("What does accuracy cost?"),
         wr.P("Every test run is a point. Below: what differs between the runs, and their table."),
         wr.PanelGrid(
-            runsets=[runset(study, "test", entity) for study in tested],
+            runsets=[runset(study, Phase.TEST, entity) for study in tested],
             panels=[
                 *(
                     wr.ScatterPlot(
@@ -161,7 +160,7 @@ def searches(runs: Runs, entity: str | None) -> list[BlockTypes]:
         ]
         blocks += [
             wr.H2(study.label),
-            wr.PanelGrid(runsets=[runset(study, "search", entity)], panels=panels),
+            wr.PanelGrid(runsets=[runset(study, Phase.SEARCH, entity)], panels=panels),
         ]
     return blocks
 
@@ -176,7 +175,7 @@ def curves(runs: Runs, entity: str | None) -> list[BlockTypes]:
         wr.H1("How do they learn?"),
         wr.P("Replicates of the best trials over seeds: one line per study, the mean with the least and the most."),
         wr.PanelGrid(
-            runsets=[runset(study, "replicate", entity, grouped=True) for study in replicated],
+            runsets=[runset(study, Phase.REPLICATE, entity, grouped=True) for study in replicated],
             panels=[
                 line(name, words, x=THIRD * (i % 3), y=HEIGHT * (i // 3), width=THIRD, grouped=True)
                 for i, (name, words) in enumerate(panels.items())
@@ -192,7 +191,7 @@ def confusion(runs: Runs, entity: str | None) -> list[BlockTypes]:
             blocks += [
                 wr.H2(study.label),
                 wr.PanelGrid(
-                    runsets=[runset(study, "test", entity, seed=seed) for seed in study.seeds],
+                    runsets=[runset(study, Phase.TEST, entity, seed=seed) for seed in study.seeds],
                     panels=[
                         wr.CustomChart(
                             query={"summaryTable": {"tableKey": "confusion_matrix_table"}},
