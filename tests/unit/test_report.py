@@ -108,12 +108,12 @@ def test_the_tables_hold_the_numbers_of_the_record(record: Record, page: Page) -
         assert all(near(row[name], t[name]) for row, t in zip(trials, record.trials, strict=True)), name
     classes = zip(page.csv("per-class"), record.study["test"]["per_class"], strict=True)
     assert all(near(row["f1-score"], truth["f1-score"]) for row, truth in classes)
-    pairs = [[row["true"], row["predicted"], int(row["count"])] for row in page.csv("most-confused")]
-    assert pairs == record.study["test"]["most_confused"]
+    pairs = [(row["true"], row["predicted"], int(row["count"])) for row in page.csv("most-confused")]
+    assert pairs == [*record.test.most_confused]
 
 
 def test_the_confusion_matrix_is_that_of_the_record(record: Record, page: Page) -> None:
-    matrix = record.study["test"]["confusion"]
+    matrix = [[*row] for row in record.test.confusion]
     assert [[int(row[name]) for name in DIGITS] for row in page.csv("confusion-matrix")] == matrix
     assert page.figure("confusion-matrix")["data"][1]["z"] == matrix
 
@@ -196,8 +196,7 @@ def test_an_unfinished_search_shows_its_best_trial_and_calls_it_no_test_result(t
 
 def test_a_study_that_stops_during_its_test_does_not_call_the_test_set_unseen(tmp_path: Path) -> None:
     record = finished(tmp_path)
-    del record.study["test"]
-    record.note(status="interrupted")
+    record.note(status="interrupted", test=None)
     assert "the winner; the test is not complete" in Page(report.render(record)).said
 
 
@@ -250,7 +249,7 @@ def test_a_study_whose_test_runs_failed_says_so_with_the_commonest_reasons_first
         for run, reason in zip([run for run in record.runs if run["phase"] == "test"], reasons, strict=True)
     ]
     record.replace("runs", [*(run for run in record.runs if run["phase"] != "test"), *tests])
-    del record.study["test"]
+    record.note(test=None)
     record.note(status="failed")
     page = Page(report.render(record))
     assert "This study failed: all 3 test runs failed. Reasons: out of memory (2 times); disk full." in page.said
