@@ -4,6 +4,8 @@ import json
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from enum import StrEnum
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -13,10 +15,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from study.design.states import StudyStatus
+from study.design.states import RunStatus, StudyStatus
 from study.results.record import TABLES, Record, prediction_rows
-from study.results.study_file import Data, StudyFile
+from study.results.study_file import (
+    ENTRIES,
+    Configuration,
+    Data,
+    Inference,
+    MeasuredCost,
+    ModelFacts,
+    StudyFile,
+    TestResult,
+)
+from trainables.architecture import Preprocessing
+from trainables.hyperparameters import DECLARED
 from trainables.loop import Predictions
+from trainables.resources import Resources
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "record.md"
 CONTRACT = {
@@ -213,11 +227,17 @@ def test_facts_that_are_no_object_are_no_record(record: Record) -> None:
 # As it is documented
 
 
+def words(text: str) -> list[str]:
+    """What is in backquotes, but not in brackets; several names in one pair are several."""
+    quoted = re.findall(r"`([^`]+)`", re.sub(r"\([^)]*\)", "", text))
+    return [name for names in quoted for name in names.split(", ") if name.isidentifier()]
+
+
 def documented(name: str) -> list[str]:
-    """Column names in the table of docs/record.md: what is in backquotes, but not in brackets."""
+    """The columns of a table in docs/record.md, the hyperparameters among them, each by its name."""
     row = re.search(rf"^\| `{name}\.parquet` \|.*?\| (.*) \|$", DOCUMENT.read_text(), re.MULTILINE)
     assert row is not None, f"docs/record.md has no row for {name}.parquet"
-    return re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", row[1]))
+    return words(row[1].replace("every hyperparameter", ", ".join(f"`{one}`" for one in DECLARED)))
 
 
 @pytest.mark.parametrize("name", ["trials", "curves", "predictions"])
@@ -228,10 +248,50 @@ def test_the_columns_of_a_table_are_those_of_its_documentation(name: str) -> Non
 def test_the_columns_of_runs_are_documented_by_those_of_a_trial() -> None:
     trials = documented("trials")
     cost = [column for column in trials[trials.index("epochs") :] if column != "seed"]
-    hyperparameters = ["lr", "weight_decay", "freeze_depth"]
-    named = documented("runs")
-    before = named.index("val_accuracy")
-    assert TABLES["runs"].names == [*named[:before], *hyperparameters, *named[before:], *cost]
+    assert TABLES["runs"].names == [*documented("runs"), *cost]
+
+
+def test_the_hyperparameters_of_the_documentation_are_those_that_are_declared() -> None:
+    sentence = re.search(r"^The hyperparameters are (.*?):", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    assert sentence is not None
+    assert re.findall(r"`(\w+)`", sentence[1]) == list(DECLARED)
+
+
+def entries() -> dict[str, str]:
+    """The table of study.json in docs/record.md: each entry, and what it is said to hold."""
+    text = DOCUMENT.read_text()
+    table = text[text.index("`study.json` holds one object") : text.index("Before the study is finished")]
+    rows = re.findall(r"^\| (`.*?) \| (.*) \|$", table, re.MULTILINE)
+    return {name: holds for names, holds in rows for name in re.findall(r"`(\w+)`", names)}
+
+
+def test_the_entries_of_study_json_are_those_of_its_documentation() -> None:
+    assert set(entries()) == ENTRIES
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [
+        ("study", Configuration),
+        ("data", Data),
+        ("preprocessing", Preprocessing),
+        ("model", ModelFacts),
+        ("resources", Resources),
+        ("test", TestResult),
+        ("cost", MeasuredCost),
+    ],
+)
+def test_what_an_entry_of_study_json_holds_is_documented(entry: str, kind: type[Any]) -> None:
+    assert set(words(entries()[entry])) == {field.name for field in fields(kind)}
+
+
+@pytest.mark.parametrize(("entry", "states"), [("status", StudyStatus), ("search", RunStatus)])
+def test_every_status_is_documented(entry: str, states: type[StrEnum]) -> None:
+    assert set(words(entries()[entry])) == set(states)
+
+
+def test_what_is_measured_of_inference_is_documented() -> None:
+    assert {field.name for field in fields(Inference)} <= set(re.findall(r"\w+", entries()["cost"]))
 
 
 def test_the_columns_of_samples_are_those_of_predictions_and_a_picture() -> None:
