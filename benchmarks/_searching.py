@@ -19,7 +19,8 @@ from study.data.splits import DatasetSplits, split, stratified
 from study.design.study import Study
 from study.execution.search import search
 from study.results.record import Record, Row
-from trainables.trainer import Model, Resources, Run
+from trainables.resources import Resources
+from trainables.trainer import Model, Run
 
 
 @contextmanager

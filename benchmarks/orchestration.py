@@ -29,7 +29,8 @@ from study.data.splits import DatasetSplits
 from study.design.recipes import RECIPES
 from study.design.study import Study
 from trainables.recipe import Hyperparameters
-from trainables.trainer import Model, Resources, Run, train
+from trainables.resources import Resources
+from trainables.trainer import Model, Run, train
 
 GOAL = "at most 0.25 s a trial, at least 50 x less than the documented pattern"
 
