@@ -1,7 +1,6 @@
-"""A study that searches every hyperparameter there is, from a file: what is recorded, and that it is what was trained."""
+"""A study that searches every hyperparameter, from a file: what is recorded is what was trained."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
