@@ -77,8 +77,8 @@ def page(results: dict[str, Any]) -> str:
     lines = [
         "# What the benchmarks printed",
         "",
-        "`make bench` writes this page. Every figure is from one interleaved run, a median of at least three rounds. Where",
-        "changes since the commit are marked, the row is to be measured again.",
+        "`make bench` writes this page. Every figure is from one interleaved run, a median of at least three rounds.",
+        "Where changes since the commit are marked, the row is to be measured again.",
         "",
         "| `python -m benchmarks.` | goal | reached | when, on which commit and machine |",
         "|---|---|---|---|",
