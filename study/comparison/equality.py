@@ -23,17 +23,17 @@ ON_A_DATASET = ("data_options", "duplicates", "train_fraction", "images_per_clas
 
 def unequal(rows: Sequence[Row]) -> list[str]:
     """A sentence for each thing that differs and should not."""
-    found = [*differing(rows, EVERYWHERE, configured)]
-    found += differing(rows, ["name", "milestones", *DECLARED], recipes_value, "recipe's ")
-    found += differing(rows, ["sampler"], lambda row, name: row.record.study.get(name))
-    found += differing(rows, ["fixed"], lambda row, _: fixed(row))
-    found += differing(rows, ["what is searched or fixed"], point)
-    found += differing_ranges(rows, all_own=False)
+    sentences = [*differing(rows, EVERYWHERE, configured)]
+    sentences += differing(rows, ["name", "milestones", *DECLARED], recipes_value, "recipe's ")
+    sentences += differing(rows, ["sampler"], lambda row, name: row.record.study.get(name))
+    sentences += differing(rows, ["fixed"], lambda row, _: fixed(row))
+    sentences += differing(rows, ["what is searched or fixed"], point)
+    sentences += differing_ranges(rows, all_own=False)
     for dataset, here in by_dataset(rows):
-        found += differing(here, ON_A_DATASET, lambda row, name: row.config.get(name), f"{dataset}: ")
-        found += unequal_splits(here, f"{dataset}: ")
-        found += differing(here, ["images left out"], lambda row, _: left_out(row), f"{dataset}: ")
-    return found
+        sentences += differing(here, ON_A_DATASET, lambda row, name: row.config.get(name), f"{dataset}: ")
+        sentences += unequal_splits(here, f"{dataset}: ")
+        sentences += differing(here, ["images left out"], lambda row, _: left_out(row), f"{dataset}: ")
+    return sentences
 
 
 def configured(row: Row, name: str) -> Any:
@@ -89,31 +89,33 @@ def domain(row: Row, name: str) -> str:
 def notes(rows: Sequence[Row]) -> list[str]:
     """What may differ, but should be known."""
     libraries = {name: None for row in rows for name in row.record.study.get("versions", {})}
-    found = [*differing(rows, libraries, lambda row, name: row.record.study.get("versions", {}).get(name))]
+    sentences = [*differing(rows, libraries, lambda row, name: row.record.study.get("versions", {}).get(name))]
     if any(row.record.study.get("hardware") != rows[0].record.study.get("hardware") for row in rows):
-        found.append("the studies ran on different machines: their times cannot be compared")
-    found += differing_ranges(rows, all_own=True)
-    found += differing(rows, ["max_concurrent"], lambda row, name: row.config.get(name))
+        sentences.append("the studies ran on different machines: their times cannot be compared")
+    sentences += differing_ranges(rows, all_own=True)
+    sentences += differing(rows, ["max_concurrent"], lambda row, name: row.config.get(name))
     for row in rows:
-        asked = row.config.get("seeds", len(row.seeds))
-        if len(row.seeds) < asked:
-            found.append(f"{row.name} has {len(row.seeds)} of {asked} seeds: the other test runs failed")
+        planned = row.config.get("seeds", len(row.seeds))
+        if len(row.seeds) < planned:
+            sentences.append(f"{row.name} has {len(row.seeds)} of {planned} seeds: the other test runs failed")
         if row.trials < row.config.get("trials", row.trials):
-            found.append(
+            sentences.append(
                 f"{row.name} has {row.trials} of {row.config['trials']} trials in its record: what its search found "
                 "and cost is not known"
             )
     if single := [row.name for row in rows if len(row.seeds) == 1]:
-        found.append(
+        sentences.append(
             f"one seed only ({shorten(single)}): intervals cover the test images alone, and no difference is "
             "established"
         )
     if strange := [row.name for row in rows if row.family == "unknown"]:
-        found.append(f"no architecture of this version ({shorten(strange)}): their family is not known")
+        sentences.append(f"no architecture of this version ({shorten(strange)}): their family is not known")
     for dataset, here in by_dataset(rows):
         if absent := sorted({name for row in here for name, recall in row.recall.items() if recall is None}):
-            found.append(f"{dataset}: no test image of class {shorten(absent)}, which counts in no mean over classes")
-    return found
+            sentences.append(
+                f"{dataset}: no test image of class {shorten(absent)}, which counts in no mean over classes"
+            )
+    return sentences
 
 
 def by_dataset(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
@@ -128,8 +130,8 @@ def differing(
     for name in names:
         having: dict[str, list[str]] = {}
         for row in rows:
-            found = value(row, name)
-            having.setdefault("not recorded" if found is None else in_words(found), []).append(row.name)
+            one = value(row, name)
+            having.setdefault("not recorded" if one is None else in_words(one), []).append(row.name)
         if len(having) > 1:
             each = [f"{what} ({shorten(who)})" for what, who in having.items()]
             yield f"{before}{name.replace('_', ' ')} differs: {shorten(each)}"

@@ -196,9 +196,9 @@ def searched(record: Record, by: Metric) -> ExpectedBest | None:
     if not known:
         return None
     sign = -1.0 if by is Metric.LOSS else 1.0  # the least of values is the largest of their negatives
-    found = expected_best(sign * np.array(known), search_seconds(record))
-    low, high = (found.low, found.high) if sign > 0 else (-found.high, -found.low)
-    return replace(found, accuracy=sign * found.accuracy, low=low, high=high)
+    curve = expected_best(sign * np.array(known), search_seconds(record))
+    low, high = (curve.low, curve.high) if sign > 0 else (-curve.high, -curve.low)
+    return replace(curve, accuracy=sign * curve.accuracy, low=low, high=high)
 
 
 def common_metric(rows: Sequence[Row]) -> Metric:

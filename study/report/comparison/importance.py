@@ -43,16 +43,16 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     table = [
         {
             "label": row.label,
-            **(found.shares or {}),
-            **{f"{name}_by_chance": p for name, p in (found.by_chance or {}).items()},
-            "note": found.note,
+            **(one.shares or {}),
+            **{f"{name}_by_chance": p for name, p in (one.by_chance or {}).items()},
+            "note": one.note,
         }
-        for row, found in zip(rows, each, strict=True)
+        for row, one in zip(rows, each, strict=True)
     ]
     styles = [style_of(row, among) for row in rows]
     notes = [Note(f"{row.label}: {sentence}.") for row in rows for sentence in edges(row)]
-    if not any(found.shares for found in each):
-        few = list(dict.fromkeys(found.note for found in each))
+    if not any(one.shares for one in each):
+        few = list(dict.fromkeys(one.note for one in each))
         return [Note(f"Too little to say what mattered: {'; '.join(few)}."), *notes]
     return [Table(f"importance-table{suffix}", "Share of each hyperparameter", columns, table, styles=styles), *notes]
 

@@ -164,5 +164,5 @@ def most_confused(counts: np.ndarray, classes: Sequence[str], pairs: Sequence[Se
         {"true": true, "predicted": predicted, "count": n, "share": n / max(support.get(true, 0), 1)}
         for true, predicted, n in pairs
     ]
-    said = "Share of the images of the true class." if rows else "No image was misclassified."
-    return Table("most-confused", "Most confused", columns, rows, caption=said, shape="third")
+    caption = "Share of the images of the true class." if rows else "No image was misclassified."
+    return Table("most-confused", "Most confused", columns, rows, caption=caption, shape="third")

@@ -1,29 +1,38 @@
 """ConvMixer (Trockman & Kolter 2022) in timm's form: patches, mixed by depthwise and by 1 x 1 convolutions."""
 
-from typing import Any
-
-import timm
-from timm.models.convmixer import ConvMixer
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from trainables.architecture import IMAGENET, MINI_INPUT, Architecture, Preprocessing, Variant
-from trainables.recipe import Hyperparameters
-from trainables.stages import Stage
+from trainables.hyperparameters import Hyperparameters
 from trainables.weights import timm_hub
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from trainables.stages import Stage
 
 NAME = "convmixer_768_32"
 INPUT = Preprocessing(224, *IMAGENET, crop=0.96, interpolation="bicubic")
+FEATURES = ("dropout",)
 
 
-def mini(classes: int) -> nn.Module:
+def mini(classes: int) -> "nn.Module":
+    from timm.models.convmixer import ConvMixer
+
     return ConvMixer(dim=192, depth=6, kernel_size=5, patch_size=4, num_classes=classes)
 
 
-def paper(classes: int) -> nn.Module:
+def paper(classes: int) -> "nn.Module":
+    import timm
+
     return timm.create_model(NAME, num_classes=classes)
 
 
-def cut(model: Any) -> list[Stage]:
+def cut(model: Any) -> "list[Stage]":
+    from torch import nn
+
+    from trainables.stages import Stage
+
     *blocks, last = model.blocks
     return [
         Stage("stem", model.stem),
@@ -38,9 +47,9 @@ ARCHITECTURE = Architecture(
     title="ConvMixer",
     family="convolution",
     variants=(
-        Variant("convmixer_mini", "mini", "none", mini, MINI_INPUT),
-        Variant(f"{NAME}.in1k", "paper", "in1k", paper, INPUT, timm_hub(f"{NAME}.in1k")),
-        Variant(NAME, "paper", "none", paper, INPUT),
+        Variant("convmixer_mini", "mini", "none", mini, MINI_INPUT, 7, FEATURES),
+        Variant(f"{NAME}.in1k", "paper", "in1k", paper, INPUT, 33, FEATURES, timm_hub(f"{NAME}.in1k")),
+        Variant(NAME, "paper", "none", paper, INPUT, 33, FEATURES),
     ),
     cut=cut,
     paper=lambda backbone_stages: Hyperparameters(lr=1e-2, weight_decay=2e-5, freeze_depth=0),
