@@ -24,7 +24,7 @@ from study.data.reading import prepare
 from study.data.source import ExampleSource
 from study.data.splits import DatasetSplits, stratified
 from study.terminal.progress import fail
-from trainables import architecture, building, weights, world
+from trainables import architecture, building, process, weights
 from trainables.architecture import Architecture, Variant
 from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Epoch, fit, predict
@@ -74,7 +74,7 @@ def pretrain(family: Architecture, source: ExampleSource, images: int, out: Path
     recipe = Recipe("pretrain", epochs=EPOCHS_OF_60K * 60_000 // images)
     torch.manual_seed(seed)
     model = building.assemble(family, variant, len(source.classes)).to(memory_format=torch.channels_last)
-    device = world.device()
+    device = process.device()
     fit(
         model.to(device),
         train.to(device),

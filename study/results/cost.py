@@ -17,7 +17,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from study.results.study_file import Inference, MeasuredCost
-from trainables import architecture, building, process, world
+from trainables import architecture, building, process
 from trainables.planner import synchronize
 from trainables.precision import Precision, precision
 from trainables.resources import Resources
@@ -156,8 +156,9 @@ def of_a_study(run: Run, threads: int) -> MeasuredCost:
     The model is the winner's but for its weights, which change no time.
     """
     torch.set_num_threads(threads)
-    device = world.device()
+    device = process.device()
     choice = precision(run.precision, device, tiny=run.model.scale == "mini")
+    choice.apply()
     model = prepared_model(run.model, run.seed, process.current()).to(device)
     inference = measure_inference(model, choice, device, run.model.described.preprocessing.size)
     return MeasuredCost(stage_flops=flops_of(run.model).stages, inference=inference)

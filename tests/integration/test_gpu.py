@@ -1,6 +1,5 @@
 """What only a GPU shows: fp16 with its gradient scaler, bf16, the memory that freezing saves, the memory format."""
 
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 
@@ -9,14 +8,14 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tests.contract.tiny import CPU, FP32, POINT, RECIPE, digits, losses, run, untrained
-from trainables import world
+from trainables import process
 from trainables.architecture import names
 from trainables.batches import CachedSplit
 from trainables.loop import Step, predict
-from trainables.memory import Memory
+from trainables.memory import Memory, PeakMemory
+from trainables.optimisation import schedule
 from trainables.precision import Precision, precision
 from trainables.stages import StagedModel
-from trainables.trainer import peak_memory, reset_peak_memory
 from trainables.world import World
 
 pytestmark = [
@@ -32,17 +31,14 @@ MILLION = 2**20
 
 
 @pytest.fixture(autouse=True)
-def exact_matrix_products() -> Iterator[None]:
+def exact_matrix_products(cuda: torch.device) -> None:
     """fp32 means fp32: without TF32, which has the mantissa of fp16."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    yield
-    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+    Precision("fp32", cuda).apply()
 
 
 @pytest.fixture
 def cuda() -> torch.device:
-    return world.device()
+    return process.device()
 
 
 @pytest.fixture
@@ -103,8 +99,9 @@ def test_weights_stay_in_fp32_and_are_those_of_a_file(format: str, cuda: torch.d
 
 def fp16_step(model: StagedModel, cuda: torch.device) -> Step:
     model.freeze(0).train()
-    step = Step(model, RECIPE, Precision("fp16", cuda), World(), Memory(), lr=POINT.lr, weight_decay=POINT.weight_decay)
-    step.plan(lr=POINT.lr, steps=20)
+    labels = torch.arange(10, device=cuda)
+    step = Step(model, POINT, Precision("fp16", cuda), World(), Memory(), labels=labels)
+    step.schedule = schedule(step.optimizer, POINT, milestones=(), steps=20)
     return step
 
 
@@ -127,7 +124,7 @@ def test_fp16_gradients_are_unscaled_before_they_are_clipped(cuda: torch.device,
     step.scaler = torch.amp.grad_scaler.GradScaler("cuda", init_scale=2.0**8)
     step(train.images, train.labels)
     cross_entropy(whole.freeze(0).train()(train.images), train.labels).backward()
-    torch.nn.utils.clip_grad_norm_(whole.parameters(), RECIPE.clip_norm)
+    torch.nn.utils.clip_grad_norm_(whole.parameters(), POINT.clip_norm)
     assert step.scaler.get_scale() == 2.0**8  # it was not skipped
     for (name, ours), theirs in zip(model.named_parameters(), whole.parameters(), strict=True):
         assert ours.grad is not None
@@ -146,26 +143,31 @@ def test_predictions_on_the_gpu_are_those_on_the_cpu(name: str, cuda: torch.devi
 
 
 def test_a_frozen_prefix_needs_less_memory(cuda: torch.device) -> None:
-    seen = digits(512).to(cuda)
-    recipe = replace(RECIPE, epochs=1, batch_size=512)
+    images = digits(512).to(cuda)
     peaks = []
     for depth in (0, 3, 5):
-        model = on(cuda, "resnet")
-        reset_peak_memory()
-        run(model, seen, point=replace(POINT, freeze_depth=depth), recipe=recipe, precision=Precision("fp32", cuda))
-        peaks.append(peak_memory())
+        model, peak = on(cuda, "resnet"), PeakMemory(cuda)
+        run(model, images, point=replace(POINT, freeze_depth=depth, batch_size=512), precision=Precision("fp32", cuda))
+        peaks.append(peak.own)
         del model
     assert peaks[0] > peaks[1] > peaks[2]
 
 
-def test_peak_memory_is_what_was_held_at_most_since_the_reset(cuda: torch.device) -> None:
-    reset_peak_memory()
-    before = peak_memory()
-    held = torch.zeros(64 * MILLION, dtype=torch.uint8, device=cuda)
-    del held
-    assert peak_memory() - before >= 64 * MILLION
-    reset_peak_memory()
-    assert peak_memory() - before < 64 * MILLION
+def test_peak_memory_is_what_was_held_at_most_besides_what_is_resident(cuda: torch.device) -> None:
+    peak = PeakMemory(cuda)
+    before = peak.own
+    passing = torch.zeros(64 * MILLION, dtype=torch.uint8, device=cuda)
+    del passing
+    assert 64 * MILLION <= peak.own - before < 65 * MILLION
+    peak.settle()
+    resident = torch.zeros(128 * MILLION, dtype=torch.uint8, device=cuda)
+    peak.hold(resident.nbytes)
+    assert 64 * MILLION <= peak.own - before < 65 * MILLION
+    more = torch.zeros(96 * MILLION, dtype=torch.uint8, device=cuda)
+    assert 96 * MILLION <= peak.own - before < 97 * MILLION
+    assert peak.resident == 128 * MILLION
+    del more
+    assert PeakMemory(cuda).own - before < 129 * MILLION
 
 
 @pytest.mark.parametrize("name", ["resnet", "alexnet", "coatnet"])
