@@ -1,6 +1,8 @@
 """The arrows of the design: who may import whom."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,8 +44,22 @@ def test_a_lower_layer_imports_none_above_it(package: str) -> None:
 
 
 def test_the_loop_knows_no_ray() -> None:
-    for name in ("loop", "stages", "batches", "recipe", "precision", "world", "boundaries", "planner"):
+    for name in ("loop", "stages", "batches", "optimisation", "precision", "world", "boundaries", "planner", "process"):
         assert not any(used.split(".")[0] == "ray" for used in imports(ROOT / "trainables" / f"{name}.py"))
+
+
+DECLARATIONS = ("architecture", "choices", "hyperparameters", "margin", "metrics", "recipe", "splits", "weights")
+HEAVY = ("torch", "ray", "timm", "torchvision")
+
+
+def test_what_the_command_line_reads_imports_neither_torch_nor_ray() -> None:
+    script = (
+        f"import sys; {'; '.join(f'import trainables.{name}' for name in DECLARATIONS)}\n"
+        "from trainables.architecture import every; list(every())\n"
+        f"sys.exit(' '.join({set(HEAVY)} & set(sys.modules)) or None)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
