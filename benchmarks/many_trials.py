@@ -13,7 +13,8 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks._searching import ray_with_a_store, searched, some_digits
-from study.design.study import RECIPES, Study
+from study.design.recipes import RECIPES
+from study.design.study import Study
 
 GOAL = "at most 1.3 x"
 

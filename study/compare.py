@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None, *, since: float | None = None) 
     except (Interrupted, KeyboardInterrupt):
         print(f"interrupted; go on with: {command}", file=sys.stderr)
         return 130
-    needed = planned.requirements(without=failed)
+    needed = planned.data_efficiency(without=failed)
     status = measure.main(needed) if needed else 0
     if status == measure.INTERRUPTED:
         return status

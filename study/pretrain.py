@@ -24,15 +24,18 @@ from study.data.reading import prepare
 from study.data.source import ExampleSource
 from study.data.splits import DatasetSplits, stratified
 from study.terminal.progress import fail
-from trainables import architecture, weights, world
+from trainables import architecture, building, weights, world
 from trainables.architecture import Architecture, Variant
+from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Epoch, fit, predict
 from trainables.precision import Precision
 from trainables.reader import load_in_memory
-from trainables.recipe import Hyperparameters, Recipe
+from trainables.recipe import Recipe
 
 EPOCHS_OF_60K = 8
-HYPERPARAMETERS = Hyperparameters(lr=1e-3, weight_decay=5e-2, freeze_depth=0)
+HYPERPARAMETERS = Hyperparameters(
+    lr=1e-3, weight_decay=5e-2, freeze_depth=0, batch_size=128, warmup=0.05, label_smoothing=0.1
+)
 AMOUNTS = {6_000: "fashion6k", 60_000: "fashion60k"}
 
 
@@ -68,11 +71,9 @@ def pretrain(family: Architecture, source: ExampleSource, images: int, out: Path
     prepared = prepare(splits, variant.preprocessing, ("train", "test"))
     train, test = load_in_memory(prepared["train"]), load_in_memory(prepared["test"])
 
-    recipe = Recipe(
-        "pretrain", epochs=EPOCHS_OF_60K * 60_000 // images, batch_size=128, warmup=0.05, label_smoothing=0.1
-    )
+    recipe = Recipe("pretrain", epochs=EPOCHS_OF_60K * 60_000 // images)
     torch.manual_seed(seed)
-    model = family.assemble(variant, len(source.classes)).to(memory_format=torch.channels_last)
+    model = building.assemble(family, variant, len(source.classes)).to(memory_format=torch.channels_last)
     device = world.device()
     fit(
         model.to(device),

@@ -61,7 +61,7 @@ def probe(record: Record, accuracy: float) -> None:
 
 
 def needing(record: Record, accuracies: Iterable[float], *others: Iterable[float], seeds: int = 2) -> None:
-    """Runs on parts of train in its folder: accuracies at 1, 2, 4... images a class.
+    """Runs on parts of train in its folder: accuracies at 1, 2, 4... images per class.
 
     Those of the winner's freeze depth, then of the depths below it. One run at the winner's has failed.
     """
@@ -73,7 +73,7 @@ def needing(record: Record, accuracies: Iterable[float], *others: Iterable[float
             correct = np.random.default_rng(seed).random(100) < accuracy
             rows.append(
                 {
-                    "run_id": f"requirements-{2**i}-depth{depth}-seed{seed}",
+                    "run_id": f"data_efficiency-{2**i}-depth{depth}-seed{seed}",
                     "images_per_class": 2**i,
                     "images": 2**i * len(record.study["data"]["classes"]),
                     "freeze_depth": depth,
@@ -87,5 +87,5 @@ def needing(record: Record, accuracies: Iterable[float], *others: Iterable[float
                     "correct": correct.tolist(),
                 }
             )
-    failed = rows[-1] | {"run_id": "requirements-failed", "status": "failed", "test_accuracy": None, "correct": None}
-    pq.write_table(pa.Table.from_pylist([*rows, failed]), record.folder / "requirements.parquet")
+    failed = rows[-1] | {"run_id": "data_efficiency-failed", "status": "failed", "test_accuracy": None, "correct": None}
+    pq.write_table(pa.Table.from_pylist([*rows, failed]), record.folder / "data_efficiency.parquet")

@@ -1,7 +1,7 @@
 """Records for tests, made through `Record` as a study would: finished, still searching, and with nothing to show."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,31 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from study import statistics
+from study.results.point import Domain
 from study.results.record import Record, Row
+from trainables.hyperparameters import DECLARED, Hyperparameters
+from trainables.metrics import COLUMNS, Metric
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 STAGES = ("stem", "layer1", "layer2", "layer3", "layer4", "head")
 TRAINED_SHARES = (1.0, 0.99, 0.94, 0.76, 0.28, 0.004)
 PARAMETERS = 176_842
+THREE: Mapping[str, Domain] = {
+    "lr": {"low": 1e-5, "high": 1e-1, "log": True},
+    "weight_decay": {"low": 1e-6, "high": 1e-1, "log": True},
+    "freeze_depth": {"low": 0, "high": len(STAGES) - 1, "log": False},
+}
+EIGHT: Mapping[str, Domain] = {
+    **THREE,
+    "batch_size": {"low": 16, "high": 256, "log": True},
+    "label_smoothing": {"low": 0.0, "high": 0.2, "log": False},
+    "schedule": {"choices": ["cosine", "onecycle", "constant"]},
+    "augmentation": {"choices": ["none", "flip", "crop_flip", "autoaugment_cifar10"]},
+    "layer_decay": {"low": 0.5, "high": 1.0, "log": False},
+}
+
+
+PAPER = Hyperparameters(lr=1e-4, weight_decay=1e-2, freeze_depth=0)
 
 
 @dataclass(frozen=True)
@@ -34,6 +53,8 @@ class Shape:
     seeds: int = 3
     images_per_class: int = 36
     samples: int = 40
+    metric: Metric = Metric.ACCURACY
+    space: Mapping[str, Domain] = field(default_factory=lambda: THREE)
 
     @property
     def name(self) -> str:
@@ -66,6 +87,7 @@ def started(folder: Path, shape: Shape = Shape()) -> Record:
             "workers_per_trial": 1,
             "max_concurrent": 2,
             "fixed": {},
+            "metric": str(shape.metric),
             "recipe": {"name": "shared", "epochs": shape.epochs, "batch_size": 64, "schedule": "cosine", "warmup": 0.1},
         },
         data={
@@ -76,11 +98,7 @@ def started(folder: Path, shape: Shape = Shape()) -> Record:
         },
         preprocessing={"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3, "crop": 1.0, "interpolation": "bilinear"},
         model={"parameters": PARAMETERS, "stage_names": list(STAGES)},
-        space={
-            "lr": {"low": 1e-5, "high": 1e-1, "log": True},
-            "weight_decay": {"low": 1e-6, "high": 1e-1, "log": True},
-            "freeze_depth": {"low": 0, "high": len(STAGES) - 1, "log": False},
-        },
+        space=dict(shape.space),
         command=f"python -m study.run --model {shape.model} --dataset {shape.dataset} --trials {shape.trials} "
         f"--name {shape.name}",
         versions={"python": "3.11.9", "torch": "2.14.1", "ray": "2.60.0", "optuna": "5.0.0"},
@@ -96,7 +114,7 @@ def failed(folder: Path, shape: Shape = Shape()) -> Record:
     """A study whose trials have all failed."""
     record = started(folder, shape)
     record.add(trials=[trial(i, shape, np.random.default_rng(i), "failed") for i in range(3)])
-    record.note(search={"completed": 0, "pruned": 0, "failed": 3}, status="interrupted")
+    record.note(search={"completed": 0, "pruned": 0, "failed": 3}, status="failed")
     return record
 
 
@@ -109,7 +127,7 @@ def searched(folder: Path, shape: Shape = Shape()) -> Record:
         row = trial(i, shape, rng, status)
         curves = curve(row["trial_id"], "search", row, row["epochs"], 0, rng)
         if status != "failed":
-            row["val_accuracy"] = max(epoch["val_accuracy"] for epoch in curves)
+            row |= best_of(curves, shape.metric)
         record.add(trials=[row], curves=curves)
     counts = {s: sum(t["status"] == s for t in record.trials) for s in ("completed", "pruned", "failed")}
     record.note(search=counts, status="interrupted", seconds={"startup": 6.2, "search": 214.8})
@@ -121,10 +139,11 @@ def finished(folder: Path, shape: Shape = Shape()) -> Record:
     record = searched(folder, shape)
     rng = np.random.default_rng(100 * shape.draw + 1)
     completed = [t for t in record.trials if t["status"] == "completed"]
-    top = sorted(completed, key=lambda t: t["val_accuracy"], reverse=True)[:3]
+    merit = {t["trial_id"]: shape.metric.merit(shape.metric.of(t)) for t in completed}
+    top = sorted(completed, key=lambda t: merit[t["trial_id"]], reverse=True)[:3]
     chosen = list({t["trial_id"]: t for t in [*top, record.trials[0]]}.values())
     replicates = [replicate(record, t, shape, rng) for t in chosen]
-    replicates.sort(key=lambda r: r["val_accuracy"], reverse=True)
+    replicates.sort(key=lambda r: shape.metric.merit(r["score"]), reverse=True)
     paper = next(r for r in replicates if r["trial_id"] == "trial-000")
     record.note(replicates=replicates, winner={**replicates[0], "last_epoch": shape.epochs - 2}, paper=paper)
     tested(record, shape, rng)
@@ -135,8 +154,8 @@ def finished(folder: Path, shape: Shape = Shape()) -> Record:
 def trial(i: int, shape: Shape, rng: np.random.Generator, status: str) -> dict[str, Any]:
     """A row of `trials`; trial 0 is the paper's point."""
     epochs = {"completed": shape.epochs, "pruned": max(1, shape.epochs // 4), "failed": 0}[status]
-    lr, decay = (10 ** rng.uniform(-5, -1), 10 ** rng.uniform(-6, -1)) if i else (1e-4, 1e-2)
-    depth = int(rng.integers(0, len(STAGES))) if i else 0
+    point = asdict(PAPER) | ({name: drawn(domain, rng) for name, domain in shape.space.items()} if i else {})
+    depth = point["freeze_depth"]
     reasons = {
         "completed": None,
         "pruned": f"below the best half at epoch {epochs}",
@@ -146,10 +165,8 @@ def trial(i: int, shape: Shape, rng: np.random.Generator, status: str) -> dict[s
         "trial_id": f"trial-{i:03d}",
         "status": status,
         "reason": reasons[status],
-        "lr": lr,
-        "weight_decay": decay,
-        "freeze_depth": depth,
-        "val_accuracy": None,
+        **point,
+        **dict.fromkeys(COLUMNS),
         "epochs": epochs,
         "best_epoch": epochs or None,
         "train_seconds": 0.9 * epochs * (1 - depth / 8) if epochs else None,
@@ -162,6 +179,24 @@ def trial(i: int, shape: Shape, rng: np.random.Generator, status: str) -> dict[s
         "precision": "fp32",
         "seed": 0,
     }
+
+
+def drawn(domain: Domain, rng: np.random.Generator) -> Any:
+    """A value of a range or one of some choices."""
+    if "choices" in domain:
+        return domain["choices"][int(rng.integers(len(domain["choices"])))]
+    if isinstance(domain["low"], int) and not domain["log"]:
+        return int(rng.integers(domain["low"], domain["high"] + 1))
+    if domain["log"]:
+        value = 10 ** rng.uniform(np.log10(domain["low"]), np.log10(domain["high"]))
+        return round(value) if isinstance(domain["low"], int) else float(value)
+    return float(rng.uniform(domain["low"], domain["high"]))
+
+
+def best_of(curves: Sequence[Row], metric: Metric) -> dict[str, Any]:
+    """What a run reached at its best epoch."""
+    best = max(curves, key=lambda epoch: metric.merit(epoch[metric.column]))
+    return {name: best[name] for name in COLUMNS}
 
 
 def curve(
@@ -184,6 +219,8 @@ def curve(
                 "train_loss": loss,
                 "val_loss": float("nan") if is_test else loss * 1.1 + 0.03,
                 "val_accuracy": float("nan") if is_test else round(accuracy, 4),
+                "val_mean_class_accuracy": float("nan") if is_test else round(accuracy * 0.98, 4),
+                "val_macro_f1": float("nan") if is_test else round(accuracy * 0.97, 4),
                 "lr": point["lr"] * (1 - (epoch - 1) / epochs),
                 "train_seconds": 0.9,
                 "seconds": 1.1,
@@ -194,17 +231,23 @@ def curve(
 
 def replicate(record: Record, row: Row, shape: Shape, rng: np.random.Generator) -> dict[str, Any]:
     """Adds a trial's replicates and returns its entry of `replicates`."""
-    accuracies = []
+    reached = []
     seeds = list(range(1, shape.seeds + 1))
     for seed in seeds:
         run_id = f"{row['trial_id'].replace('trial', 'replicate')}-seed{seed}"
         curves = curve(run_id, "replicate", row, shape.epochs, seed, rng)
-        accuracies.append(max(epoch["val_accuracy"] for epoch in curves))
-        run = {**row, "run_id": run_id, "phase": "replicate", "seed": seed, "val_accuracy": accuracies[-1]}
+        reached.append(best_of(curves, shape.metric))
+        run = {**row, **reached[-1], "run_id": run_id, "phase": "replicate", "seed": seed}
         record.add(runs=[run], curves=curves)
-    names = ("trial_id", "lr", "weight_decay", "freeze_depth", "trained_share")
-    mean = float(np.mean(accuracies))
-    return {**{n: row[n] for n in names}, "seeds": seeds, "val_accuracies": accuracies, "val_accuracy": mean}
+    values = {name: [one[name] for one in reached] for name in ("val_accuracy", shape.metric.column)}
+    return {
+        **{name: row[name] for name in ("trial_id", *DECLARED, "trained_share")},
+        "seeds": seeds,
+        "val_accuracies": values["val_accuracy"],
+        "val_accuracy": float(np.mean(values["val_accuracy"])),
+        "scores": values[shape.metric.column],
+        "score": float(np.mean(values[shape.metric.column])),
+    }
 
 
 def tested(record: Record, shape: Shape, rng: np.random.Generator) -> None:
@@ -231,7 +274,7 @@ def tested(record: Record, shape: Shape, rng: np.random.Generator) -> None:
             "run_id": run_id,
             "phase": "test",
             "seed": seed,
-            "val_accuracy": None,
+            **dict.fromkeys(COLUMNS),
             "test_accuracy": accuracy,
         }
         record.add(runs=[run], curves=curve(run_id, "test", winner, shape.epochs - 2, seed, rng), predictions=rows)

@@ -38,14 +38,9 @@ class Metric(StrEnum):
         return "min" if self is Metric.LOSS else "max"
 
     @property
-    def direction(self) -> str:
-        """As Optuna has it."""
-        return "minimize" if self is Metric.LOSS else "maximize"
-
-    @property
     def worst(self) -> float:
-        """What a run that failed is told to have reached."""
-        return inf if self is Metric.LOSS else 0.0
+        """What the scheduler is told that a run which failed has reached: a number, for it interpolates."""
+        return 1e9 if self is Metric.LOSS else 0.0
 
     def of(self, row: Mapping[str, Any]) -> float | None:
         """The value in a row of the record; None where it has none."""

@@ -60,6 +60,10 @@ class Recipe:
         """A point with the recipe's values of all that is not given."""
         return Hyperparameters(**{**self.values, **required})  # type: ignore[arg-type]
 
+    def facts(self) -> dict[str, Any]:
+        """As the record holds it: every hyperparameter that it decides by name, beside its own fields."""
+        return {"name": self.name, "epochs": self.epochs, "milestones": list(self.milestones), **self.values}
+
     def __str__(self) -> str:
         return f"recipe {self.name}: {', '.join(sentence(self.epochs, self.values))}"
 

@@ -27,31 +27,32 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import ray
 import torch
 from torch import Tensor
 
 from study.baselines.ridge import ridge
 from study.cluster import connection
+from study.cluster.allocation import allocate
 from study.data import resolve
-from study.data.reading import prepare
+from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits, split, stratified
 from study.design.study import check_name
 from study.execution.session import Session
+from study.files import write_json, write_parquet
 from study.options import command_line
 from study.results import provenance
-from study.results.record import TABLES, prediction_rows, write_json
+from study.results.record import TABLES, prediction_rows
 from study.statistics import accuracy_interval
 from study.terminal.progress import fail
-from trainables import architecture
-from trainables.architecture import SCALES, Architecture, Variant
+from trainables import architecture, building
+from trainables.architecture import Architecture, Variant
 from trainables.boundaries import Store
-from trainables.choices import choose
+from trainables.choices import PRECISIONS, SCALES, choose
 from trainables.features import Features, features
+from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Predictions
-from trainables.precision import DTYPES
-from trainables.recipe import Hyperparameters, Recipe
+from trainables.recipe import Recipe
 from trainables.trainer import Model, Resources, Run
 
 
@@ -101,7 +102,7 @@ def probe(
 
 def run_of(model: Model, splits: DatasetSplits, seed: int, precision: str) -> Run:
     """What `features` needs to know, as a run on all of the data that trains nothing but the head."""
-    depth = architecture.get(model.architecture).backbone_stages(model.described)
+    depth = model.described.backbone_stages
     return Run(
         run_id="probe",
         model=model,
@@ -119,11 +120,11 @@ def run_of(model: Model, splits: DatasetSplits, seed: int, precision: str) -> Ru
 
 def computed(run: Run, splits: DatasetSplits, resources: Resources) -> dict[str, Features]:
     """The features, from here; or from where the cluster has its GPUs, if it has them elsewhere."""
-    brought = prepare(splits, run.model.described.preprocessing, ("train", "val", "test"))
+    datasets = datasets_of_study(splits, run.model.described.preprocessing, margin=False)
     if not resources.gpus or torch.cuda.is_available():
-        return features(run, brought, resources.threads)
+        return features(run, datasets, resources.threads)
     there: Any = ray.remote(features).options(num_cpus=resources.cpus, num_gpus=resources.gpus)
-    return ray.get(there.remote(run, brought, resources.threads))
+    return ray.get(there.remote(run, datasets, resources.threads))
 
 
 def concatenate(*parts: Features) -> Features:
@@ -158,7 +159,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, metavar="PATH", help="a file with the backbone's weights, of one model")
     parser.add_argument("--offline", action="store_true", help="never fetch anything from the network")
     command_line.add_data_arguments(parser)
-    parser.add_argument("--precision", default="auto", help=f"auto, {', '.join(DTYPES)} (default %(default)s)")
+    parser.add_argument("--precision", default="auto", help=f"auto, {', '.join(PRECISIONS)} (default %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="see study/probe.py (default %(default)s)")
     parser.add_argument("--name", help="writes RESULTS/NAME/probe.json and probe.parquet, its predictions")
     parser.add_argument("--results", type=Path, metavar="DIR", help="default results")
@@ -179,7 +180,7 @@ def checked(options: argparse.Namespace, scale: str) -> Plan:
     """Raises ValueError for a user's mistake, before anything starts or is written."""
     if options.seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {options.seeds}")
-    choose("precision", options.precision, ["auto", *DTYPES])
+    choose("precision", options.precision, ["auto", *PRECISIONS])
     if options.precision == "fp16" and not connection.has_gpu():
         raise ValueError("precision fp16 needs a GPU, a CPU takes minutes a step: choose bf16, fp32 or auto")
     if options.weights and len(options.models) > 1:
@@ -190,7 +191,9 @@ def checked(options: argparse.Namespace, scale: str) -> Plan:
     for name in dict.fromkeys(options.models):
         family = architecture.get(name)
         variant = family.variant(scale, options.pretraining)
-        chosen.append((family, variant, family.pretrained(variant, path=options.weights, offline=options.offline)))
+        chosen.append(
+            (family, variant, building.pretrained(family, variant, path=options.weights, offline=options.offline))
+        )
     return Plan(chosen, split(resolve.load(options.dataset, command_line.request(options))), folder)
 
 
@@ -222,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows, predictions = [], []
     try:
         with connection.connected(verbose=options.verbose):
-            resources, _ = connection.allocate(1, 1)
+            resources, _ = allocate(1, 1)
             for family, variant, weights in plan.models:
                 model = Model(
                     family.name, scale, variant.name, len(plan.splits.source.classes), connection.put(weights)
@@ -276,7 +279,7 @@ def write(
     """probe.json, and in probe.parquet a row a test image, seed and variant."""
     folder.mkdir(parents=True, exist_ok=True)
     schema = pa.schema([("variant", pa.string()), *TABLES["predictions"]])
-    pq.write_table(pa.Table.from_pylist(predictions, schema=schema), folder / "probe.parquet")
+    write_parquet(folder / "probe.parquet", pa.Table.from_pylist(predictions, schema=schema))
     given = sys.argv[1:] if arguments is None else arguments
     facts = {
         "format": 1,

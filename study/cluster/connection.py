@@ -11,14 +11,11 @@ import warnings
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 
-from study.cluster import environment
-
-if TYPE_CHECKING:
-    from trainables.trainer import Resources
+from study.cluster import allocation, environment
 
 # A stopped trial must be able to unwind: past this, Tune gives up on its process, and two such hang the search
 WORKERS = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "120", "TOKENIZERS_PARALLELISM": "false"}
@@ -87,32 +84,7 @@ def has_gpu() -> bool:
 
         return torch.cuda.is_available()
     with connected():
-        return gpus(ray.cluster_resources()) > 0
-
-
-def gpus(resources: dict[str, float]) -> int:
-    """GPUs of a cluster, those it has not started yet included: ray_cluster.yaml declares them on its head."""
-    return int(max(resources.get("GPU", 0), resources.get("autoscaled_gpus", 0)))
-
-
-def allocate(workers: int, requested: int | None) -> "tuple[Resources, int]":
-    """What each run may use, and how many run at a time (a run a GPU, or a run a core, unless `requested`).
-
-    The logical CPUs of all runs together leave one for Ray Data, which otherwise starves. Runs that share a GPU
-    get a fraction of it each.
-    """
-    from trainables.trainer import Resources
-
-    cluster = ray.cluster_resources()
-    cpus, graphics = int(cluster.get("CPU", 1)), gpus(cluster)
-    concurrent = requested or max(1, (graphics or cpus) // workers)
-    processes = concurrent * workers
-    return Resources(
-        workers=0 if workers == 1 else workers,
-        cpus=1 if graphics or processes < cpus else max((cpus - 1) / processes, 0.1),
-        threads=max(1, cpus // processes),
-        gpus=0 if not graphics else (1 if processes <= graphics else graphics / processes),
-    ), concurrent
+        return allocation.gpus(ray.cluster_resources()) > 0
 
 
 def put(value: Any) -> Any:

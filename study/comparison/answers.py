@@ -7,8 +7,8 @@ from itertools import combinations
 from study.comparison.gains import Gains, gains
 from study.comparison.groups import Group
 from study.comparison.rows import FROM_SCRATCH, UNKNOWN, Row
-from study.data.image_index import shorten
 from study.statistics import Contrast, Difference, Interval
+from study.text import joined, sentence, shorten
 
 MOST_NAMED = 6
 
@@ -20,14 +20,15 @@ class Question:
 
 
 def questions(groups: Sequence[Group]) -> tuple[Question, ...]:
-    """What a reader asks, answered for every data set; a question that the rows cannot answer is left out."""
-    asked = (
+    """What a reader asks, answered for every dataset; a question that the rows cannot answer is left out."""
+    candidates = (
         ("Which is the most accurate?", [best(group) for group in groups]),
         ("Attention, convolution or both?", [families(group) for group in groups]),
         ("What does the pretraining change?", [pretraining(group) for group in groups]),
         ("Which model gains the most from pretraining?", [who_gains(group) for group in groups]),
     )
-    return tuple(Question(question, said) for question, each in asked if (said := " ".join(filter(None, each))))
+    answered = [(question, " ".join(filter(None, each))) for question, each in candidates]
+    return tuple(Question(question, text) for question, text in answered if text)
 
 
 def answer(groups: Sequence[Group]) -> str:
@@ -37,10 +38,10 @@ def answer(groups: Sequence[Group]) -> str:
     if all(len(group.rows) == 1 for group in groups):
         titles = shortly([group.title for group in groups])
         return f"There is one row on each of {titles}. No two rows answered the same test images: nothing is compared."
-    return over_data_sets(groups)
+    return over_datasets(groups)
 
 
-# On one data set
+# On one dataset
 
 
 def best(group: Group) -> str:
@@ -52,10 +53,10 @@ def best(group: Group) -> str:
         return f"On {group.title} the highest accuracy is that of {first.label}, {share(first)}. {group.not_paired}."
     ahead = leaders(group)
     if len(ahead) == 1:
-        said = f"{first.label} is ahead on {group.title}: {share(first)}."
+        start = f"{first.label} is ahead on {group.title}: {share(first)}."
     else:
-        said = f"{listed(ahead)} are not distinguishable on {group.title}: {apart(group, ahead)}."
-    return " ".join([said, *([sentence(rest) + "."] if (rest := what_they_beat(group, ahead)) else [])])
+        start = f"{listed(ahead)} are not distinguishable on {group.title}: {apart(group, ahead)}."
+    return " ".join([start, *([sentence(rest) + "."] if (rest := what_they_beat(group, ahead)) else [])])
 
 
 def leaders(group: Group) -> list[Row]:
@@ -65,13 +66,15 @@ def leaders(group: Group) -> list[Row]:
 
 def apart(group: Group, ahead: Sequence[Row]) -> str:
     """How far apart those are whose difference is not established, and why it is not where that is not plain."""
-    found = group.between(ahead[0], ahead[-1])
-    said = f"{ahead[0].label} less {ahead[-1].label} is {points(found)}"
+    difference = group.between(ahead[0], ahead[-1])
+    words = f"{ahead[0].label} is {points(difference)} above {ahead[-1].label}"
     if single := [row.label for row in ahead if len(row.seeds) == 1]:
-        return f"{said}, but with one seed ({shorten(single)}) two runs are compared, not two recipes"
-    if found.interval.low > 0:
-        return f"{said}, which is not established among {len(group.differences)} pairs (p = {found.p_adjusted:.2f})"
-    return said
+        return f"{words}, but with one seed ({shorten(single)}) two runs are compared, not two recipes"
+    if difference.interval.low > 0:
+        return (
+            f"{words}, which is not established among {len(group.differences)} pairs (p = {difference.p_adjusted:.2f})"
+        )
+    return words
 
 
 def what_they_beat(group: Group, ahead: Sequence[Row]) -> str:
@@ -80,18 +83,20 @@ def what_they_beat(group: Group, ahead: Sequence[Row]) -> str:
     others = [row for row in group.rows if row not in ahead]
     beaten = [other for other in others if all(group.beats(row, other) for row in ahead)]
     partly = [other for other in others if other not in beaten]
-    said = []
+    clauses = []
     if beaten:
-        least = min((group.between(row, other) for row in ahead for other in beaten), key=lambda found: found.mean)
+        least = min(
+            (group.between(row, other) for row in ahead for other in beaten), key=lambda difference: difference.mean
+        )
         more = " or more" if len(ahead) * len(beaten) > 1 else ""
-        said.append(f"{subject} {beat} {listed(beaten)} by {points(least)}{more}")
+        clauses.append(f"{subject} {beat} {listed(beaten)} by {points(least)}{more}")
     if len(ahead) == 1 and partly:
-        said.append(f"{'' if beaten else 'it '}is not distinguishable from {listed(partly)}")
+        clauses.append(f"{'' if beaten else 'it '}is not distinguishable from {listed(partly)}")
     elif len(partly) == 1:
-        said.append(one_by_one(group, ahead, partly[0]))
+        clauses.append(one_by_one(group, ahead, partly[0]))
     elif partly:
-        said.append(f"{listed(partly)} are each behind some row, but not behind all of these")
-    return ", but ".join(said)
+        clauses.append(f"{listed(partly)} are each behind some row, but not behind all of these")
+    return ", but ".join(clauses)
 
 
 def one_by_one(group: Group, ahead: Sequence[Row], other: Row) -> str:
@@ -99,7 +104,7 @@ def one_by_one(group: Group, ahead: Sequence[Row], other: Row) -> str:
     winners = [row for row in ahead if group.beats(row, other)]
     if not winners:
         return f"{other.label} is behind other rows only"
-    least = min((group.between(row, other) for row in winners), key=lambda found: found.mean)
+    least = min((group.between(row, other) for row in winners), key=lambda difference: difference.mean)
     rest = [row for row in ahead if row not in winners]
     return (
         f"{listed(winners)} {'beats' if len(winners) == 1 else 'beat'} {other.label} by {points(least)}"
@@ -110,7 +115,7 @@ def one_by_one(group: Group, ahead: Sequence[Row], other: Row) -> str:
 
 def families(group: Group) -> str:
     """Which of convolution, attention and both at once rank first among models of one pretraining."""
-    said = []
+    sentences = []
     for name in dict.fromkeys(row.pretraining for row in group.rows):
         rows = [row for row in group.rows if row.pretraining == name]
         if len({row.family for row in rows} - {UNKNOWN}) < 2 or group.not_paired:
@@ -121,12 +126,14 @@ def families(group: Group) -> str:
         are = "is" if len(behind) == 1 else "are"
         where = f"On {group.title} {weights(name)}"
         if len(ahead) == 1:
-            said.append(f"{where}, {described(ahead)} ranks first alone; {described(behind)} {are} behind it.")
+            sentences.append(f"{where}, {described(ahead)} ranks first alone; {described(behind)} {are} behind it.")
         elif behind:
-            said.append(f"{where}, {described(ahead)} share the first rank; {described(behind)} {are} behind them.")
+            sentences.append(
+                f"{where}, {described(ahead)} share the first rank; {described(behind)} {are} behind them."
+            )
         else:
-            said.append(f"{where}, no family is ahead: {described(ahead)} share the first rank.")
-    return " ".join(said)
+            sentences.append(f"{where}, no family is ahead: {described(ahead)} share the first rank.")
+    return " ".join(sentences)
 
 
 def weights(pretraining: str) -> str:
@@ -134,10 +141,10 @@ def weights(pretraining: str) -> str:
 
 
 def by_family(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
+    families: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(row.family, []).append(row)
-    return found
+        families.setdefault(row.family, []).append(row)
+    return families
 
 
 def described(families: dict[str, list[Row]]) -> str:
@@ -153,18 +160,18 @@ def pretraining(group: Group) -> str:
     """For every model with several pretrainings, whether one of them is better."""
     if group.not_paired:
         return ""
-    said = []
+    sentences = []
     for model in dict.fromkeys(row.model for row in group.rows):
         rows = [row for row in group.rows if row.model == model]
         pairs = [(a, b) for a, b in combinations(rows, 2) if a.pretraining != b.pretraining]
         sure = [(a, b) for a, b in pairs if group.between(a, b).established]
-        said += [f"On {group.title} {a.label} beats {b.label} by {points(group.between(a, b))}." for a, b in sure]
+        sentences += [f"On {group.title} {a.label} beats {b.label} by {points(group.between(a, b))}." for a, b in sure]
         if pairs and not sure:
             alike = [row for row in rows if any(row in pair for pair in pairs)]
-            said.append(f"{listed(alike)} are not distinguishable on {group.title}: {apart(group, alike)}.")
+            sentences.append(f"{listed(alike)} are not distinguishable on {group.title}: {apart(group, alike)}.")
         else:
-            said += [f"{a.label} and {b.label} are not distinguishable." for a, b in pairs if (a, b) not in sure]
-    return " ".join(said)
+            sentences += [f"{a.label} and {b.label} are not distinguishable." for a, b in pairs if (a, b) not in sure]
+    return " ".join(sentences)
 
 
 def who_gains(group: Group) -> str:
@@ -174,7 +181,7 @@ def who_gains(group: Group) -> str:
 
 def gained(group: Group, found: Gains) -> str:
     first, *others = found.each
-    said = (
+    words = (
         f"On {group.title}, from {weights_or_none(found.before)} to {weights_or_none(found.after)}, {first} gains the "
         f"most, {points(found.each[first])}"
     )
@@ -182,21 +189,21 @@ def gained(group: Group, found: Gains) -> str:
     rest = [name for name in others if name not in less]
     if less:
         least = min((found.more[first, name] for name in less), key=lambda one: one.mean)
-        said += f": more than {shortly(less)} by {points(least)}{' or more' if len(less) > 1 else ''}"
+        words += f": more than {shortly(less)} by {points(least)}{' or more' if len(less) > 1 else ''}"
     if rest:
         each = shortly([f"{name} ({points(found.each[name])})" for name in rest])
-        said += f"{', but' if less else ', which'} is not established to be more than that of {each}"
-    return f"{said}."
+        words += f"{', but' if less else ', which'} is not established to be more than that of {each}"
+    return f"{words}."
 
 
 def weights_or_none(pretraining: str) -> str:
     return "no pretraining" if pretraining == "none" else pretraining
 
 
-# Over data sets
+# Over datasets
 
 
-def over_data_sets(groups: Sequence[Group]) -> str:
+def over_datasets(groups: Sequence[Group]) -> str:
     """Whether one row leads everywhere, and whether any two are established in opposite order."""
     ahead = {group.title: [row.label for row in leaders_or_first(group)] for group in groups}
     everywhere = [label for label in next(iter(ahead.values())) if all(label in others for others in ahead.values())]
@@ -219,21 +226,21 @@ def leaders_or_first(group: Group) -> list[Row]:
 
 
 def reversals(groups: Sequence[Group]) -> str:
-    """Pairs that are established one way on a data set and the other way on another."""
-    found: dict[tuple[str, str], tuple[Group, Difference]] = {}
+    """Pairs that are established one way on a dataset and the other way on another."""
+    established: dict[tuple[str, str], tuple[Group, Difference]] = {}
     for group in groups:
         for (better, worse), difference in group.differences.items():
             if difference.established:
                 pair = group.row(better).label, group.row(worse).label
-                found.setdefault(pair, (group, difference))
-    opposed = [(a, b) for a, b in found if (b, a) in found and a < b]
+                established.setdefault(pair, (group, difference))
+    opposed = [(a, b) for a, b in established if (b, a) in established and a < b]
     if not opposed:
         return "No two rows are established in opposite order on two of them."
     a, b = opposed[0]
-    there, back = found[a, b], found[b, a]
+    there, back = established[a, b], established[b, a]
     more = f" (and {len(opposed) - 1} more pairs)" if len(opposed) > 1 else ""
     return (
-        f"The data sets disagree: {a} beats {b} on {there[0].title} by {points(there[1])}, "
+        f"The datasets disagree: {a} beats {b} on {there[0].title} by {points(there[1])}, "
         f"{b} beats {a} on {back[0].title} by {points(back[1])}{more}."
     )
 
@@ -261,11 +268,3 @@ def listed(rows: Sequence[Row]) -> str:
 
 def shortly(labels: Sequence[str]) -> str:
     return joined(labels) if len(labels) <= MOST_NAMED else shorten(labels)
-
-
-def joined(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
-
-
-def sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -19,11 +19,11 @@ class Comparison:
     rows: of all groups, in their order.
     groups: rows that answered the same test images, the most accurate first.
     answer: which row is the most accurate, in two sentences.
-    questions: what else a reader asks, with the evidence for every data set.
+    questions: what else a reader asks, with the evidence for every dataset.
     unequal: what differs between rows and should not; empty where the comparison is fair.
     notes: what may differ, but should be known.
     left_out: rows that are not here, each with the reason.
-    critical_difference: over data sets; None where `no_critical_difference` says why.
+    critical_difference: over datasets; None where `no_critical_difference` says why.
     """
 
     rows: tuple[Row, ...]
@@ -56,7 +56,7 @@ def compare(folders: Iterable[Path], left_out: Sequence[tuple[str, str]] = ()) -
             not_here.append((folder.name, " ".join(str(reason).split())))
     groups = grouped(named_apart(found))
     rows = tuple(row for group in groups for row in group.rows)
-    distance, why_not = over_data_sets(groups)
+    distance, why_not = over_datasets(groups)
     return Comparison(
         rows=rows,
         groups=groups,
@@ -89,14 +89,14 @@ def named_apart(rows: Sequence[Row]) -> list[Row]:
     return [replace(row, name=str(row.record.folder)) if names.count(row.name) > 1 else row for row in rows]
 
 
-def over_data_sets(groups: Sequence[Group]) -> tuple[CriticalDifference | None, str | None]:
-    """Of the models that have a row on every data set."""
+def over_datasets(groups: Sequence[Group]) -> tuple[CriticalDifference | None, str | None]:
+    """Of the models that have a row on every dataset."""
     tables = {group.dataset: {row.label: row.accuracy.mean for row in group.rows} for group in groups}
     if len(tables) < len(groups):
-        return None, "no critical-difference diagram: rows on one data set have several test sets"
+        return None, "no critical-difference diagram: rows on one dataset have several test sets"
     in_all = [label for label in next(iter(tables.values()), {}) if all(label in table for table in tables.values())]
     if not in_all:
-        return None, "no critical-difference diagram: no model has a row on every data set"
+        return None, "no critical-difference diagram: no model has a row on every dataset"
     try:
         accuracy = {label: np.array([table[label] for table in tables.values()]) for label in in_all}
         return critical_difference(accuracy), None

@@ -1,33 +1,89 @@
 """What must be the same in all rows of a comparison, and what is said where it is not."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from study.comparison.rows import Row
-from study.data.image_index import shorten
+from study.comparison.rows import UNKNOWN, Row
+from study.design import space
+from study.results.point import backbone_stages, searched, shown
+from study.text import shorten
+from trainables.hyperparameters import DECLARED
+from trainables.metrics import Metric
 
-# of every row: the budget, the sampler, the recipe with its augmentation, the seeds
+# of every row: the budget, the sampler, what is best, the seeds
 EVERYWHERE = (
-    *("scale", "trials", "epochs", "early_stopping", "seed", "seeds", "top_k"),
+    *("scale", "trials", "epochs", "metric", "early_stopping", "seed", "seeds", "top_k"),
     *("precision", "workers_per_trial"),
 )
-# of the rows on one data set
-ON_A_DATA_SET = ("data_options", "duplicates", "train_fraction", "images_per_class")
+BEFORE = {"metric": Metric.ACCURACY}  # what a record has that is older than the option
+# of the rows on one dataset
+ON_A_DATASET = ("data_options", "duplicates", "train_fraction", "images_per_class")
 
 
 def unequal(rows: Sequence[Row]) -> list[str]:
     """A sentence for each thing that differs and should not."""
-    found = [*differing(rows, EVERYWHERE, lambda row, name: row.config.get(name))]
-    recipes = {name: None for row in rows for name in row.config.get("recipe", {}) if name != "epochs"}
-    found += differing(rows, recipes, lambda row, name: row.config.get("recipe", {}).get(name), "recipe's ")
+    found = [*differing(rows, EVERYWHERE, configured)]
+    found += differing(rows, ["name", "milestones", *DECLARED], recipes_value, "recipe's ")
     found += differing(rows, ["sampler"], lambda row, name: row.record.study.get(name))
     found += differing(rows, ["fixed"], lambda row, _: fixed(row))
-    for dataset, here in by_data_set(rows):
-        found += differing(here, ON_A_DATA_SET, lambda row, name: row.config.get(name), f"{dataset}: ")
+    found += differing(rows, ["what is searched or fixed"], point)
+    found += differing_ranges(rows, all_own=False)
+    for dataset, here in by_dataset(rows):
+        found += differing(here, ON_A_DATASET, lambda row, name: row.config.get(name), f"{dataset}: ")
         found += unequal_splits(here, f"{dataset}: ")
         found += differing(here, ["images left out"], lambda row, _: left_out(row), f"{dataset}: ")
     return found
+
+
+def configured(row: Row, name: str) -> Any:
+    return row.config.get(name, BEFORE.get(name))
+
+
+def recipes_value(row: Row, name: str) -> Any:
+    """What a study's recipe says; of what was not declared yet when it ran, the default, which it trained with."""
+    recipe = flat(row.config.get("recipe") or {})
+    if name in recipe:
+        return recipe[name]
+    return DECLARED[name].default if name in DECLARED and not DECLARED[name].required else None
+
+
+def flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe as records have it today: `head_first` was a table, or null."""
+    values = dict(recipe)
+    head_first = values.pop("head_first", None)
+    if head_first:
+        values |= {"head_first_share": head_first["share"], "head_first_lr_scale": head_first["lr_scale"]}
+    return values
+
+
+def point(row: Row, _: str) -> str:
+    """What a point of the study says, whether it was searched or fixed: which was fixed is told on its own."""
+    return ", ".join(name for name in DECLARED if name in shown(row.record)) or "nothing"
+
+
+def differing_ranges(rows: Sequence[Row], *, all_own: bool) -> Iterator[str]:
+    """Where one hyperparameter was searched in several ranges: each architecture's own, or others too."""
+    for name in dict.fromkeys(name for row in rows for name in searched(row.record)):
+        there = [row for row in rows if name in searched(row.record)]
+        if all(is_own(row, name) for row in there) == all_own:
+            yield from differing(there, [name], domain, "range of ")
+
+
+def is_own(row: Row, name: str) -> bool:
+    """Whether the range is that of the architecture's table in search_spaces/, which differ on purpose."""
+    stages = backbone_stages(row.record)
+    if row.family == UNKNOWN or stages is None:
+        return False
+    return space.default(row.model, stages).get(name) == space.from_facts(searched(row.record))[name]
+
+
+def domain(row: Row, name: str) -> str:
+    """`1e-05 to 0.03, log`, `32, 64, 128`; up to a backbone that is frozen whole it is `0 to all`."""
+    one = space.from_facts(searched(row.record))[name]
+    if name == space.DEPTH and isinstance(one, space.Range) and one.high == backbone_stages(row.record):
+        return f"{one.low:g} to {space.ALL}"
+    return str(one)
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
@@ -36,6 +92,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     found = [*differing(rows, libraries, lambda row, name: row.record.study.get("versions", {}).get(name))]
     if any(row.record.study.get("hardware") != rows[0].record.study.get("hardware") for row in rows):
         found.append("the studies ran on different machines: their times cannot be compared")
+    found += differing_ranges(rows, all_own=True)
     found += differing(rows, ["max_concurrent"], lambda row, name: row.config.get(name))
     for row in rows:
         asked = row.config.get("seeds", len(row.seeds))
@@ -53,13 +110,13 @@ def notes(rows: Sequence[Row]) -> list[str]:
         )
     if strange := [row.name for row in rows if row.family == "unknown"]:
         found.append(f"no architecture of this version ({shorten(strange)}): their family is not known")
-    for dataset, here in by_data_set(rows):
+    for dataset, here in by_dataset(rows):
         if absent := sorted({name for row in here for name, recall in row.recall.items() if recall is None}):
             found.append(f"{dataset}: no test image of class {shorten(absent)}, which counts in no mean over classes")
     return found
 
 
-def by_data_set(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
+def by_dataset(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
     ordered = sorted(rows, key=lambda row: row.dataset)
     return ((name, list(here)) for name, here in groupby(ordered, key=lambda row: row.dataset))
 
@@ -72,13 +129,13 @@ def differing(
         having: dict[str, list[str]] = {}
         for row in rows:
             found = value(row, name)
-            having.setdefault("not recorded" if found is None else shown(found), []).append(row.name)
+            having.setdefault("not recorded" if found is None else in_words(found), []).append(row.name)
         if len(having) > 1:
             each = [f"{what} ({shorten(who)})" for what, who in having.items()]
             yield f"{before}{name.replace('_', ' ')} differs: {shorten(each)}"
 
 
-def shown(value: Any) -> str:
+def in_words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}={each}" for name, each in sorted(value.items())) or "none"
     return str(value)
@@ -86,13 +143,13 @@ def shown(value: Any) -> str:
 
 def fixed(row: Row) -> dict[str, Any]:
     """What was not searched; a backbone that is frozen whole is `all`, however many stages it has."""
-    values = dict(row.config.get("fixed", {}))
-    stages = len(row.record.study.get("model", {}).get("stage_names", ())) - 1
-    return values | ({"freeze_depth": "all"} if values.get("freeze_depth") == stages else {})
+    values: dict[str, Any] = dict(row.config.get("fixed", {}))
+    whole = values.get("freeze_depth") == (backbone_stages(row.record) or -1)
+    return values | ({"freeze_depth": "all"} if whole else {})
 
 
 def unequal_splits(rows: Sequence[Row], before: str) -> Iterator[str]:
-    """Of rows on one data set: other test sets, or other splits of as large a part of train."""
+    """Of rows on one dataset: other test sets, or other splits of as large a part of train."""
     if len({row.test_set for row in rows}) > 1:
         yield from differing(rows, ["test set"], lambda row, _: row.test_set, before)
         return

@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from study.comparison.rows import Row
+from study.comparison.rows import Row, common_metric
 from study.statistics import Difference, differences, ranks
+from trainables.metrics import Metric
 
 MOST_IN_PAIRS = 100
 
 
 @dataclass(frozen=True)
 class Group:
-    """Rows on one data set and one test set, the most accurate first.
+    """Rows on one dataset and one test set, the most accurate first.
 
     Attributes:
-        title: the data set; with a number where its rows have several test sets.
+        title: the dataset; with a number where its rows have several test sets.
         differences: by two row names, of the more accurate one less the other. Empty with a single row, and where
             `not_paired` says why.
         ranks: by row name, 1 is best; rows whose difference is not established share one. Empty as `differences` is.
@@ -31,6 +32,11 @@ class Group:
     def n_test(self) -> int:
         return self.rows[0].n_test
 
+    @property
+    def metric(self) -> Metric:
+        """What its searches are shown by."""
+        return common_metric(self.rows)
+
     def row(self, name: str) -> Row:
         return next(row for row in self.rows if row.name == name)
 
@@ -45,7 +51,7 @@ class Group:
 
 
 def grouped(rows: Sequence[Row]) -> tuple[Group, ...]:
-    """By data set and test set, in the order in which they are first met."""
+    """By dataset and test set, in the order in which they are first met."""
     found: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         found.setdefault(same_images(row), []).append(row)
@@ -93,4 +99,4 @@ def part_of_train(row: Row) -> str:
     if fraction := row.config.get("train_fraction"):
         return f"{100 * fraction:g} % of train"
     each = row.config.get("images_per_class")
-    return f"{each} images a class" if each else "all of train"
+    return f"{each} images per class" if each else "all of train"

@@ -1,19 +1,21 @@
 """The command line of a comparison: arguments to the studies that are its rows."""
 
 import argparse
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from study.comparison.comparison import study_folders
 from study.comparison.rows import FROM_SCRATCH
-from study.data import resolve
+from study.data import place
 from study.data_efficiency import plan
 from study.design.study import Study, check_name
 from study.options import command_line
 from study.results.record import Record
-from study.terminal.progress import duration
+from study.text import duration
 from trainables import architecture
 
 EXAMPLES = """examples:
@@ -54,14 +56,14 @@ class Plan:
         """What `study.run` would have been given for this row."""
         return argparse.Namespace(**{**vars(self.options), "resume": True, "weights": None, "name": study.name})
 
-    def requirements(self, *, without: Collection[str] = ()) -> list[str] | None:
-        """What `study.requirements` is to be given after the rows; None where it is not asked for."""
+    def data_efficiency(self, *, without: Collection[str] = ()) -> list[str] | None:
+        """What `study.data_efficiency` is to be given after the rows; None where it is not asked for."""
         options = self.options
         done = [str(study.folder) for study in self.studies if study.name not in without]
-        if self.read or options.requirements is None or not done:
+        if self.read or options.data_efficiency is None or not done:
             return None
         given = {
-            "--images-per-class": [n or plan.EVERYTHING for n in options.requirements],
+            "--images-per-class": [n or plan.EVERYTHING for n in options.data_efficiency],
             "--max-concurrent": [options.max_concurrent] if options.max_concurrent else [],
             "--data-dir": [options.data_dir] if options.data_dir else [],
         }
@@ -82,7 +84,7 @@ def done(study: Study) -> bool:
 
 
 def title(study: Study) -> str:
-    return f"{label(study.model, study.pretrained_variant.pretraining)} on {resolve.name_of(study.dataset)}"
+    return f"{label(study.model, study.pretrained_variant.pretraining)} on {place.name_of(study.dataset)}"
 
 
 def label(model: str, pretraining: str) -> str:
@@ -110,12 +112,21 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     command_line.add_scale_arguments(what)
     what.add_argument(
-        "--requirements",
+        "--data-efficiency",
         nargs="*",
         type=plan.asked,
         metavar="N",
         help="then train every winner on so many images of every class (default: 1 2 5 10 20 50... and all), as "
-        "study.requirements does",
+        "study.data_efficiency does",
+    )
+    what.add_argument(
+        "--requirements",
+        nargs="*",
+        type=plan.asked,
+        action=FormerName,
+        dest="data_efficiency",
+        default=argparse.SUPPRESS,
+        help=argparse.SUPPRESS,
     )
     output = command_line.add_study_arguments(parser)
     output.add_argument("--name", help="of the folder; default: compare-DATASETS, with --from: comparison")
@@ -127,6 +138,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+class FormerName(argparse.Action):
+    """The former name of --data-efficiency, for one version."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        print(f"note: {option} is called --data-efficiency now", file=sys.stderr)
+        setattr(namespace, self.dest, values)
+
+
 def reading(options: argparse.Namespace) -> Plan:
     """The plan of a comparison that runs nothing. Raises ValueError for a mistake."""
     return Plan(options, folder_of(options, "comparison"), tuple(study_folders(options.records)))
@@ -134,9 +153,9 @@ def reading(options: argparse.Namespace) -> Plan:
 
 def running(options: argparse.Namespace) -> Plan:
     """Every row that exists, before any is begun. Raises ValueError for a mistake."""
-    if options.requirements is not None and (options.images_per_class or options.train_fraction):
+    if options.data_efficiency is not None and (options.images_per_class or options.train_fraction):
         raise ValueError(
-            "--requirements are measured with all of train: leave out --images-per-class, --train-fraction"
+            "--data-efficiency is measured with all of train: leave out --images-per-class, --train-fraction"
         )
     scale, why = command_line.chosen_scale(options.scale)
     models, datasets = (list(dict.fromkeys(given)) for given in (options.models, options.datasets))
@@ -144,7 +163,7 @@ def running(options: argparse.Namespace) -> Plan:
         raise ValueError(
             "--data-dir and --data-option are of one dataset: run the comparison once a dataset, with the same --name"
         )
-    folder = folder_of(options, "-".join(["compare", *map(resolve.name_of, datasets)]))
+    folder = folder_of(options, "-".join(["compare", *map(place.name_of, datasets)]))
     studies, left_out = [], []
     for dataset in datasets:
         for model in models:
@@ -154,7 +173,7 @@ def running(options: argparse.Namespace) -> Plan:
                     studies.append(row(options, scale, folder, model, pretraining, dataset))
                 else:
                     why_not = f"there are no {pretraining} weights of it at scale {scale}, but {', '.join(there)}"
-                    left_out.append((f"{label(model, pretraining)} on {resolve.name_of(dataset)}", why_not))
+                    left_out.append((f"{label(model, pretraining)} on {place.name_of(dataset)}", why_not))
     if not studies:
         raise ValueError(f"no row is left: {left_out[0][0]}: {left_out[0][1]}")
     apart(studies)

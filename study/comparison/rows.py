@@ -1,15 +1,19 @@
 """A row of a comparison: what the record of a finished study says, and how sure one can be of it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from study.design.states import RunStatus, StudyStatus
+from study.results.point import metric
 from study.results.record import FORMAT, Record
 from study.statistics import ExpectedBest, Interval, expected_best, score_intervals
 from study.statistics.intervals import class_means
 from trainables import architecture
+from trainables.metrics import Metric
 
 UNKNOWN = "unknown"
 FROM_SCRATCH = "from scratch"
@@ -24,11 +28,11 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A finished study: one model and its pretraining on one data set.
+    """A finished study: one model and its pretraining on one dataset.
 
     Attributes:
         name: of the study; no two rows of a comparison share one.
-        label: the model and its pretraining for a reader; no two rows on a data set share one.
+        label: the model and its pretraining for a reader; no two rows on a dataset share one.
         title: the model for a reader.
         family: what the model is built of, as its architecture declares; "unknown" for a model that is not here.
         dataset: its name.
@@ -38,7 +42,8 @@ class Row:
         index, label_of: (images,) the test images and their classes.
         predicted: (seeds, images) classes.
         recall: of each class, the mean over seeds; None for a class without test images.
-        expected_best: None where no trial has a validation accuracy.
+        metric: what chose the best epochs, trials and the winner, on validation.
+        expected_best: by the metric; None where no trial has a value of it.
         trials: how many the search had, failed and pruned ones included.
         seconds: wall time by step.
         parameters: None where the record does not say.
@@ -61,6 +66,7 @@ class Row:
     mean_class_accuracy: Score
     macro_f1: Score
     recall: dict[str, float | None]
+    metric: Metric
     expected_best: ExpectedBest | None = field(compare=False)
     trials: int
     seconds: dict[str, float]
@@ -105,7 +111,7 @@ def from_record(record: Record) -> Row:
     study = record.study
     if study["format"] != FORMAT:
         raise ValueError(f"its record has format {study['format']}, this version reads format {FORMAT}")
-    if study["status"] != "finished":
+    if study["status"] != StudyStatus.FINISHED:
         raise ValueError(f"it is not finished but {study['status']}; go on with: {going_on(study['command'])}")
     facts, data = study["study"], study["data"]
     classes = tuple(data["classes"])
@@ -131,7 +137,8 @@ def from_record(record: Record) -> Row:
         mean_class_accuracy=Score(float(means["mean_class_accuracy"].mean()), intervals["mean_class_accuracy"]),
         macro_f1=Score(float(means["macro_f1"].mean()), intervals["macro_f1"]),
         recall=dict(zip(classes, recalls(label, predicted, len(classes)), strict=True)),
-        expected_best=searched(record),
+        metric=metric(record),
+        expected_best=searched(record, metric(record)),
         trials=len(record.trials),
         seconds=study.get("seconds", {}),
         parameters=study.get("model", {}).get("parameters"),
@@ -185,10 +192,21 @@ def recalls(label: np.ndarray, predicted: np.ndarray, classes: int) -> list[floa
     return [float(r / n) if n else None for r, n in zip(right, support, strict=True)]
 
 
-def searched(record: Record) -> ExpectedBest | None:
-    found = [row["val_accuracy"] for row in record.trials if row["status"] != "failed"]
-    known = np.array([value for value in found if value is not None and np.isfinite(value)])
-    return expected_best(known, search_seconds(record)) if len(known) else None
+def searched(record: Record, by: Metric) -> ExpectedBest | None:
+    """What fewer trials would have found, by a metric; None where no trial has a value of it."""
+    known = [value for row in record.trials if row["status"] != RunStatus.FAILED and (value := by.of(row)) is not None]
+    if not known:
+        return None
+    sign = -1.0 if by is Metric.LOSS else 1.0  # the least of values is the largest of their negatives
+    found = expected_best(sign * np.array(known), search_seconds(record))
+    low, high = (found.low, found.high) if sign > 0 else (-found.high, -found.low)
+    return replace(found, accuracy=sign * found.accuracy, low=low, high=high)
+
+
+def common_metric(rows: Sequence[Row]) -> Metric:
+    """What rows can be shown by side by side: what all chose by, else accuracy, which every record has."""
+    chosen_by = {row.metric for row in rows}
+    return chosen_by.pop() if len(chosen_by) == 1 else Metric.ACCURACY
 
 
 def search_seconds(record: Record) -> float:

@@ -6,10 +6,10 @@ from pathlib import Path
 from study.comparison.comparison import Comparison
 from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
-from study.terminal.progress import duration
+from study.text import duration
 
 MOST_ROWS = 20  # on one screen
-FEWEST_ROWS = 5  # of a data set
+FEWEST_ROWS = 5  # of a dataset
 
 
 def summary(comparison: Comparison, folder: Path) -> str:
@@ -31,11 +31,11 @@ def summary(comparison: Comparison, folder: Path) -> str:
 
 
 def tables(groups: Sequence[Group]) -> list[str]:
-    """A table a group, with as many rows of each as fit on a screen."""
+    """A table per group, with as many rows of each as fit on a screen."""
     shown = groups[: MOST_ROWS // FEWEST_ROWS]
     most = max(FEWEST_ROWS, MOST_ROWS // max(len(groups), 1))
     more = len(groups) - len(shown)
-    return [ranked(group, most) for group in shown] + ([f"and {more} more data sets or test sets"] if more else [])
+    return [ranked(group, most) for group in shown] + ([f"and {more} more datasets or test sets"] if more else [])
 
 
 def ranked(group: Group, most: int) -> str:

@@ -1,6 +1,5 @@
-"""A comparison as files: JSON with everything, CSV with a line a row, and tables for Markdown and LaTeX."""
+"""A comparison as files: JSON with everything, CSV with a line per row, and tables for Markdown and LaTeX."""
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,9 +11,10 @@ from study.comparison.gains import gains
 from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
 from study.comparison.summary import interval
-from study.report import downloads
-from study.results.record import write_json
+from study.files import write_json, write_text
+from study.results.as_csv import as_csv
 from study.statistics import ExpectedBest
+from study.text import p_value
 
 SCORES = ("accuracy", "mean_class_accuracy", "macro_f1")
 HEAD = ("rank", "model", "accuracy", "mean class accuracy", "macro-F1", "seeds", "trials", "parameters")
@@ -31,10 +31,8 @@ def write(comparison: Comparison, folder: Path, command: str) -> None:
     """`comparison.json`, `.csv`, `.md` and `.tex`, each as a whole. The folder is made if it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "comparison.json", {"format": 1, "command": command, **everything(comparison)})
-    for suffix, text in (("csv", as_csv), ("md", as_markdown), ("tex", as_latex)):
-        part = folder / f".comparison.{suffix}.part"
-        part.write_text(text(comparison), encoding="utf-8")
-        os.replace(part, folder / f"comparison.{suffix}")
+    for suffix, text in (("csv", rows_as_csv), ("md", as_markdown), ("tex", as_latex)):
+        write_text(folder / f"comparison.{suffix}", text(comparison))
 
 
 # For machines
@@ -86,6 +84,7 @@ def facts(row: Row) -> dict[str, Any]:
     return {
         **{name: getattr(row, name) for name in named},
         **{name: {"mean": score.mean, "interval": list(score.interval)} for name, score in scores(row).items()},
+        "metric": row.metric,
         "seeds": list(row.seeds),
         "accuracies": list(row.accuracies),
         "n_test": row.n_test,
@@ -107,8 +106,8 @@ def expected(found: ExpectedBest | None) -> dict[str, list[float]] | None:
     return {name: values.tolist() for name, values in vars(found).items()} if found else None
 
 
-def as_csv(comparison: Comparison) -> str:
-    """A line a row; fractions, not percent."""
+def rows_as_csv(comparison: Comparison) -> str:
+    """A line per row; fractions, not percent."""
     bounds = [f"{name}_{end}" for name in SCORES for end in ("mean", "low", "high")]
     names = ("dataset", "rank", "name", "label", "model", "family", "variant", "pretraining")
     counted = ("n_test", "seeds", "trials", "parameters", "search_device_seconds")
@@ -120,7 +119,7 @@ def as_csv(comparison: Comparison) -> str:
             numbers = [value for score in scores(row).values() for value in (score.mean, *score.interval)]
             counts = [row.n_test, len(row.seeds), row.trials, row.parameters, row.device_seconds]
             rows.append([*words, *numbers, *counts])
-    return downloads.text([*names, *bounds, *counted], rows)
+    return as_csv([*names, *bounds, *counted], rows)
 
 
 # For readers
@@ -157,15 +156,11 @@ def pairs(group: Group) -> Table:
     ]
 
 
-def p_value(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def as_markdown(comparison: Comparison) -> str:
     blocks = [f"**Unequal:** {markdown(what)}" for what in comparison.unequal]
     blocks.append(markdown(comparison.answer))
     for asked in comparison.questions:
-        if asked.answer != comparison.answer:  # with one data set the first is answered above
+        if asked.answer != comparison.answer:  # with one dataset the first is answered above
             blocks += [f"## {asked.question}", markdown(asked.answer)]
     for group in comparison.groups:
         blocks.append(f"## {markdown(group.title)}, {group.n_test:,} test images")
@@ -197,7 +192,7 @@ def markdown(text: str) -> str:
 
 
 def as_latex(comparison: Comparison) -> str:
-    """booktabs tables, one a data set; `\\input` it where the package is loaded."""
+    """booktabs tables, one per dataset; `\\input` it where the package is loaded."""
     comments = [f"% unequal: {what}" for what in comparison.unequal]
     comments += [f"% left out: {name}: {why}" for name, why in comparison.left_out]
     tables = [in_latex(group) for group in comparison.groups]

@@ -15,10 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from study.cluster import connection
-from study.data.check import HANDLED, checked
-from study.data.image_index import shorten
+from study.data.check import HANDLED, check
 from study.options import command_line
 from study.terminal.progress import fail
+from study.text import shorten
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,66 +28,66 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("action", choices=("check",))
     parser.add_argument("source", metavar="SOURCE", help="a dataset's name, or a place: what --dataset takes")
-    parser.add_argument("--json", action="store_true", help="everything, for a program")
+    parser.add_argument("--json", action="store_true", help="the whole report, for a program")
     parser.add_argument("--offline", action="store_true", help="never fetch anything from the network")
     command_line.add_data_arguments(parser.add_argument_group("the images"))
     options = parser.parse_args(arguments)
     connection.quieten()
     try:
-        found = checked(options.source, command_line.request(options))
+        report = check(options.source, command_line.request(options))
     except ValueError as mistake:
         return fail(str(mistake))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     if options.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(report, indent=1))
     else:
-        show(found)
-    return 0 if found["usable"] else 1
+        show(report)
+    return 0 if report["usable"] else 1
 
 
-def show(found: dict[str, Any]) -> None:
+def show(report: dict[str, Any]) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
-    for name, text in lines(found):
+    for name, text in lines(report):
         table.add_row(Text(name, style="bold"), Text(text))
     Console().print(table)
 
 
-def lines(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """The report, a line a finding; what does not occur has none."""
-    classes, copies = found["classes"], found["copies"]
+def lines(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """The report, a line per finding; what does not occur has none."""
+    classes, copies = report["classes"], report["copies"]
     smallest = min(classes["images"], key=classes["images"].get)
     largest = max(classes["images"], key=classes["images"].get)
     each = classes["images"]
-    unreadable = [f"{one['image']} ({one['why']})" for one in found["unreadable"]]
+    unreadable = [f"{image['image']} ({image['why']})" for image in report["unreadable"]]
     rows = [
-        ("dataset", found["dataset"]),
-        ("a study", found["study"]),
-        ("images", f"{found['images']:,}"),
+        ("dataset", report["dataset"]),
+        ("a study", report["study"]),
+        ("images", f"{report['images']:,}"),
         ("classes", f"{classes['count']:,}, from {smallest!r} ({each[smallest]:,}) to {largest!r} ({each[largest]:,})"),
-        ("splits", splits(found)),
-        ("pixels", f"{ranged(found['width'])} wide, {ranged(found['height'])} high"),
-        ("formats", ", ".join(f"{name} {n:,}" for name, n in found["formats"].items())),
+        ("splits", splits(report)),
+        ("pixels", f"{ranged(report['width'])} wide, {ranged(report['height'])} high"),
+        ("formats", ", ".join(f"{name} {n:,}" for name, n in report["formats"].items())),
         (
             "colours",
-            ", ".join(f"{mode} {n:,} ({HANDLED.get(mode, 'made 8 bits')})" for mode, n in found["modes"].items()),
+            ", ".join(f"{mode} {n:,} ({HANDLED.get(mode, 'made 8 bits')})" for mode, n in report["modes"].items()),
         ),
-        ("rotated", f"{found['rotated']:,} by EXIF (turned upright)" if found["rotated"] else ""),
-        ("animated", f"{found['animated']:,} (the first frame is read)" if found["animated"] else ""),
+        ("rotated", f"{report['rotated']:,} by EXIF (turned upright)" if report["rotated"] else ""),
+        ("animated", f"{report['animated']:,} (the first frame is read)" if report["animated"] else ""),
         ("unreadable", f"{len(unreadable):,}: {shorten(unreadable)}" if unreadable else ""),
         ("exact copies", groups(copies["names"])),
         ("across splits", groups(copies["across_splits"])),
         ("two labels", groups(copies["under_two_labels"])),
-        ("other files", f"{found['ignored_files']:,} (no image, or in no class)" if found["ignored_files"] else ""),
-        ("left out", f"{len(found['left_out']):,} images" if found["left_out"] else ""),
+        ("other files", f"{report['ignored_files']:,} (no image, or in no class)" if report["ignored_files"] else ""),
+        ("left out", f"{len(report['left_out']):,} images" if report["left_out"] else ""),
     ]
     return [(name, text) for name, text in rows if text]
 
 
-def splits(found: dict[str, Any]) -> str:
-    given = f" ({', '.join(found['comes_with'])} as it comes)" if found["comes_with"] else " (drawn by seed)"
-    return ", ".join(f"{name} {n:,}" for name, n in found["splits"].items()) + given if found["splits"] else ""
+def splits(report: dict[str, Any]) -> str:
+    given = f" ({', '.join(report['comes_with'])} as it comes)" if report["comes_with"] else " (drawn by seed)"
+    return ", ".join(f"{name} {n:,}" for name, n in report["splits"].items()) + given if report["splits"] else ""
 
 
 def ranged(spread: dict[str, float] | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from study.data import named, resolve
-from study.data.duplicates import repeated
+from study.data.duplicates import equal_images
 from study.data.image_index import ImageIndex
 from study.data.scan import ImageMetadata, scan
 from study.data.source import Arrays, DatasetRequest, ExampleSource
@@ -27,91 +27,107 @@ HANDLED = {
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A dataset and every image of it, whether a study takes it or not."""
+class Contents:
+    """Every image of a dataset, whether a study takes it or not.
+
+    Attributes:
+        labels: (N,) int64.
+        splits: (N,) `train`, `val` or `test`, where the dataset comes with that.
+        metadata: of each image, the fields of `ImageMetadata`.
+        name: where a user finds an image, by its row.
+        ignored: files that are no images, or in no class.
+    """
 
     labels: np.ndarray
     classes: tuple[str, ...]
-    parts: np.ndarray | None
-    looks: list[dict[str, Any]]
+    splits: np.ndarray | None
+    metadata: list[dict[str, Any]]
     name: Callable[[int], str]
     ignored: int
 
 
-def checked(given: str, request: DatasetRequest) -> dict[str, Any]:
+def check(given: str, request: DatasetRequest) -> dict[str, Any]:
     """All that is known of a dataset, as JSON holds it. Raises ValueError where there is none."""
-    listing = named.listing(given, request) if given in named.names() else resolve.listing(given, request)
+    index = named.image_index(given, request) if given in named.names() else resolve.image_index(given, request)
     source, sizes, refused = None, None, None
     try:
         source = resolve.load(given, request)
         sizes = split(source).sizes()
     except ValueError as reason:
-        if listing is None:
+        if index is None:
             raise
         refused = str(reason)
-    seen = of_listing(listing) if listing else of_arrays(source)
-    looks = seen.looks
-    shown = [one for one in looks if one["width"]]
+    contents = contents_of_index(index) if index else contents_of_arrays(source)
+    metadata = contents.metadata
+    readable = [image for image in metadata if image["width"]]
     return {
         "dataset": given,
         "study": refused or "takes it",
         "usable": refused is None,
-        "images": len(looks),
-        "classes": balance(seen),
-        "comes_with": sorted(set(seen.parts.tolist())) if seen.parts is not None else [],
+        "images": len(metadata),
+        "classes": class_balance(contents),
+        "comes_with": sorted(set(contents.splits.tolist())) if contents.splits is not None else [],
         "splits": sizes,
-        "width": spread([one["width"] for one in shown]),
-        "height": spread([one["height"] for one in shown]),
-        "formats": dict(Counter(one["format"] for one in shown if one["format"]).most_common()),
-        "modes": dict(Counter(one["mode"] for one in shown).most_common()),
-        "rotated": sum(bool(one["rotated"]) for one in looks),
-        "animated": sum((one["frames"] or 1) > 1 for one in looks),
-        "unreadable": [{"image": seen.name(i), "why": one["problem"]} for i, one in enumerate(looks) if one["problem"]],
-        "copies": copies(seen),
-        "ignored_files": seen.ignored,
+        "width": spread([image["width"] for image in readable]),
+        "height": spread([image["height"] for image in readable]),
+        "formats": dict(Counter(image["format"] for image in readable if image["format"]).most_common()),
+        "modes": dict(Counter(image["mode"] for image in readable).most_common()),
+        "rotated": sum(bool(image["rotated"]) for image in metadata),
+        "animated": sum((image["frames"] or 1) > 1 for image in metadata),
+        "unreadable": [
+            {"image": contents.name(row), "why": image["problem"]}
+            for row, image in enumerate(metadata)
+            if image["problem"]
+        ],
+        "copies": duplicate_groups(contents),
+        "ignored_files": contents.ignored,
         "left_out": [{"image": name, "why": why} for name, why in source.left_out] if source else [],
     }
 
 
-def of_listing(listing: ImageIndex) -> Seen:
-    looks = scan(listing.images, listing.name).to_pylist()
-    return Seen(listing.labels, listing.classes, listing.parts, looks, listing.images.name, listing.ignored)
+def contents_of_index(index: ImageIndex) -> Contents:
+    metadata = scan(index.images, index.name).to_pylist()
+    return Contents(index.labels, index.classes, index.splits, metadata, index.images.name, index.ignored)
 
 
-def of_arrays(source: ExampleSource | None) -> Seen:
+def contents_of_arrays(source: ExampleSource | None) -> Contents:
     assert source
     assert isinstance(source.images, Arrays)
     pixels = source.images.pixels
     mode = "L" if pixels.ndim == 3 else "RGB"
     height, width = pixels.shape[1:3]
-    looks = [
+    metadata = [
         asdict(ImageMetadata(sha256(image.tobytes()).hexdigest(), image.nbytes, mode=mode, width=width, height=height))
         for image in pixels
     ]
-    parts = None
+    splits = None
     if source.test_rows is not None:
-        parts = np.where(np.isin(np.arange(len(pixels)), source.test_rows), "test", "train")
-    return Seen(source.labels, source.classes, parts, looks, lambda row: f"image {row}", 0)
+        splits = np.where(np.isin(np.arange(len(pixels)), source.test_rows), "test", "train")
+    return Contents(source.labels, source.classes, splits, metadata, lambda row: f"image {row}", 0)
 
 
-def balance(seen: Seen) -> dict[str, Any]:
-    """Images of each class, in words and in full."""
-    counts = np.bincount(seen.labels, minlength=len(seen.classes))
-    each = {name: int(n) for name, n in zip(seen.classes, counts, strict=True)}
-    return {"count": len(seen.classes), "images_of_each": spread(counts.tolist()), "images": each}
+def class_balance(contents: Contents) -> dict[str, Any]:
+    """Images per class, in words and in full."""
+    counts = np.bincount(contents.labels, minlength=len(contents.classes))
+    images = {name: int(n) for name, n in zip(contents.classes, counts, strict=True)}
+    return {"count": len(contents.classes), "images_of_each": spread(counts.tolist()), "images": images}
 
 
-def copies(seen: Seen) -> dict[str, Any]:
-    """Groups of images with the same bytes: inside a split, and across those that the dataset comes with."""
-    hashes = np.array([one["hash"] for one in seen.looks])
-    groups = repeated(hashes, np.flatnonzero(hashes != ""))
-    across = [rows for rows in groups if seen.parts is not None and len(set(seen.parts[rows])) > 1]
-    labels = [rows for rows in groups if len(set(seen.labels[rows])) > 1]
+def duplicate_groups(contents: Contents) -> dict[str, Any]:
+    """Groups of images with the same bytes: all, those across splits that the dataset comes with, of two labels."""
+    hashes = np.array([image["hash"] for image in contents.metadata])
+    groups = equal_images(hashes, np.flatnonzero(hashes != ""))
+    across = [rows for rows in groups if contents.splits is not None and len(set(contents.splits[rows])) > 1]
+    two_labels = [rows for rows in groups if len(set(contents.labels[rows])) > 1]
+
+    def names(groups: list[np.ndarray]) -> list[list[str]]:
+        return [[contents.name(int(row)) for row in rows] for rows in groups]
+
     return {
         "groups": len(groups),
-        "across_splits": [[seen.name(int(row)) for row in rows] for rows in across],
-        "under_two_labels": [[seen.name(int(row)) for row in rows] for rows in labels],
-        "names": [[seen.name(int(row)) for row in rows] for rows in groups],
+        "across_splits": names(across),
+        "under_two_labels": names(two_labels),
+        "names": names(groups),
     }
 
 

@@ -39,16 +39,16 @@ def decode(data: bytes) -> np.ndarray:
     The first frame of an animation; upright, where EXIF says how; transparency on white; 16 bits are halved to 8.
     """
     with opened(data) as image:
-        what = header(image)
-        if what.format == "JPEG" and what.mode in {"L", "RGB"} and not what.rotated:
+        described = header(image)
+        if described.format == "JPEG" and described.mode in {"L", "RGB"} and not described.rotated:
             return jpeg(data)
         try:
-            return pixels(ImageOps.exif_transpose(image) if what.rotated else image)
+            return pixels(ImageOps.exif_transpose(image) if described.rotated else image)
         except Exception as error:  # Pillow's decoders raise many kinds
             raise Unreadable(reason(error)) from error
 
 
-def described(data: bytes) -> Header:
+def read_header(data: bytes) -> Header:
     """Raises Unreadable."""
     with opened(data) as image:
         return header(image)

@@ -52,7 +52,7 @@ class Archive:
 
 
 def downloads() -> Path:
-    """Where datasets are downloaded to: beside the boundaries of this node."""
+    """Where datasets are downloaded to: beside this node's cached activations."""
     return Store.here().folder / "datasets"
 
 
@@ -61,7 +61,7 @@ def obtain(archive: Archive, request: DatasetRequest) -> Path:
 
     Raises ValueError if it cannot be had.
     """
-    place = searched(request)
+    place = search_folder(request)
     if place.is_file():
         return extract(place, place.parent / archive.folder)
     if (place / archive.folder).is_dir():
@@ -73,7 +73,7 @@ def obtain(archive: Archive, request: DatasetRequest) -> Path:
     return extract(target, place / archive.folder)
 
 
-def searched(request: DatasetRequest) -> Path:
+def search_folder(request: DatasetRequest) -> Path:
     """Where to look first and download to. Raises ValueError for a --data-dir that does not exist."""
     if request.data_dir is None:
         return downloads()
@@ -86,7 +86,15 @@ def fetch(url: str, target: Path, *, size: int, checksum: str, offline: bool) ->
     """The file at `target`, downloaded if it is not there.
 
     What an interrupted download left in `target`.part is gone on with. Only a file of the right size and checksum
-    gets its name. Raises ValueError if there is none to be had.
+    gets its name.
+
+    Args:
+        size: in bytes, as published.
+        checksum: `md5:...` or `sha256:...`, as published.
+        offline: never try the network.
+
+    Raises:
+        ValueError: it cannot be had, with the way out.
     """
     if target.is_file():
         return target
@@ -114,7 +122,7 @@ def download(url: str, part: Path, size: int) -> None:
     needs_room(part, size)
     at_start = furthest = length(part)
     fruitless = 0
-    with shown(url, part, size) as show:
+    with progress_bar(url, part, size) as show:
         while length(part) < size:
             try:
                 transfer(url, part, size, show)
@@ -122,7 +130,7 @@ def download(url: str, part: Path, size: int) -> None:
                 reached = length(part)
                 fruitless = 0 if reached > furthest else fruitless + 1
                 furthest = max(furthest, reached)
-                if fruitless == TRIES or hopeless(error, received=furthest > at_start):
+                if fruitless == TRIES or is_permanent(error, received=furthest > at_start):
                     raise ValueError(f"{url} cannot be downloaded ({reason(error)}): {way_out(url)}") from error
                 time.sleep(PAUSE_SECONDS)
 
@@ -154,7 +162,7 @@ def transfer(url: str, part: Path, size: int, show: Callable[[int], None]) -> No
         raise ConnectionError("the connection was closed")  # of which http.client says nothing
 
 
-def hopeless(error: Exception, *, received: bool) -> bool:
+def is_permanent(error: Exception, *, received: bool) -> bool:
     """Whether trying again is of no use: the server refuses, or was not reached at all."""
     if isinstance(error, HTTPError):
         return error.code < 500 and error.code not in (RANGE_NOT_SATISFIABLE, *TRY_LATER)
@@ -174,22 +182,23 @@ def way_out(url: str) -> str:
 
 def verify(part: Path, url: str, checksum: str) -> None:
     """Removes a file with another checksum and raises ValueError."""
-    method, _, wanted = checksum.partition(":")
+    method, _, published = checksum.partition(":")
     with part.open("rb") as file:
-        found = hashlib.file_digest(file, method).hexdigest()
-    if found != wanted:
+        actual = hashlib.file_digest(file, method).hexdigest()
+    if actual != published:
         part.unlink()
         raise ValueError(
-            f"what came from {url} has the {method} {found} instead of {wanted}: removed; run again, or {way_out(url)}"
+            f"what came from {url} has the {method} {actual} instead of {published}: removed; run again, "
+            f"or {way_out(url)}"
         )
 
 
 def needs_room(part: Path, size: int) -> None:
     """Raises ValueError where the disk has less left than what is to come."""
-    lacking, free = size - length(part), shutil.disk_usage(part.parent).free
-    if lacking > free:
+    missing, free = size - length(part), shutil.disk_usage(part.parent).free
+    if missing > free:
         raise ValueError(
-            f"{part.stem} needs {megabytes(lacking)}, {part.parent} has {megabytes(free)} left: make room, or choose "
+            f"{part.stem} needs {megabytes(missing)}, {part.parent} has {megabytes(free)} left: make room, or choose "
             "another folder by --data-dir"
         )
 
@@ -209,7 +218,7 @@ def file_name(url: str) -> str:
 
 
 @contextmanager
-def shown(url: str, part: Path, size: int) -> Iterator[Callable[[int], None]]:
+def progress_bar(url: str, part: Path, size: int) -> Iterator[Callable[[int], None]]:
     """A progress bar for whoever calls the result with the bytes there are; one line where there is no terminal."""
     console = notices()
     if not console.is_terminal:

@@ -1,6 +1,6 @@
 """A dataset of encoded images before anything was decoded: where they are, and what their places say of them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,12 +61,12 @@ class Files:
 
 @dataclass(frozen=True)
 class ImageIndex:
-    """A dataset of encoded images before it was looked at.
+    """A dataset of encoded images before it was scanned.
 
     Attributes:
         labels: (N,) int64.
-        parts: `train`, `val` or `test` for each image, where the dataset comes with that.
-        draw: where it does not, but has a convention of its own: from the labels of what can be used, the parts.
+        splits: (N,) `train`, `val` or `test`, where the dataset comes with that.
+        draw: where it does not, but has a convention of its own: from the labels of what can be used, these splits.
         ignored: files that are no images, or in no class.
     """
 
@@ -74,14 +74,6 @@ class ImageIndex:
     images: Encoded
     labels: np.ndarray
     classes: tuple[str, ...]
-    parts: np.ndarray | None = None
+    splits: np.ndarray | None = None
     draw: Callable[[np.ndarray], np.ndarray] | None = None
     ignored: int = 0
-
-
-SHOWN = 3
-
-
-def shorten(names: Sequence[str]) -> str:
-    """The first few of them, and how many there are besides."""
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -1,7 +1,7 @@
 """Ray Data brings the images: rows of a source, decoded and resized to what an architecture takes."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -11,11 +11,14 @@ from ray.data import DataContext, Dataset
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import center_crop, resize
 
-from study.data.source import Convert, Images
+from study.data.source import ExampleSource
 from study.data.splits import DatasetSplits
 from trainables.architecture import Preprocessing
+from trainables.splits import ImagesKey
 
-ROWS_A_BLOCK = 512
+ROWS_PER_BLOCK = 512
+
+Convert = Callable[[np.ndarray], np.ndarray]
 
 
 def quiet() -> None:
@@ -26,12 +29,13 @@ def quiet() -> None:
     context.print_on_execution_start = False
 
 
-def in_blocks(images: Images, labels: np.ndarray, rows: np.ndarray, convert: Convert) -> Dataset:
+def read(source: ExampleSource, rows: np.ndarray, convert: Convert = np.asarray) -> Dataset:
     """The given rows as a Ray Dataset of `position, index, image, label`; nothing is read before it is asked for.
 
-    `position` is a row's place in `rows`: Ray Data promises no order.
+    `position` is a row's place in `rows`: Ray Data promises no order. `convert` makes of a decoded image, (H, W) or
+    (H, W, 3) uint8, what is kept of it.
     """
-    everything = ray.put((images, labels, rows, convert))
+    everything = ray.put((source.images, source.labels, rows, convert))
 
     def gather(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         images, labels, rows, convert = ray.get(everything)
@@ -40,7 +44,7 @@ def in_blocks(images: Images, labels: np.ndarray, rows: np.ndarray, convert: Con
         pixels = column((convert(image) for image in images.decoded(index)), len(index))
         return {"position": position, "index": index, "image": pixels, "label": labels[index]}
 
-    blocks = max(1, len(rows) // ROWS_A_BLOCK)
+    blocks = max(1, len(rows) // ROWS_PER_BLOCK)
     return ray.data.range(len(rows), override_num_blocks=blocks).map_batches(gather, batch_size=None)
 
 
@@ -72,8 +76,23 @@ def resized(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     return sized.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
 
 
+def datasets_of_study(splits: DatasetSplits, preprocessing: Preprocessing, *, margin: bool) -> dict[ImagesKey, Dataset]:
+    """Everything that the runs of a study may read.
+
+    Args:
+        margin: some of them crop at random, and so read what they train on with a margin too.
+    """
+    datasets = {
+        ImagesKey(name): images for name, images in prepare(splits, preprocessing, ("train", "val", "test")).items()
+    }
+    if margin:
+        with_margin = prepare(splits, preprocessing.with_margin, ("train", "val"))
+        datasets |= {ImagesKey(name, margin=True): images for name, images in with_margin.items()}
+    return datasets
+
+
 def prepare(splits: DatasetSplits, preprocessing: Preprocessing, names: tuple[str, ...]) -> Mapping[str, Dataset]:
     """Each named split as a Ray Dataset of `position, index, image (size, size, 3) uint8, label`, in any order."""
     quiet()
     convert = partial(resized, preprocessing=preprocessing)
-    return {name: splits.source.read(splits.rows(name), convert) for name in names}
+    return {name: read(splits.source, splits.rows(name), convert) for name in names}

@@ -1,6 +1,5 @@
 """`--dataset`: one of ours by name, or a place: a folder of images, Parquet files, what `datasets` saved, a bucket."""
 
-import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,6 +9,7 @@ import pyarrow.fs as pafs
 from study.data import folder, named, tables
 from study.data.files import source_of
 from study.data.image_index import ImageIndex
+from study.data.place import check
 from study.data.source import DatasetRequest, ExampleSource
 from trainables.choices import choose
 
@@ -20,40 +20,24 @@ def load(given: str, request: DatasetRequest) -> ExampleSource:
     """Raises ValueError where there is no such dataset, or none that can be used."""
     if given in named.names():
         return named.load(given, request)
-    return source_of(listing(given, request), request)
+    return source_of(image_index(given, request), request)
 
 
-def name_of(given: str) -> str:
-    """A short name, for folders and tables."""
-    if given in named.names():
-        return given
-    return re.sub(r"[^\w.-]+", "-", Path(given.split("?")[0].rstrip("/")).stem).strip("-.") or "images"
-
-
-def check(given: str) -> None:
-    """Raises ValueError where it can be neither a name nor a place."""
-    if given in named.names() or "://" in given or Path(given).exists():
-        return
-    if "/" in given or given.startswith("."):
-        raise ValueError(f"dataset {given}: no such folder or file")
-    choose("dataset", given, [*named.names(), "a folder", "a Parquet file", "s3://..."])
-
-
-def listing(given: str, request: DatasetRequest) -> ImageIndex:
-    """What is at a place. Raises ValueError."""
+def image_index(given: str, request: DatasetRequest) -> ImageIndex:
+    """The images at a place. Raises ValueError where there are none."""
     check(given)
     try:
         filesystem, place = opened(given)
         info = filesystem.get_file_info(place)
         if info.type == pafs.FileType.NotFound:
             raise ValueError(f"dataset {given}: no such folder or file")
-        paths = tables_at(filesystem, place, info)
+        paths = table_files(filesystem, place, info)
         allowed = tables.SETTINGS if paths else {}
         for name in request.settings:
             choose(f"option of {given}", name, allowed) if allowed else refuse(given, name)
         if paths:
-            return tables.listing(given, filesystem, place, paths, dict(request.settings))
-        return folder.listing(given, filesystem, place)
+            return tables.image_index(given, filesystem, place, paths, dict(request.settings))
+        return folder.image_index(given, filesystem, place)
     except OSError as error:
         raise ValueError(f"dataset {given} cannot be read: {' '.join(str(error).split())[:300]}") from error
 
@@ -84,7 +68,7 @@ def impatient(uri: str) -> str:
     return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={PATIENCE_SECONDS}"
 
 
-def tables_at(filesystem: pafs.FileSystem, place: str, info: pafs.FileInfo) -> list[str]:
+def table_files(filesystem: pafs.FileSystem, place: str, info: pafs.FileInfo) -> list[str]:
     """The files of a dataset in tables; none for a folder of images."""
     if info.type == pafs.FileType.File:
         if not place.endswith(".parquet"):
@@ -95,8 +79,8 @@ def tables_at(filesystem: pafs.FileSystem, place: str, info: pafs.FileInfo) -> l
         return saved
     if isinstance(filesystem, pafs.LocalFileSystem):
         return sorted(str(path) for depth in ("", "*/") for path in Path(place).glob(f"{depth}*.parquet"))
-    near = filesystem.get_file_info(pafs.FileSelector(place))
-    inner = [one.path for one in near if one.type == pafs.FileType.Directory]
-    # a request a folder: there are few where each holds a split, and very many where each is a class
-    deeper = [one for path in inner[:8] for one in filesystem.get_file_info(pafs.FileSelector(path))]
-    return sorted(one.path for one in [*near, *deeper] if one.path.endswith(".parquet"))
+    entries = filesystem.get_file_info(pafs.FileSelector(place))
+    folders = [entry.path for entry in entries if entry.type == pafs.FileType.Directory]
+    # a request per folder: there are few where each holds a split, and very many where each is a class
+    below = [entry for path in folders[:8] for entry in filesystem.get_file_info(pafs.FileSelector(path))]
+    return sorted(entry.path for entry in [*entries, *below] if entry.path.endswith(".parquet"))

@@ -1,14 +1,14 @@
-"""Every image looked at once: what it is, whether it can be read, and a hash of its bytes. Kept beside the boundaries.
+"""Every image read once: its metadata, whether it can be decoded, and a hash of its bytes. Kept in the cache.
 
 A study needs it before anything starts: an image that cannot be read must not end a trial, and one that is in two
-splits must not decide a comparison. A second study of the same files reads what the first one saw.
+splits must not decide a comparison. A second study of the same files reads the metadata that the first one kept.
 """
 
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import track
 
-from study.data.decoding import Unreadable, decode, described, reason
+from study.data.decoding import Unreadable, decode, read_header, reason
 from study.data.image_index import Encoded
+from study.files import replacing
 
-FORMAT = 1  # raise it when `look` comes to see something else
+FORMAT = 1  # raise it when `scan_image` comes to say something else
 SCHEMA = pa.schema(
     [
         ("hash", pa.string()),
@@ -38,7 +39,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class ImageMetadata:
-    """What was seen of an image; `problem` says why it cannot be used, None if it can."""
+    """What is known of an image; `problem` says why it cannot be used, None if it can."""
 
     hash: str
     bytes: int
@@ -54,17 +55,17 @@ class ImageMetadata:
 def scan_image(data: bytes | OSError) -> ImageMetadata:
     if isinstance(data, OSError):
         return ImageMetadata("", 0, problem=reason(data))
-    seen = ImageMetadata(sha256(data).hexdigest(), len(data))
+    metadata = ImageMetadata(sha256(data).hexdigest(), len(data))
     try:
-        seen = ImageMetadata(seen.hash, seen.bytes, **asdict(described(data)))
+        metadata = replace(metadata, **asdict(read_header(data)))
         decode(data)
     except Unreadable as refusal:
-        return ImageMetadata(**asdict(seen) | {"problem": str(refusal)})
-    return seen
+        return replace(metadata, problem=str(refusal))
+    return metadata
 
 
-def scan(images: Encoded, what: str) -> pa.Table:
-    """A row an image, in order; see `SCHEMA`. From what an earlier call kept, if nothing has changed since.
+def scan(images: Encoded, dataset: str) -> pa.Table:
+    """A row per image, in order; see `SCHEMA`. From what an earlier call kept, if nothing has changed since.
 
     Not kept where a file could not be read: a network that is down, or a permission, may be another tomorrow.
     """
@@ -73,40 +74,39 @@ def scan(images: Encoded, what: str) -> pa.Table:
         table = pq.read_table(kept)
         if table.schema.equals(SCHEMA) and len(table) == len(images):
             return table
-    seen = [asdict(one) for one in scan_images(images, what)]
-    table = pa.Table.from_pylist(seen, schema=SCHEMA)
-    if any(one["hash"] == "" for one in seen):
+    rows = [asdict(metadata) for metadata in scan_images(images, dataset)]
+    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    if any(row["hash"] == "" for row in rows):
         return table
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(f".{os.getpid()}.part")
-        pq.write_table(table, part)
-        os.replace(part, kept)
+        with replacing(kept, several_writers=True) as part:
+            pq.write_table(table, part)
     return table
 
 
-def scan_images(images: Encoded, what: str) -> Iterator[ImageMetadata]:
+def scan_images(images: Encoded, dataset: str) -> Iterator[ImageMetadata]:
     """On several threads: decoders and hashes release the interpreter's lock, and reading waits for disk or network."""
     chunks = list(images.chunks())
     console = Console(stderr=True)
     pool = ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1)))
     try:
-        seen = pool.map(lambda rows: [scan_image(data) for data in images.read(rows)], chunks)
-        for chunk in track(
-            seen,
-            f"looking once at {len(images):,} images of {what}",
+        scanned = pool.map(lambda rows: [scan_image(data) for data in images.read(rows)], chunks)
+        for metadata in track(
+            scanned,
+            f"scanning {len(images):,} images of {dataset}, once",
             total=len(chunks),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         ):
-            yield from chunk
+            yield from metadata
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def folder() -> Path:
-    """Beside the boundaries: $STUDY_CACHE."""
+    """Beside the cached activations: $STUDY_CACHE."""
     from trainables.boundaries import Store
 
-    return Store.here().folder / "surveys"
+    return Store.here().folder / "scans"

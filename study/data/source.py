@@ -1,16 +1,15 @@
-"""What a dataset is to a study: images, labels and classes, and what was found wrong with them."""
+"""What a dataset is to a study: images, labels and classes, and which images it does not use."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from ray.data import Dataset
+from trainables.choices import choose
 
-Convert = Callable[[np.ndarray], np.ndarray]
+DUPLICATES = ("auto", "refuse", "drop", "keep")
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,9 @@ class DatasetRequest:
     strict: bool = False
     duplicates: str = "auto"
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        choose("duplicates", self.duplicates, DUPLICATES)
 
 
 class Images(Protocol):
@@ -76,12 +78,3 @@ class ExampleSource:
     test_rows: np.ndarray | None = None
     val_rows: np.ndarray | None = None
     left_out: tuple[tuple[str, str], ...] = ()
-
-    def read(self, rows: np.ndarray, convert: Convert = np.asarray) -> "Dataset":
-        """The given rows as a Ray Dataset of `position` (in `rows`), `index`, `image` and `label`, in any order.
-
-        `convert` makes of a decoded image what is kept of it.
-        """
-        from study.data.reading import in_blocks
-
-        return in_blocks(self.images, self.labels, rows, convert)

@@ -8,7 +8,7 @@ from hashlib import sha256
 import numpy as np
 
 from study.data.source import ExampleSource
-from trainables.reader import SplitDigest
+from trainables.splits import SplitDigest
 
 NAMES = ("train", "val", "test")
 
@@ -39,18 +39,16 @@ class DatasetSplits:
     def digests(self) -> dict[str, SplitDigest]:
         """What is in each split, whatever is in the others."""
 
-        def one(name: str) -> SplitDigest:
+        def digest(name: str) -> SplitDigest:
             content = self.source.content.encode() + self.rows(name).astype(np.int64).tobytes()
             chosen = self.chosen if name == "train" else None
             return SplitDigest(sha256(content).hexdigest()[:16], len(self.rows(name)), chosen)
 
-        return {name: one(name) for name in NAMES}
+        return {name: digest(name) for name in NAMES}
 
     def rows(self, name: str) -> np.ndarray:
-        """The indices of train, val, trainval or test."""
-        rows = {"train": self.train, "val": self.val, "test": self.test}
-        rows["trainval"] = np.sort(np.concatenate([self.train, self.val]))
-        return rows[name]
+        """The indices of train, val or test."""
+        return {"train": self.train, "val": self.val, "test": self.test}[name]
 
     def sizes(self) -> dict[str, int]:
         """Images of each split that a study uses."""
@@ -116,19 +114,19 @@ def stratified(source: ExampleSource, rows: np.ndarray, share: float, seed: int)
 
 def one_at_least(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     """A mask with `share` of every class, rounded, but at least one image: scikit-learn may leave a small class out."""
-    place, counts = places(labels, seed)
-    return place < np.maximum(1, np.round(share * counts))
+    rank, counts = ranks_in_class(labels, seed)
+    return rank < np.maximum(1, np.round(share * counts))
 
 
-def places(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """For every image its place in a random order of its class, and how many the class has."""
+def ranks_in_class(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """For every image its rank, from 0, in a random order of its class, and how many images the class has."""
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     counts = np.bincount(labels)
     starts = np.repeat(np.cumsum(counts) - counts, counts)
-    place = np.empty(len(labels), np.int64)
-    place[order] = np.arange(len(labels)) - starts
-    return place, counts[labels]
+    rank = np.empty(len(labels), np.int64)
+    rank[order] = np.arange(len(labels)) - starts
+    return rank, counts[labels]
 
 
 def choose(
@@ -140,11 +138,11 @@ def choose(
     """
     if fraction is None and images_per_class is None:
         return splits
-    place, counts = places(splits.source.labels[splits.train], seed)
+    rank, counts = ranks_in_class(splits.source.labels[splits.train], seed)
     if fraction is not None:
         if not 0 < fraction <= 1:
             raise ValueError(f"train-fraction must be above 0 and at most 1, got {fraction}")
-        wanted = np.maximum(1, np.round(fraction * counts))
+        per_class = np.maximum(1, np.round(fraction * counts))
     else:
         assert images_per_class is not None
         least = int(counts.min())
@@ -152,5 +150,5 @@ def choose(
             raise ValueError(
                 f"images-per-class must be 1 to {least}, what the smallest class has, got {images_per_class}"
             )
-        wanted = np.full(len(place), images_per_class)
-    return DatasetSplits(splits.source, splits.train, splits.val, splits.test, np.flatnonzero(place < wanted))
+        per_class = np.full(len(rank), images_per_class)
+    return DatasetSplits(splits.source, splits.train, splits.val, splits.test, np.flatnonzero(rank < per_class))

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -15,16 +15,16 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from study.data.folder import PARTS
+from study.data.folder import SPLIT_NAMES
 from study.data.image_index import ImageIndex
 
 SETTINGS = {
     "image": "the column with the encoded images (default: the only one that can be)",
     "label": "the column with the classes (default: label, or the only one that can be)",
 }
-PART = re.compile(rf"(?:^|[/_.-])({'|'.join(PARTS)})(?=[/_.-])", re.IGNORECASE)
+SPLIT_IN_PATH = re.compile(rf"(?:^|[/_.-])({'|'.join(SPLIT_NAMES)})(?=[/_.-])", re.IGNORECASE)
 
-READING = Lock()  # Arrow's reader of a Parquet file takes one thread at a time, and crashes with more
+PARQUET_LOCK = Lock()  # Arrow's reader of a Parquet file takes one thread at a time, and crashes with more
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class TableFile:
 
     def group(self, number: int, column: str) -> pa.Array | pa.ChunkedArray:
         if self.is_parquet:
-            with READING:
+            with PARQUET_LOCK:
                 return self.parquet.read_row_group(number, [column])[column]
         return self.batches[number][column]
 
@@ -133,19 +133,26 @@ class Tables:
         return {file: first for file, _, first in reversed(self.groups)}
 
 
-def listing(
+def image_index(
     name: str, filesystem: pafs.FileSystem, place: str, paths: Sequence[str], settings: dict[str, str]
 ) -> ImageIndex:
-    """Of the tables at `paths`, below `place`.
+    """The images of tables.
 
-    Raises ValueError for a file that is no table, and a column that is missing or could be more than one.
+    Args:
+        name: of the dataset, for messages.
+        place: the folder that was named; names of images are relative to it.
+        paths: the files, Parquet or Arrow streams.
+        settings: the columns of images and labels, where the user says which: see `SETTINGS`.
+
+    Raises:
+        ValueError: for a file that is no table, and a column that is missing or could be more than one.
     """
     files = tuple(TableFile(filesystem, path) for path in sorted(paths))
     try:
         schemas = [file.schema for file in files]
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{name}: a table cannot be read: {' '.join(str(error).split())[:200]}") from error
-    parts = parts_of([file.path for file in files], name, place)
+    splits = splits_of([file.path for file in files], name, place)
     image = column_of("image", schemas[0], settings, name, holds_images)
     label = column_of("label", schemas[0], settings, name, holds_labels)
     for file, schema in zip(files, schemas, strict=True):
@@ -165,21 +172,27 @@ def listing(
         images=Tables(place, files, image, tuple(groups), first, state_of(files, image, label)),
         labels=labels,
         classes=classes,
-        parts=np.repeat(parts, lengths) if parts else None,
+        splits=np.repeat(splits, lengths) if splits else None,
     )
 
 
 def check_same(
     file: TableFile, schema: pa.Schema, first: TableFile, expected: pa.Schema, image: str, label: str
 ) -> None:
-    """Raises ValueError where a file's images or labels are not as those of the first file."""
+    """Raises ValueError where a file has not the columns of the first one, or other classes or kinds of labels.
+
+    Args:
+        schema: of `file`.
+        first, expected: the first file, and its schema.
+        image, label: the names of the two columns.
+    """
     for column in (image, label):
         if column not in schema.names:
             raise ValueError(f"{file.path} has no column {column!r}, which {first.path} has")
-    here, there = (class_names(one, label) or one.field(label).type for one in (schema, expected))
-    if here != there:
+    actual, wanted = (class_names(each, label) or each.field(label).type for each in (schema, expected))
+    if actual != wanted:
         raise ValueError(
-            f"column {label!r} holds something else in {file.path} ({here}) than in {first.path} ({there})"
+            f"column {label!r} holds something else in {file.path} ({actual}) than in {first.path} ({wanted})"
         )
 
 
@@ -191,18 +204,18 @@ def state_of(files: Sequence[TableFile], image: str, label: str) -> str:
     return digest.hexdigest()
 
 
-def parts_of(paths: Sequence[str], name: str, place: str) -> list[str] | None:
+def splits_of(paths: Sequence[str], name: str, place: str) -> list[str] | None:
     """Which split each file holds; None where none of them says so. Raises ValueError where only some do."""
-    found = {path: PART.findall(path.removeprefix(place)) for path in paths}
-    unnamed = [path for path in paths if not found[path]]
+    named = {path: SPLIT_IN_PATH.findall(path.removeprefix(place)) for path in paths}
+    unnamed = [path for path in paths if not named[path]]
     if len(unnamed) == len(paths):
         return None
-    parts = [PARTS[found[path][-1].lower()] for path in paths if found[path]]
-    if unnamed and len(set(parts)) > 1:
-        raise ValueError(f"{name}: {unnamed[0]} is in none of {', '.join(sorted(set(parts)))}: move it away")
-    if not unnamed and "train" not in parts and len(set(parts)) > 1:
-        raise ValueError(f"{name} has {' and '.join(sorted(set(parts)))}, but no train")
-    return parts if not unnamed and "train" in parts else None
+    splits = [SPLIT_NAMES[named[path][-1].lower()] for path in paths if named[path]]
+    if unnamed and len(set(splits)) > 1:
+        raise ValueError(f"{name}: {unnamed[0]} is in none of {', '.join(sorted(set(splits)))}: move it away")
+    if not unnamed and "train" not in splits and len(set(splits)) > 1:
+        raise ValueError(f"{name} has {' and '.join(sorted(set(splits)))}, but no train")
+    return splits if not unnamed and "train" in splits else None
 
 
 def holds_images(field: pa.Field) -> bool:
@@ -217,20 +230,32 @@ def holds_labels(field: pa.Field) -> bool:
     return any(test(kind) for test in (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string))
 
 
-def column_of(what: str, schema: pa.Schema, settings: dict[str, str], name: str, able: Any) -> str:
+def column_of(
+    what: str, schema: pa.Schema, settings: dict[str, str], name: str, fits: Callable[[pa.Field], bool]
+) -> str:
+    """The column that holds the images or the labels.
+
+    Args:
+        what: `image` or `label`: the name of the setting, and of the column unless it is set.
+        name: of the dataset, for messages.
+        fits: whether a column can hold them, by its type.
+
+    Raises:
+        ValueError: the column that is set is not there or cannot hold them, or several could and none is set.
+    """
     given = settings.get(what)
     if given is not None:
         if given not in schema.names:
             raise ValueError(f"{name} has no column {given!r} for {what}: it has {', '.join(schema.names)}")
-        if not able(schema.field(given)):
+        if not fits(schema.field(given)):
             raise ValueError(f"{name}: column {given!r} holds {schema.field(given).type}, which is no {what}")
         return given
-    able_ones = [field.name for field in schema if able(field)]
-    if what in able_ones:
+    fitting = [field.name for field in schema if fits(field)]
+    if what in fitting:
         return what
-    if len(able_ones) == 1:
-        return able_ones[0]
-    several = f"it could be {', '.join(able_ones)}" if able_ones else f"it has {', '.join(schema.names)}"
+    if len(fitting) == 1:
+        return fitting[0]
+    several = f"it could be {', '.join(fitting)}" if fitting else f"it has {', '.join(schema.names)}"
     raise ValueError(f"{name}: no column called {what}; {several}: say which by --data-option {what}=COLUMN")
 
 
@@ -242,11 +267,11 @@ def classes_of(values: np.ndarray, schema: pa.Schema, label: str, name: str) -> 
         raise ValueError(f"{name}: {missing} of {len(values)} rows have no label in column {label!r}: remove them")
     if values.dtype.kind == "f":
         values = values.astype(np.int64)
-    found, labels = np.unique(values, return_inverse=True)
+    occurring, labels = np.unique(values, return_inverse=True)
     known = class_names(schema, label)
-    if known and int(found[-1]) >= len(known):
-        raise ValueError(f"{name}: label {found[-1]} in column {label!r}, which names only {len(known)} classes")
-    names = [known[int(value)] if known else str(value) for value in found]
+    if known and int(occurring[-1]) >= len(known):
+        raise ValueError(f"{name}: label {occurring[-1]} in column {label!r}, which names only {len(known)} classes")
+    names = [known[int(value)] if known else str(value) for value in occurring]
     return labels.astype(np.int64), tuple(names)
 
 
@@ -261,7 +286,7 @@ def saved_to_disk(filesystem: pafs.FileSystem, folder: str) -> list[str] | None:
     """The Arrow files of what `datasets` saved with `save_to_disk`, None where a folder is no such thing."""
     content = read_json(filesystem, f"{folder}/dataset_dict.json")
     if content is not None:
-        return [path for part in content["splits"] for path in saved_to_disk(filesystem, f"{folder}/{part}") or []]
+        return [path for split in content["splits"] for path in saved_to_disk(filesystem, f"{folder}/{split}") or []]
     state = read_json(filesystem, f"{folder}/state.json")
     return None if state is None else [f"{folder}/{file['filename']}" for file in state["_data_files"]]
 

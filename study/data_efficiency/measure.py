@@ -1,10 +1,10 @@
-"""How much data a finished study's winner needs: accuracy by training images a class, and by freeze depth.
+"""How much data a finished study's winner needs: accuracy by training images per class, and by freeze depth.
 
-    python -m study.requirements results/resnet-fashion60k-digits results/vit-fashion60k-digits
+    python -m study.data_efficiency results/resnet-fashion60k-digits results/vit-fashion60k-digits
 
-Trains the winner's hyperparameters on nested, stratified parts of train, a draw a seed, and tests each run once. All
+Trains the winner's hyperparameters on nested, stratified parts of train, a draw per seed, and tests each run once. All
 of them are reported and none is chosen: docs/protocol.md says what that means. On two cores, digits and the ladder of
-amounts that is the default it takes some minutes a study. `requirements.parquet` in the study's folder has a row a
+amounts that is the default it takes some minutes a study. `data_efficiency.parquet` in the study's folder has a row per
 run: see docs/record.md. What it holds is not trained again.
 """
 
@@ -18,41 +18,27 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
 
 from study.cluster import connection, environment
-from study.data.reading import prepare
+from study.cluster.allocation import allocate
+from study.data.reading import datasets_of_study
 from study.data.source import DatasetRequest
 from study.data_efficiency import plan
 from study.data_efficiency.plan import Planned
-from study.data_efficiency.summary import Measured, summary
+from study.data_efficiency.summary import summary
+from study.design import recipes
 from study.design.study import Study
 from study.execution.pool import Pool
-from study.execution.session import Interrupted, Session, format_run, graceful_shutdown
+from study.execution.session import Interrupted, Session, graceful_shutdown
 from study.options.command_line import Parser
-from study.results.record import COST, POINT, Record, Row, read_table, write_table
+from study.results import data_efficiency
+from study.results.data_efficiency import Measured
+from study.results.record import Record, Row
 from study.terminal import progress
-from trainables.recipe import HeadFirst, Recipe
+from trainables.augmentation import needs_margin
 from trainables.trainer import Outcome, Run
 
-TABLE = "requirements"
 INTERRUPTED = 130
-SCHEMA = pa.schema(
-    [
-        ("run_id", pa.string()),
-        ("images_per_class", pa.int64()),
-        ("images", pa.int64()),
-        *POINT,
-        ("seed", pa.int64()),
-        ("status", pa.string()),
-        ("reason", pa.string()),
-        ("val_accuracy", pa.float64()),
-        ("test_accuracy", pa.float64()),
-        ("steps", pa.int64()),
-        *COST,
-        ("correct", pa.list_(pa.bool_())),
-    ]
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     interrupted = threading.Event()
     try:
         environment.check()
-        studies = [Requirements.prepare(folder, options, interrupted) for folder in options.studies]
+        studies = [Measurement.prepare(folder, options, interrupted) for folder in options.studies]
         check_names(studies)
     except ValueError as mistake:
         return progress.fail(str(mistake))
@@ -73,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     one.measure()
     except (Interrupted, KeyboardInterrupt):
         given = sys.argv[1:] if arguments is None else arguments
-        print(f"interrupted; go on with: {shlex.join(['python', '-m', 'study.requirements', *given])}", file=sys.stderr)
+        print(
+            f"interrupted; go on with: {shlex.join(['python', '-m', 'study.data_efficiency', *given])}", file=sys.stderr
+        )
         return INTERRUPTED
     print(summary([one.measured for one in studies]))
     return 0 if all(one.measured.completed for one in studies) else 1
@@ -81,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(
-        prog="python -m study.requirements",
-        description="Accuracy of a finished study's winner by training images a class, and by freeze depth.",
+        prog="python -m study.data_efficiency",
+        description="Accuracy of a finished study's winner by training images per class, and by freeze depth.",
     )
     parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY", help="folder of a finished study")
     parser.add_argument(
@@ -113,8 +101,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 @dataclass
-class Requirements:
-    """What one study's data requirements take: the runs that are planned, and the table of those that have ended."""
+class Measurement:
+    """The runs that one study's data efficiency takes, and the table of those that have ended."""
 
     session: Session
     plan: list[Planned]
@@ -129,7 +117,7 @@ class Requirements:
         study = replace(session.study, seeds=options.seeds or session.study.seeds)
         depths = plan.depths(options.freeze_depths, study, record.study["winner"])
         planned = plan.plan(study, plan.amounts(session.splits, options.images_per_class), depths)
-        return cls(session, planned, read_table(folder, TABLE))
+        return cls(session, planned, data_efficiency.read(folder))
 
     @property
     def missing(self) -> list[Planned]:
@@ -150,8 +138,9 @@ class Requirements:
         study, splits = session.study, session.splits
         template = replace(session.run(), readers=len(missing))
         runs = [plan.run(one, study, splits, session.record.study["winner"], template) for one in missing.values()]
-        datasets = dict(prepare(splits, study.pretrained_variant.preprocessing, ("train", "val", "test")))
-        pool = Pool(*connection.allocate(study.workers_per_trial, session.options.max_concurrent))
+        margin = any(needs_margin(run.hyperparameters.augmentation) for run in runs)
+        datasets = datasets_of_study(splits, study.pretrained_variant.preprocessing, margin=margin)
+        pool = Pool(*allocate(study.workers_per_trial, session.options.max_concurrent))
         try:
             with session.terminal.phase(study.name, len(self.plan), len(self.plan) - len(runs)):
                 for run, outcome in pool.outcomes(
@@ -166,11 +155,11 @@ class Requirements:
         self.session.warn_once(outcome.notes)
         row = row_of(planned, run, outcome)
         self.rows.append(row)
-        write_table(self.session.study.folder, TABLE, SCHEMA, self.rows)
-        self.session.terminal.finished(run.run_id, format_run(row), None, completed=not outcome.failure)
+        data_efficiency.write(self.session.study.folder, self.rows)
+        self.session.terminal.finished(run.run_id, self.session.line(row), None, completed=not outcome.failure)
 
 
-def check_names(studies: list[Requirements]) -> None:
+def check_names(studies: list[Measurement]) -> None:
     """Raises ValueError where two studies would be told apart by nothing."""
     seen: dict[str, Path] = {}
     for folder, name in ((one.session.study.folder, one.session.study.name) for one in studies):
@@ -192,7 +181,7 @@ def row_of(planned: Planned, run: Run, outcome: Outcome) -> dict[str, Any]:
         "test_accuracy": seen.accuracy if seen else None,
         "correct": (seen.label == seen.predicted)[np.argsort(seen.index)].tolist() if seen else None,
     }
-    return row | {"steps": row["epochs"] * plan.steps(planned.amount.images, run.recipe.batch_size)}
+    return row | {"steps": row["epochs"] * plan.steps(planned.amount.images, run.hyperparameters.batch_size)}
 
 
 def recorded(record: Record, options: argparse.Namespace) -> Study:
@@ -213,7 +202,7 @@ def recorded(record: Record, options: argparse.Namespace) -> Study:
     return Study(
         **{name: facts[name] for name in (*same, *more)},
         results=folder.resolve().parent,
-        recipe=recipe(facts["recipe"]),
+        recipe=recipes.from_facts(facts["recipe"]),
         request=DatasetRequest(
             options.data_dir,
             options.offline,
@@ -221,11 +210,6 @@ def recorded(record: Record, options: argparse.Namespace) -> Study:
             settings=facts["data_options"],
         ),
     )
-
-
-def recipe(facts: dict[str, Any]) -> Recipe:
-    head_first = facts["head_first"] and HeadFirst(**facts["head_first"])
-    return Recipe(**{**facts, "milestones": tuple(facts["milestones"]), "head_first": head_first})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 
 from study.data.splits import DatasetSplits, choose
 from study.design.study import Study
-from study.execution.evaluate import new_seeds, point
+from study.execution.evaluate import new_seeds
 from study.results.record import Row
 from trainables.trainer import Run
 
@@ -36,7 +36,7 @@ class Planned:
     @property
     def run_id(self) -> str:
         images = self.amount.images_per_class or EVERYTHING
-        return f"requirements-{images}-depth{self.freeze_depth}-seed{self.seed}"
+        return f"data_efficiency-{images}-depth{self.freeze_depth}-seed{self.seed}"
 
 
 def asked(given: str) -> int | None:
@@ -103,13 +103,14 @@ def steps(images: int, batch_size: int) -> int:
 def run(planned: Planned, study: Study, splits: DatasetSplits, winner: Row, template: Run) -> Run:
     """The winner's hyperparameters on a part of train; it looks at validation and at the test set once, at its end."""
     images_per_class, images = planned.amount.images_per_class, planned.amount.images
-    size, everything = study.recipe.batch_size, len(splits.train)
+    point = study.point_of(winner)
+    size, everything = point.batch_size, len(splits.train)
     longer, last = epochs(study.recipe.epochs, winner["last_epoch"], batch_size=size, images=images, of=everything)
     chosen = choose(splits, images_per_class=images_per_class, seed=planned.seed).chosen
     return replace(
         template,
         run_id=planned.run_id,
-        hyperparameters=replace(point(winner), freeze_depth=planned.freeze_depth),
+        hyperparameters=replace(point, freeze_depth=planned.freeze_depth),
         recipe=replace(study.recipe, epochs=longer),
         last_epoch=last,
         seed=planned.seed,

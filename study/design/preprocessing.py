@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from trainables import building
 from trainables.architecture import Architecture, Preprocessing, Variant
 from trainables.choices import choose
 
@@ -17,7 +18,7 @@ def overridden(assignments: Sequence[str], architecture: Architecture, variant: 
     values = dict(assigned(assignment) for assignment in assignments)
     try:
         given = replace(variant.preprocessing, **values)
-        architecture.check_size(replace(variant, preprocessing=given))
+        building.check_size(architecture, replace(variant, preprocessing=given))
     except ValueError as error:
         raise ValueError(f"--preprocessing: {error}") from None
     return given

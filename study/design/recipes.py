@@ -1,31 +1,18 @@
 """Which recipe a study trains by: `fair`, one of the model's own, or a file's."""
 
 import tomllib
-from collections.abc import Callable
-from dataclasses import fields, replace
-from math import isfinite
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from study.design.study import RECIPES
 from trainables.architecture import Architecture
 from trainables.choices import choose
-from trainables.recipe import HeadFirst, Recipe
+from trainables.hyperparameters import DECLARED, REQUIRED
+from trainables.recipe import Recipe
 
-FAIR = RECIPES["fair"]
-
-
-def is_number(value: Any) -> bool:
-    return type(value) in (int, float) and isfinite(value)
-
-
-KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
-    int: ("a whole number", lambda value: type(value) is int),
-    float: ("a number", is_number),
-    str: ("a text in quotes", lambda value: type(value) is str),
-    tuple[float, ...]: ("a list of numbers", lambda value: type(value) is list and all(map(is_number, value))),
-    HeadFirst | None: ("a table of share and lr_scale", lambda value: type(value) is dict),
-}
+# The same for every model: what differs between models is what was searched
+FAIR = Recipe("fair", epochs=10, settings={"label_smoothing": 0.1})
+RECIPES = {FAIR.name: FAIR}
 
 
 def offered(architecture: Architecture) -> dict[str, Recipe]:
@@ -41,7 +28,7 @@ def chosen(given: str, architecture: Architecture) -> Recipe:
 
 
 def read(path: Path) -> Recipe:
-    """A recipe from TOML: a field that the file leaves out is `fair`'s, and the name is the file's."""
+    """A recipe from TOML: what the file leaves out is as in `fair`, and the name is the file's."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -49,27 +36,39 @@ def read(path: Path) -> Recipe:
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
         raise ValueError(f"recipe {path} is not TOML: {error}") from None
     try:
-        check(table, Recipe)
-        if "head_first" in table:
-            check(table["head_first"], HeadFirst, within="head_first.", complete=True)
-            table["head_first"] = HeadFirst(**table["head_first"])
-        if "milestones" in table:
-            table["milestones"] = tuple(table["milestones"])
-        return replace(FAIR, **{"name": path.stem, **table})
+        return from_table(path.stem, flat(table))
     except ValueError as error:
         raise ValueError(f"recipe {path}: {error}") from None
 
 
-def check(
-    table: dict[str, Any], kind: type[Recipe] | type[HeadFirst], within: str = "", *, complete: bool = False
-) -> None:
-    """Raises ValueError for a field that there is not, is of another type, or is missing from a complete table."""
-    kinds = {field.name: KINDS[field.type] for field in fields(kind)}
+def from_facts(facts: Mapping[str, Any]) -> Recipe:
+    """The recipe that a record holds. One from before a hyperparameter was declared has its default."""
+    own = {name: value for name, value in flat(facts).items() if name in DECLARED}
+    return Recipe(facts["name"], facts["epochs"], tuple(facts["milestones"]), own)
+
+
+def flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table in a table as fields of its own: `[head_first] share` is `head_first_share`."""
+    fields: dict[str, Any] = {}
     for name, value in table.items():
-        choose("field", within + name, [within + known for known in kinds])
-        wanted, fits = kinds[name]
-        if not fits(value):
-            raise ValueError(f"{within}{name} takes {wanted}, got {value!r}")
-    for name in kinds if complete else ():
-        if name not in table:
-            raise ValueError(f"{within}{name} is missing: give {kinds[name][0]}")
+        inner = {f"{name}_{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
+        fields |= inner
+    return fields
+
+
+def from_table(name: str, table: Mapping[str, Any]) -> Recipe:
+    """Raises ValueError for a field that there is not, or a value that it cannot have."""
+    settings = dict(table)
+    known = ["name", "epochs", "milestones", *(one for one in DECLARED if one not in REQUIRED)]
+    for field in settings:
+        if field not in REQUIRED:  # `Recipe` says why not
+            choose("field", field, known)
+    name, epochs = settings.pop("name", name), settings.pop("epochs", FAIR.epochs)
+    milestones = settings.pop("milestones", list(FAIR.milestones))
+    if not isinstance(name, str):
+        raise ValueError(f"name takes a text in quotes, got {name!r}")
+    if isinstance(epochs, bool) or not isinstance(epochs, int):
+        raise ValueError(f"epochs takes a whole number, got {epochs!r}")
+    if not isinstance(milestones, list) or not all(type(one) in (int, float) for one in milestones):
+        raise ValueError(f"milestones takes a list of numbers, got {milestones!r}")
+    return Recipe(name, epochs, tuple(map(float, milestones)), {**FAIR.settings, **settings})

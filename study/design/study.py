@@ -1,35 +1,45 @@
-"""The description of a study: frozen, validated where it is born, and the same on a laptop and a cluster."""
+"""The design of one study: frozen, validated where it is born, and the same on a laptop and a cluster."""
 
 import re
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import FloatDistribution, IntDistribution
-from ray.tune.search.optuna import OptunaSearch
-
-import search_spaces
 from study.data.source import DatasetRequest
+from study.design import space as spaces
+from study.design.space import Space
 from trainables import architecture
 from trainables.architecture import Architecture, Preprocessing, Variant
-from trainables.choices import choose
-from trainables.precision import DTYPES
-from trainables.recipe import Hyperparameters, Recipe
+from trainables.choices import PRECISIONS, choose
+from trainables.hyperparameters import (
+    DECLARED,
+    REQUIRED,
+    Hyperparameters,
+    Value,
+    as_row,
+    check_feature,
+    from_row,
+)
+from trainables.metrics import Metric
+from trainables.recipe import Recipe
 
-RECIPES = {
-    # the same for every model: what differs between models is what was searched
-    "fair": Recipe("fair", epochs=10, batch_size=64, schedule="cosine", warmup=0.1, label_smoothing=0.1, clip_norm=1.0),
-}
 EARLY_STOPPING = ("asha", "none")
+LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
 
 
 @dataclass(frozen=True)
 class Study:
     """One row of the comparison: a model and its pretraining on a dataset, and the budget of its search.
 
-    `preprocessing` is the variant's own unless it is given; `grad_accum` is into how many parts a batch is divided,
-    None for as few as fit in memory.
+    Attributes:
+        recipe: how long every trial trains, and the values of what is not searched.
+        fixed: hyperparameters that are taken out of the search, each at its value.
+        table: what is searched, before `fixed` is taken out; None for the architecture's own table.
+        metric: what decides on validation which epoch, trial and point is best.
+        preprocessing: the variant's own unless it is given.
+        grad_accum: into how many parts a batch is divided, None for as few as fit in memory.
     """
 
     model: str
@@ -41,7 +51,9 @@ class Study:
     recipe: Recipe
     trials: int = 32
     seed: int = 0
-    fixed: dict[str, float] = field(default_factory=dict)
+    fixed: Mapping[str, Value] = field(default_factory=dict)
+    table: Space | None = None
+    metric: Metric = Metric.ACCURACY
     early_stopping: str = "asha"
     top_k: int = 3
     seeds: int = 3
@@ -59,20 +71,27 @@ class Study:
                 raise ValueError(f"{name.replace('_', '-')} must be at least 1, got {getattr(self, name)}")
         if self.train_fraction is not None and self.images_per_class is not None:
             raise ValueError("train-fraction and images-per-class both choose a part of train: give one of them")
-        if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if not 0 <= self.seed <= LARGEST_SEED - self.seeds:
+            raise ValueError(f"seed must be 0 to {LARGEST_SEED - self.seeds}, got {self.seed}")
         check_name(self.name)
-        if self.workers_per_trial > self.recipe.batch_size:
-            size = self.recipe.batch_size
-            raise ValueError(f"workers-per-trial must be at most the batch size {size}, got {self.workers_per_trial}")
-        if self.grad_accum is not None and not 1 <= self.grad_accum <= self.recipe.batch_size:
-            size = self.recipe.batch_size
-            raise ValueError(f"grad-accum must be auto or 1 to the batch size {size}, got {self.grad_accum}")
-        choose("precision", self.precision, ["auto", *DTYPES])
+        object.__setattr__(self, "metric", Metric(choose("metric", self.metric, list(Metric))))
+        choose("precision", self.precision, ["auto", *PRECISIONS])
         choose("early stopping", self.early_stopping, EARLY_STOPPING)
-        self.hyperparameters({})  # the paper's point with what is fixed must be a point
+        self._check_space()
+        size = min(int(str(value)) for value in self.possible("batch_size"))
+        if self.workers_per_trial > size:
+            raise ValueError(f"workers-per-trial must be at most the batch size {size}, got {self.workers_per_trial}")
+        if self.grad_accum is not None and not 1 <= self.grad_accum <= size:
+            raise ValueError(f"grad-accum must be auto or 1 to the batch size {size}, got {self.grad_accum}")
+
+    def _check_space(self) -> None:
+        """What is fixed and searched must be points that the model can train with."""
+        self.point({})  # the paper's with what is fixed
         if not self.space:
-            raise ValueError("nothing is left to search: fix fewer of lr, weight_decay, freeze_depth")
+            raise ValueError(f"nothing is left to search: fix fewer of {', '.join(self.fixed)}")
+        for name, domain in self.space.items():
+            for value in domain.ends:
+                check_feature(DECLARED[name], value, features=self.pretrained_variant.features, model=self.variant)
 
     @property
     def folder(self) -> Path:
@@ -87,27 +106,50 @@ class Study:
         variant = self.architecture.variant(self.scale, name=self.variant)
         return replace(variant, preprocessing=self.preprocessing or variant.preprocessing)
 
-    @cached_property
+    @property
     def backbone_stages(self) -> int:
-        return self.architecture.backbone_stages(self.pretrained_variant)
+        return self.pretrained_variant.backbone_stages
 
     @cached_property
-    def space(self) -> dict[str, FloatDistribution | IntDistribution]:
-        """What is searched, as Optuna's distributions."""
-        domains = search_spaces.get(self.model, self.backbone_stages)
-        return OptunaSearch.convert_search_space({k: v for k, v in domains.items() if k not in self.fixed})
+    def space(self) -> Space:
+        """What is searched, in the order of its table."""
+        table = spaces.default(self.model, self.backbone_stages) if self.table is None else self.table
+        return {name: domain for name, domain in table.items() if name not in self.fixed}
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The hyperparameters that a reader is shown: those searched, then those fixed."""
+        return (*self.space, *(name for name in self.fixed if name not in self.space))
 
     @cached_property
-    def paper(self) -> dict[str, Any]:
-        """Trial 0: the paper's own point, where it was not fixed."""
-        return {**asdict(self.architecture.paper(self.backbone_stages)), **self.fixed}
+    def paper(self) -> Mapping[str, Value]:
+        """Trial 0: the paper's own point inside the recipe, where it was not fixed."""
+        own = as_row(self.architecture.paper(self.backbone_stages))
+        return {**self.recipe.values, **{name: own[name] for name in REQUIRED}, **self.fixed}
 
-    def hyperparameters(self, suggested: dict[str, Any]) -> Hyperparameters:
-        """A point of the search with what is fixed; what is missing is the paper's. ValueError if it is none."""
-        point = Hyperparameters(**{**self.paper, **suggested})
-        if point.freeze_depth > self.backbone_stages:
-            raise ValueError(f"freeze_depth must be 0 to {self.backbone_stages}, got {point.freeze_depth}")
+    @property
+    def budget(self) -> int:
+        """How many trials the search has: as many as were asked for, or as there are points, each trained once."""
+        size = spaces.size(self.space)
+        if size is None:
+            return self.trials
+        return min(self.trials, size if spaces.contains(self.space, self.point({})) else size + 1)
+
+    def point(self, suggested: Mapping[str, Value]) -> Hyperparameters:
+        """A point of the search with what is fixed; what is missing is the paper's. Raises ValueError if it is none."""
+        point = Hyperparameters(**{**self.paper, **suggested})  # type: ignore[arg-type]
+        point.check_model(
+            backbone_stages=self.backbone_stages, features=self.pretrained_variant.features, model=self.variant
+        )
         return point
+
+    def point_of(self, row: Mapping[str, Any]) -> Hyperparameters:
+        """The point of a row of the record, which may be from before some hyperparameters were declared."""
+        return from_row(row, self.point({}))
+
+    def possible(self, name: str) -> tuple[Value, ...]:
+        """The values that a hyperparameter may take in this study, of a range its ends."""
+        return self.space[name].ends if name in self.space else (self.paper[name],)
 
     def facts(self) -> dict[str, Any]:
         """The configuration as the record holds it."""
@@ -127,13 +169,17 @@ class Study:
             "seed": self.seed,
             "seeds": self.seeds,
             "top_k": self.top_k,
+            "metric": self.metric.value,
             "early_stopping": self.early_stopping,
             "precision": self.precision,
             "workers_per_trial": self.workers_per_trial,
             "grad_accum": self.grad_accum or "auto",
-            "fixed": self.fixed,
-            "recipe": asdict(self.recipe),
-            "preprocessing": asdict(self.pretrained_variant.preprocessing),
+            "fixed": dict(self.fixed),
+            "recipe": self.recipe.facts(),
+            "preprocessing": {
+                name: getattr(self.pretrained_variant.preprocessing, name)
+                for name in ("size", "mean", "std", "crop", "interpolation")
+            },
         }
 
 
@@ -141,22 +187,5 @@ def check_name(name: str) -> None:
     """Raises ValueError if it cannot name a folder of results."""
     if not re.fullmatch(r"[\w.-]+", name) or set(name) == {"."}:
         raise ValueError(f"name must be letters, digits, '.', '_' or '-', got {name!r}")
-
-
-def fixed(assignments: list[str], backbone_stages: int) -> dict[str, float]:
-    """`NAME=VALUE` of --fix as a dict; `freeze_depth=all` freezes the whole backbone. Raises ValueError."""
-    values: dict[str, float] = {}
-    for assignment in assignments:
-        name, equals, value = assignment.partition("=")
-        if not equals:
-            raise ValueError(f"--fix takes NAME=VALUE, got {assignment!r}")
-        choose("hyperparameter to fix", name, ["lr", "weight_decay", "freeze_depth"])
-        if name == "freeze_depth" and value == "all":
-            values[name] = backbone_stages
-            continue
-        try:
-            values[name] = int(value) if name == "freeze_depth" else float(value)
-        except ValueError:
-            kind = "a whole number or all" if name == "freeze_depth" else "a number"
-            raise ValueError(f"--fix {name} takes {kind}, got {value!r}") from None
-    return values
+    if len(name.encode()) > 200:  # a file system takes 255 bytes, and files that are being written are called longer
+        raise ValueError(f"name must be at most 200 bytes long, got {len(name.encode())}: {name[:20]}...")

@@ -6,21 +6,28 @@ from typing import Any
 
 import numpy as np
 
+from study.design.states import Phase, RunStatus
 from study.design.study import Study
 from study.results.record import Record, Row
 from study.statistics import accuracy_interval, confusion, most_confused, scores
-from trainables.recipe import Hyperparameters
+from trainables.hyperparameters import as_row
 from trainables.trainer import Run
 
 PAPER = "trial-000"
 
 
-def candidates(record: Record, top_k: int) -> list[Row]:
-    """The best completed trials by validation accuracy, and the paper's point where it is not among them."""
-    completed = [row for row in record.trials if row["status"] == "completed"]
-    ranked = sorted(completed, key=lambda row: (-row["val_accuracy"], row["trial_id"]))
-    paper = [row for row in record.trials if row["trial_id"] == PAPER and row not in ranked[:top_k]]
-    return ranked[:top_k] + paper
+def candidates(study: Study, record: Record) -> list[Row]:
+    """The best completed trials by the study's metric on validation, of distinct points, and the paper's point."""
+    completed = [row for row in record.trials if row["status"] == RunStatus.COMPLETED]
+    ranked = sorted(completed, key=lambda row: (-study.metric.merit(study.metric.of(row)), row["trial_id"]))
+    distinct = {study.point_of(row): row for row in reversed(ranked)}  # of equal points the better ranked one
+    best = [row for row in ranked if distinct[study.point_of(row)] is row][: study.top_k]
+    paper = [
+        row
+        for row in record.trials
+        if row["trial_id"] == PAPER and study.point_of(row) not in map(study.point_of, best)
+    ]
+    return best + paper
 
 
 def new_seeds(study: Study) -> list[int]:
@@ -31,34 +38,35 @@ def new_seeds(study: Study) -> list[int]:
 def replicate_runs(study: Study, record: Record, template: Run) -> dict[str, tuple[Row, Run]]:
     """The runs that step 3 of the protocol needs, by run id: every candidate under every seed."""
     runs = {}
-    for row in candidates(record, study.top_k):
+    for row in candidates(study, record):
         for seed in new_seeds(study):
             name = f"replicate-{row['trial_id'].removeprefix('trial-')}-seed{seed}"
-            runs[name] = row, replace(template, run_id=name, hyperparameters=point(row), seed=seed)
+            runs[name] = row, replace(template, run_id=name, hyperparameters=study.point_of(row), seed=seed)
     return runs
-
-
-def point(row: Row) -> Hyperparameters:
-    return Hyperparameters(row["lr"], row["weight_decay"], row["freeze_depth"])
 
 
 def ranking(study: Study, record: Record) -> list[dict[str, Any]]:
     """The replicated trials, best mean first; one with a failed replicate comes last, for it cannot be relied on."""
-    rows = []
-    for row in candidates(record, study.top_k):
-        runs = [r for r in record.runs if r["phase"] == "replicate" and r["trial_id"] == row["trial_id"]]
-        good = sorted((r for r in runs if r["status"] == "completed"), key=lambda r: r["seed"])
+    metric, rows = study.metric, []
+    for row in candidates(study, record):
+        runs = [r for r in record.runs if r["phase"] == Phase.REPLICATE and r["trial_id"] == row["trial_id"]]
+        good = sorted((r for r in runs if r["status"] == RunStatus.COMPLETED), key=lambda r: r["seed"])
+        scores = [r[metric.column] for r in good]
         rows.append(
             {
-                **{name: row[name] for name in ("trial_id", "lr", "weight_decay", "freeze_depth", "trained_share")},
+                "trial_id": row["trial_id"],
+                **as_row(study.point_of(row)),
+                "trained_share": row["trained_share"],
                 "seeds": [r["seed"] for r in good],
+                "scores": scores,
+                "score": fmean(scores) if good else None,
                 "val_accuracies": [r["val_accuracy"] for r in good],
                 "val_accuracy": fmean(r["val_accuracy"] for r in good) if good else None,
                 "failed": len(runs) - len(good),
                 "last_epoch": median_low([r["best_epoch"] for r in good]) if good else None,
             }
         )
-    return sorted(rows, key=lambda row: (row["failed"] > 0, -(row["val_accuracy"] or 0.0), row["trial_id"]))
+    return sorted(rows, key=lambda row: (row["failed"] > 0, -metric.merit(row["score"]), row["trial_id"]))
 
 
 def test_runs(study: Study, winner: Row, template: Run) -> dict[str, tuple[Row, Run]]:
@@ -72,7 +80,7 @@ def test_runs(study: Study, winner: Row, template: Run) -> dict[str, tuple[Row, 
             replace(
                 template,
                 run_id=f"test-seed{seed}",
-                hyperparameters=point(winner),
+                hyperparameters=study.point_of(winner),
                 seed=seed,
                 fit_on=("train",) if template.split_digests["train"].chosen is not None else ("train", "val"),
                 validate_on=None,

@@ -9,6 +9,7 @@ from ray.data import Dataset
 from ray.exceptions import RayError
 
 from study.execution import failures
+from trainables.splits import ImagesKey
 from trainables.trainer import Outcome, Resources, Run, train
 
 T = TypeVar("T")
@@ -17,7 +18,7 @@ T = TypeVar("T")
 class Worker:
     """A warm process that trains one run after another."""
 
-    def train(self, run: Run, datasets: Mapping[str, Dataset], resources: Resources) -> Outcome:
+    def train(self, run: Run, datasets: Mapping[ImagesKey, Dataset], resources: Resources) -> Outcome:
         return train(run, datasets, resources, report=lambda row: None)
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -40,7 +41,7 @@ class Pool:
     def outcomes(
         self,
         runs: list[Run],
-        datasets: Mapping[str, Dataset],
+        datasets: Mapping[ImagesKey, Dataset],
         *,
         interrupted: threading.Event,
         on_start: Callable[[Run], None],

@@ -4,40 +4,31 @@ Tune keeps no state of ours: what is finished is in the record, and a search tha
 trials, ASHA's rungs). Tune's own restore is not used: when it fails it starts over without saying so.
 """
 
-import itertools
 import os
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import TPESampler
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
 from ray import tune
 from ray.data import Dataset
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
-from ray.tune.search.optuna import OptunaSearch
 
 from study.cluster import environment
+from study.design.states import Phase, RunStatus
 from study.design.study import Study
 from study.execution import failures
+from study.execution.searcher import NotSaved, Searcher, best_so_far, status_of
 from study.results.record import Record, Row
-from trainables.recipe import Hyperparameters
+from trainables.hyperparameters import Hyperparameters
+from trainables.metrics import COLUMNS
+from trainables.splits import ImagesKey
 from trainables.trainer import Resources, Run, cache_images, fill_boundaries, train
-
-METRIC = "val_accuracy"
-SAMPLER: dict[str, Any] = {"multivariate": True, "constant_liar": True}  # of Optuna's TPE
-STATES = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 OnStart = Callable[[str, dict[str, Any]], None]
 OnEpoch = Callable[[str, Row], None]
@@ -48,7 +39,7 @@ def search(
     study: Study,
     record: Record,
     template: Run,
-    datasets: Mapping[str, Dataset],
+    datasets: Mapping[ImagesKey, Dataset],
     resources: Resources,
     *,
     max_concurrent: int,
@@ -61,20 +52,21 @@ def search(
 
     Raises what `on_end` raised, if that was an OSError: a record that cannot be written ends the search.
     """
-    missing = study.trials - len(record.trials)
+    missing = study.budget - len(record.trials)
     if missing <= 0:
         return
     searcher = Searcher(study, record)
     bookkeeper = Bookkeeper(study, interrupted, on_start, on_epoch, on_end)
     scheduler = asha(study, record) if study.early_stopping == "asha" else FIFOScheduler()
 
-    def trial(config: dict[str, Any], datasets: Mapping[str, Dataset]) -> None:
+    def trial(config: dict[str, Any], datasets: Mapping[ImagesKey, Dataset]) -> None:
         point = Hyperparameters(**config["hyperparameters"])
         run = replace(template, run_id=config["trial_id"], hyperparameters=point)
         callbacks = [TuneReportCallback()] if resources.workers else []
         outcome = train(run, datasets, resources, tune.report, callbacks)
         if outcome.failure:
-            tune.report({**outcome.summary(), METRIC: 0.0, "failure": outcome.failure})
+            worst = {study.metric.column: study.metric.worst}
+            tune.report({**outcome.summary(), **worst, "failure": outcome.failure})
 
     # before a thread reads the datasets: what is read changes them, which must not happen while they are pickled
     trainable = tune.with_parameters(trial, datasets=dict(datasets))
@@ -86,8 +78,8 @@ def search(
         tune.Tuner(
             tune.with_resources(trainable, needs),
             tune_config=tune.TuneConfig(
-                metric=METRIC,
-                mode="max",
+                metric=study.metric.column,
+                mode=study.metric.mode,
                 search_alg=searcher,
                 scheduler=scheduler,
                 num_samples=missing,
@@ -103,11 +95,12 @@ def search(
                 callbacks=[bookkeeper],
             ),
         ).fit()
+    searcher.close()
     if bookkeeper.unwritten:
         raise bookkeeper.unwritten
 
 
-def fill_ahead(study: Study, template: Run, datasets: Mapping[str, Dataset]) -> None:
+def fill_ahead(study: Study, template: Run, datasets: Mapping[ImagesKey, Dataset]) -> None:
     """Fills the store with what every trial will read, while the process of the first one starts: that takes seconds.
 
     The images; and where all trials have one freeze depth its boundary, on all cores. What fails here fails again,
@@ -116,111 +109,20 @@ def fill_ahead(study: Study, template: Run, datasets: Mapping[str, Dataset]) -> 
     with suppress(Exception):
         cache_images(template, datasets)
         if study.fixed.get("freeze_depth"):
-            fill_boundaries(
-                replace(template, hyperparameters=study.hyperparameters({})), datasets, threads=os.cpu_count() or 1
-            )
-
-
-class NotSaved:
-    """What Tune need not keep: it pickles its parts to be able to restore them, which we never ask of it."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def save(self, checkpoint_path: str) -> None:
-        """Tune saves its searcher as often as its own state."""
-
-
-class Searcher(NotSaved, OptunaSearch):
-    """Ray's OptunaSearch that is told the truth: pruned is pruned, failed is failed, and what a record holds.
-
-    Every suggestion draws from a generator of its own, seeded by the study's seed and the trial's number, so that
-    an interrupted search that goes on proposes what it would have proposed. Optuna works in memory; the journal is
-    a copy for optuna-dashboard.
-    """
-
-    def __init__(self, study: Study, record: Record) -> None:
-        done = {row["trial_id"] for row in record.trials}
-        self._study = study
-        self._numbers = [n for n in range(study.trials + len(done)) if trial_id(n) not in done]
-        start = {name: study.paper[name] for name in study.space}
-        super().__init__(
-            space=dict(study.space),
-            metric=METRIC,
-            mode="max",
-            points_to_evaluate=[start] if trial_id(0) not in done else None,
-            study_name=study.name,
-            seed=study.seed,
-        )
-        assert self._ot_study is not None
-        self._optuna: optuna.Study = self._ot_study
-        self._journal: optuna.Study = journal(study)
-        for row in record.trials:
-            frozen = finished(row, record.curve(row["trial_id"]), study.space)
-            self._optuna.add_trial(frozen)
-            self._journal.add_trial(frozen)
-
-    def suggest(self, trial_id_of_tune: str) -> dict[str, Any]:
-        number = self._numbers.pop(0)
-        seed = int(np.random.SeedSequence([self._study.seed, number]).generate_state(1)[0])
-        self._optuna.sampler = TPESampler(**SAMPLER, seed=seed)
-        point = super().suggest(trial_id_of_tune)
-        assert point is not None
-        self._ot_trials[trial_id_of_tune].set_user_attr("trial_id", trial_id(number))
-        return {"trial_id": trial_id(number), "hyperparameters": asdict(self._study.hyperparameters(point))}
-
-    def on_trial_result(self, trial_id_of_tune: str, result: dict[str, Any]) -> None:
-        # Tune may hand on a result of a trial that it has stopped already
-        if "failure" not in result and trial_id_of_tune not in self._completed_trials:
-            self._ot_trials[trial_id_of_tune].report(result[METRIC], result["epochs"])
-
-    def on_trial_complete(
-        self, trial_id_of_tune: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        if trial_id_of_tune in self._completed_trials:
-            return
-        self._completed_trials.add(trial_id_of_tune)
-        asked = self._ot_trials[trial_id_of_tune]
-        status = "failed" if error or not result else status_of(result, self._study.recipe.epochs)
-        value = result[METRIC] if result and status == "completed" else None
-        self._journal.add_trial(self._optuna.tell(asked, value, state=STATES[status]))
-
-
-def finished(row: Row, curve: list[Row], space: Mapping[str, BaseDistribution]) -> FrozenTrial:
-    """A trial of the record as Optuna's."""
-    return optuna.trial.create_trial(
-        state=STATES[row["status"]],
-        value=row["val_accuracy"] if row["status"] == "completed" else None,
-        params={name: row[name] for name in space},
-        distributions=dict(space),
-        intermediate_values={epoch["epoch"]: value for epoch, value in zip(curve, best_so_far(curve), strict=True)},
-        user_attrs={"trial_id": row["trial_id"]},
-    )
-
-
-def best_so_far(curve: list[Row]) -> list[float]:
-    return list(itertools.accumulate((epoch["val_accuracy"] for epoch in curve), max))
-
-
-def journal(study: Study) -> optuna.Study:
-    """A new journal in the study's folder; the record fills it again when a study goes on."""
-    path = study.folder / "optuna.journal"
-    path.unlink(missing_ok=True)
-    storage = JournalStorage(JournalFileBackend(str(path)))
-    return optuna.create_study(storage=storage, study_name=study.name, direction="maximize")
+            fill_boundaries(replace(template, hyperparameters=study.point({})), datasets, threads=os.cpu_count() or 1)
 
 
 def asha(study: Study, record: Record) -> AsyncHyperBandScheduler:
-    """ASHA (Li et al. 2020) on the best validation accuracy so far, by epoch, told of the trials in the record."""
+    """ASHA (Li et al. 2020) on the best value of the metric so far, by epoch, told of the trials in the record."""
     epochs = study.recipe.epochs
     scheduler = AsyncHyperBandScheduler(
         time_attr="epochs", max_t=epochs, grace_period=max(1, epochs // 5), reduction_factor=3, stop_last_trials=False
     )
     for row in record.trials:
         curve = record.curve(row["trial_id"])
-        for epoch, best in zip(curve, best_so_far(curve), strict=True):
+        for epoch, best in zip(curve, best_so_far(study.metric, curve), strict=True):
             known = SimpleNamespace(trial_id=row["trial_id"])
-            scheduler._brackets[0].on_result(known, epoch["epoch"], best)  # type: ignore[arg-type]
+            scheduler._brackets[0].on_result(known, epoch["epoch"], study.metric.merit(best))  # type: ignore[arg-type]
     return scheduler
 
 
@@ -260,20 +162,20 @@ class Bookkeeper(NotSaved, tune.Callback):
     ) -> None:
         name, curve = trial.config["trial_id"], result.get("curve")
         if curve and len(self.curves[name]) < curve["epoch"]:
-            row = {"run_id": name, "phase": "search", "seed": self.study.seed, **curve}
+            row = {"run_id": name, "phase": Phase.SEARCH, "seed": self.study.seed, **curve}
             self.curves[name].append(row)
             self.on_epoch(name, row)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         status = status_of(trial.last_result, self.study.recipe.epochs)
-        if status == "pruned" and self.interrupted.is_set():
+        if status == RunStatus.PRUNED and self.interrupted.is_set():
             return  # it was stopped by the user, not by ASHA: it will run again
         self._end(trial, status, trial.last_result.get("failure"))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._end(trial, "failed", reason_of(trial))
+        self._end(trial, RunStatus.FAILED, reason_of(trial))
 
-    def _end(self, trial: Any, status: str, reason: str | None) -> None:
+    def _end(self, trial: Any, status: RunStatus, reason: str | None) -> None:
         name = trial.config["trial_id"]
         if name in self.ended:
             return
@@ -287,26 +189,15 @@ class Bookkeeper(NotSaved, tune.Callback):
             "reason": reason,
             "seed": self.study.seed,
         }
-        if status == "failed":
-            row["val_accuracy"] = None
-        if status == "pruned":
+        if status == RunStatus.FAILED:
+            row |= dict.fromkeys(COLUMNS)
+        if status == RunStatus.PRUNED:
             row["reason"] = f"ASHA, after epoch {row['epochs']}"
         try:
             self.on_end(row, self.curves[name])
         except OSError as error:  # Tune would take it for a failure of the trial, and go on
             self.unwritten = error
             self.interrupted.set()
-
-
-def trial_id(number: int) -> str:
-    return f"trial-{number:03d}"
-
-
-def status_of(result: dict[str, Any], budget: int) -> str:
-    """completed, pruned or failed, by the last result of a trial that had `budget` epochs."""
-    if "failure" in result:
-        return "failed"
-    return "completed" if result["epochs"] == budget else "pruned"
 
 
 def reason_of(trial: Any) -> str:

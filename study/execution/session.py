@@ -16,23 +16,28 @@ from torch import Tensor
 
 from study import tracking
 from study.cluster import connection
+from study.cluster.allocation import allocate
 from study.data import resolve
-from study.data.image_index import shorten
-from study.data.reading import prepare
+from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits, choose, split
+from study.design.states import RunStatus
 from study.design.study import Study
 from study.execution import evaluate
 from study.execution.pool import Pool
-from study.execution.search import SAMPLER, search
+from study.execution.search import search
+from study.execution.searcher import SAMPLER
 from study.options import command_line
 from study.report import study as report
 from study.results import best, cost, provenance, samples
 from study.results.record import FORMAT, Record, Row
 from study.terminal.progress import Terminal
+from study.terminal.runs import format_run
+from study.text import shorten
 from study.tracking import JobType
-from trainables.reader import wide
+from trainables import building
+from trainables.augmentation import needs_margin
 from trainables.trainer import Model, Outcome, Run
-from trainables.weights import digest
+from trainables.weights.reading import digest
 
 
 class Interrupted(Exception):
@@ -87,11 +92,13 @@ class Session:
         )
         if record.study:
             command_line.check_same_images(study, record.study["data"]["fingerprint"], splits.fingerprint)
-        weights = study.architecture.pretrained(study.pretrained_variant, path=options.weights, offline=options.offline)
+        weights = building.pretrained(
+            study.architecture, study.pretrained_variant, path=options.weights, offline=options.offline
+        )
         if record.study:
             command_line.check_same_weights(study, record.study["model"].get("weights"), digest(weights))
         command_line.make_folder(study.folder)
-        return cls(study, options, Terminal(quiet=options.quiet), record, splits, weights)
+        return cls(study, options, Terminal(quiet=options.quiet, metric=study.metric), record, splits, weights)
 
     @property
     def finished(self) -> bool:
@@ -103,9 +110,7 @@ class Session:
         """Ends in order when it is interrupted; the record says how it ended."""
         study = self.study
         with graceful_shutdown(self.interrupted, self.terminal.warn):
-            self.resources, self.max_concurrent = connection.allocate(
-                study.workers_per_trial, self.options.max_concurrent
-            )
+            self.resources, self.max_concurrent = allocate(study.workers_per_trial, self.options.max_concurrent)
             self.pool = Pool(self.resources, self.max_concurrent)
             self.tracker = tracking.start(
                 self.options.wandb, folder=study.folder, group=study.name, say=self.terminal.warn
@@ -151,7 +156,7 @@ class Session:
                 "stage_names": whole.stage_names,
                 "weights": digest(self.weights),
             },
-            space={name: {"low": d.low, "high": d.high, "log": d.log} for name, d in study.space.items()},
+            space={name: domain.facts() for name, domain in study.space.items()},
             sampler={"name": "TPE", **SAMPLER},
             command=command,
             versions=provenance.versions(),
@@ -160,10 +165,8 @@ class Session:
             started=self.record.study.get("started", datetime.now(UTC).isoformat(timespec="seconds")),
             seconds=self.record.study.get("seconds", {}),
         )
-        self.datasets = dict(prepare(self.splits, variant.preprocessing, ("train", "val", "test")))
-        if study.recipe.needs_margin:
-            with_margin = prepare(self.splits, variant.preprocessing.with_margin, ("train", "val"))
-            self.datasets |= {wide(name): images for name, images in with_margin.items()}
+        margin = any(needs_margin(str(name)) for name in study.possible("augmentation"))
+        self.datasets = datasets_of_study(self.splits, variant.preprocessing, margin=margin)
         self.check()
         self._spent("startup", since)
 
@@ -177,19 +180,22 @@ class Session:
                 weights=connection.put(self.weights),
                 preprocessing=study.preprocessing,
             ),
-            hyperparameters=study.hyperparameters({}),
+            hyperparameters=study.point({}),
             recipe=study.recipe,
             seed=study.seed,
             split_digests=self.splits.digests(),
             precision=study.precision,
             boundaries=self.options.boundaries,
             grad_accum_steps=study.grad_accum,
+            metric=study.metric,
             readers=study.trials if "freeze_depth" in study.fixed else study.trials / (study.backbone_stages + 1),
         )
 
     def search(self) -> None:
         start = perf_counter()
-        with self.terminal.phase("search", self.study.trials, len(self.record.trials)):
+        if self.study.budget < self.study.trials:
+            self.warn_once([f"the space has {self.study.budget} points, so as many trials train each of them once"])
+        with self.terminal.phase("search", self.study.budget, len(self.record.trials)):
             search(
                 self.study,
                 self.record,
@@ -215,7 +221,7 @@ class Session:
         start = perf_counter()
         self._run_all("replicate", evaluate.replicate_runs(self.study, self.record, self.template))
         ranked = evaluate.ranking(self.study, self.record)
-        if ranked[0]["val_accuracy"] is None:
+        if ranked[0]["score"] is None:
             raise NoCompletedRuns(f"no replicate was completed: {self._reasons(self.record.runs)}")
         paper = next((row for row in ranked if row["trial_id"] == evaluate.PAPER), None)
         self.record.note(replicates=ranked, winner=ranked[0], paper=paper)
@@ -258,7 +264,7 @@ class Session:
         self.record.add(trials=[row], curves=curve)
         self.tracker.finish(row["trial_id"], summary_of(row), row["status"])
         self.terminal.finished(
-            row["trial_id"], format_run(row), row["val_accuracy"], completed=row["status"] == "completed"
+            row["trial_id"], self.line(row), self.study.metric.of(row), completed=row["status"] == RunStatus.COMPLETED
         )
 
     def _run_all(self, phase: JobType, planned: dict[str, tuple[Row, Run]]) -> None:
@@ -301,10 +307,14 @@ class Session:
         self.record.add(runs=[row], curves=curve)
         test = samples.for_tracking(self.record, seen, self.splits.source.classes) if seen else None
         self.tracker.finish(run.run_id, summary_of(row), row["status"], test=test)
-        self.terminal.finished(run.run_id, format_run(row), row["val_accuracy"], completed=not outcome.failure)
+        self.terminal.finished(run.run_id, self.line(row), self.study.metric.of(row), completed=not outcome.failure)
+
+    def line(self, row: Row) -> str:
+        """A run for the terminal."""
+        return format_run(row, [*self.study.space, *self.study.fixed], self.study.metric)
 
     def _config(self, point: dict[str, Any], seed: int) -> dict[str, Any]:
-        return asdict(self.study.hyperparameters(point)) | self.study.facts() | {"seed": seed}
+        return asdict(self.study.point(point)) | self.study.facts() | {"seed": seed}
 
     def _spent(self, step: str, since: float) -> None:
         seconds = self.record.study["seconds"]
@@ -316,15 +326,3 @@ def summary_of(row: Row) -> dict[str, Any]:
     return {
         name: value for name, value in row.items() if isinstance(value, int | float) and not isinstance(value, bool)
     }
-
-
-def format_run(row: Row) -> str:
-    """One run in a line: what it was, how much of the model it trained, what came of it."""
-    result = "" if row.get("val_accuracy") is None else f"{row['val_accuracy']:.2%} validation"
-    if row.get("test_accuracy") is not None:
-        result = f"{row['test_accuracy']:.2%} test"
-    how = {"completed": "", "pruned": f", pruned at epoch {row.get('epochs')}", "failed": f"failed: {row['reason']}"}[
-        row["status"]
-    ]
-    point = f"lr {row['lr']:.1e}  weight decay {row['weight_decay']:.1e}  freeze depth {row['freeze_depth']}"
-    return f"{point}  trains {row.get('trained_share') or 0:.1%}  {result}{how}"

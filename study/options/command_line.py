@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from study.cluster import connection, environment
-from study.data import duplicates, named, resolve
-from study.data.source import DatasetRequest
+from study.data import named, place
+from study.data.source import DUPLICATES, DatasetRequest
 from study.design import recipes
+from study.design import space as spaces
 from study.design.preprocessing import overridden
-from study.design.study import EARLY_STOPPING, Study, fixed
+from study.design.study import EARLY_STOPPING, Study
 from study.terminal.progress import fail
 from trainables import architecture
-from trainables.architecture import SCALES
 from trainables.augmentation import AUGMENTATIONS, NONE
 from trainables.boundaries import Store
-from trainables.choices import choose
-from trainables.planner import MODES
-from trainables.precision import DTYPES
+from trainables.choices import BOUNDARY_MODES, PRECISIONS, SCALES, choose
+from trainables.metrics import Metric
 
 EXAMPLES = """examples:
   python -m study.run --model coatnet --trials 32
@@ -108,6 +107,13 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
         metavar="NAME=VALUE",
         help="size, crop, interpolation, mean or std (R,G,B) of the images (default: the checkpoint's)",
     )
+    budget.add_argument(
+        "--space",
+        type=Path,
+        metavar="FILE.toml",
+        help="what is searched (default: the model's table in search_spaces/)",
+    )
+    budget.add_argument("--metric", default="accuracy", help=f"what is best: {', '.join(Metric)} (default %(default)s)")
     budget.add_argument("--early-stopping", default="asha", help=f"{', '.join(EARLY_STOPPING)} (default %(default)s)")
     budget.add_argument(
         "--top-k", type=int, default=3, metavar="N", help="trials that are replicated (default %(default)s)"
@@ -133,7 +139,7 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
         help="on (a planner decides what frozen stages are read from the store), off (computed in every run), always "
         "(read)",
     )
-    machine.add_argument("--precision", default="auto", help=f"auto, {', '.join(DTYPES)} (default %(default)s)")
+    machine.add_argument("--precision", default="auto", help=f"auto, {', '.join(PRECISIONS)} (default %(default)s)")
     output = parser.add_argument_group("the record")
     output.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default %(default)s")
     output.add_argument("--wandb", choices=("online", "offline", "disabled"), help="default: online when logged in")
@@ -149,7 +155,7 @@ def add_data_arguments(group: argparse._ActionsContainer) -> None:
         "--data-option", action="append", default=[], metavar="NAME=VALUE", help="of the dataset, see docs/named.md"
     )
     group.add_argument("--strict", action="store_true", help="refuse the first image that cannot be read")
-    group.add_argument("--duplicates", default="auto", help=f"{', '.join(duplicates.CHOICES)} (default %(default)s)")
+    group.add_argument("--duplicates", default="auto", help=f"{', '.join(DUPLICATES)} (default %(default)s)")
 
 
 def request(options: argparse.Namespace) -> DatasetRequest:
@@ -160,7 +166,6 @@ def request(options: argparse.Namespace) -> DatasetRequest:
         if not equals:
             raise ValueError(f"--data-option takes NAME=VALUE, got {assignment!r}")
         settings[name] = value
-    choose("duplicates", options.duplicates, duplicates.CHOICES)
     return DatasetRequest(options.data_dir, options.offline, options.strict, options.duplicates, settings)
 
 
@@ -169,27 +174,29 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
     family = architecture.get(options.model)
     if options.precision == "fp16" and not connection.has_gpu():
         raise ValueError("precision fp16 needs a GPU, a CPU takes minutes a step: choose bf16, fp32 or auto")
-    resolve.check(options.dataset)
-    choose("boundaries", options.boundaries, MODES)
+    place.check(options.dataset)
+    choose("boundaries", options.boundaries, BOUNDARY_MODES)
     Store.here()  # its environment may be a mistake
     variant = family.variant(scale, options.pretraining, options.variant)
     recipe = recipes.chosen(options.recipe, family)
-    given = {name: getattr(options, name) for name in ("epochs", "augmentation")}
-    recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    if options.epochs is not None:
+        recipe = replace(recipe, epochs=options.epochs)
+    if options.augmentation is not None:
+        recipe = recipe.with_settings(augmentation=options.augmentation)
     named = options.name
     return Study(
         model=options.model,
         scale=scale,
         variant=variant.name,
         dataset=options.dataset,
-        name=named
-        if named is not None
-        else f"{options.model}-{variant.pretraining}-{resolve.name_of(options.dataset)}",
+        name=named if named is not None else f"{options.model}-{variant.pretraining}-{place.name_of(options.dataset)}",
         results=options.results,
         recipe=recipe,
         trials=options.trials,
         seed=options.seed,
-        fixed=fixed(options.fix, family.backbone_stages(variant)),
+        fixed=spaces.fixed(options.fix, variant.backbone_stages),
+        table=spaces.read(options.space, variant.backbone_stages) if options.space else None,
+        metric=options.metric,
         early_stopping=options.early_stopping,
         top_k=options.top_k,
         seeds=options.seeds,

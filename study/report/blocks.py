@@ -127,7 +127,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Subsection:
-    """What a section says of one of several data sets."""
+    """What a section says of one of several datasets."""
 
     title: str
     blocks: Sequence[Any]

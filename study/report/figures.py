@@ -6,10 +6,13 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from study.design.states import RunStatus
+from trainables.metrics import Metric
+
 TEXT, MUTED, GRID, SURFACE, ACCENT, PAPER = (
     f"var(--{name})" for name in ("text", "muted", "grid", "surface", "accent", "paper-recipe")
 )
-STATUS = {status: f"var(--{status})" for status in ("completed", "pruned", "failed")}
+STATUS = {status: f"var(--{status})" for status in RunStatus}
 OTHERS = [f"var(--series-{i})" for i in range(6)]  # Okabe & Ito's palette
 
 
@@ -31,6 +34,23 @@ def blank(*, x: str, y: str, **layout: Any) -> go.Figure:
             **layout,
         }
     )
+
+
+def metric_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
+    """Of what runs reached: shares in percent, losses from zero."""
+    return loss_axis(v for v in values if v is not None) if metric is Metric.LOSS else {"tickformat": ".0%"}
+
+
+def metric_format(metric: Metric) -> str:
+    """Of a value in a hover, as d3 has it."""
+    return ".4f" if metric is Metric.LOSS else ".1%"
+
+
+def loss_axis(losses: Iterable[float]) -> dict[str, Any]:
+    """A logarithm where one run that diverged would hide all others."""
+    values = list(losses)
+    wide = min(values) > 0 and max(values) / min(values) > 50
+    return {"type": "log", "dtick": 1} if wide else {"rangemode": "tozero"}
 
 
 def plain(text: str) -> str:
@@ -105,11 +125,11 @@ def outside(size: tuple[int, int]) -> list[Box]:
 
 def lines(runs: Iterable[Sequence[Any]]) -> list[Any]:
     """Several runs as one trace: a gap after each."""
-    joined: list[Any] = []
+    with_gaps: list[Any] = []
     for run in runs:
-        joined.extend(run)
-        joined.append(None)
-    return joined
+        with_gaps.extend(run)
+        with_gaps.append(None)
+    return with_gaps
 
 
 def digits(values: Iterable[float | None], significant: int = 5) -> list[float | None]:

@@ -1,7 +1,9 @@
 """How numbers are written for a reader: units, a fixed number of digits, a dash for what is not there."""
 
-from math import floor, isfinite, log10
+from math import isfinite
 from typing import Any
+
+from trainables.metrics import Metric
 
 MISSING = "–"
 THIN = "\u202f"  # a narrow space that does not break, as SI wants it between a number and its unit
@@ -25,17 +27,18 @@ def count(number: int | None) -> str:
     return f"{number:,}" if number is not None else MISSING
 
 
-def short(number: float | None) -> str:
-    """Two digits, as for a learning rate: `3.2e-4`, `0.05`."""
-    if number is None or not isfinite(number):
-        return MISSING
-    if number == 0 or abs(number) >= 0.01:
-        return f"{number:.2g}"
-    exponent = floor(log10(abs(number)))
-    mantissa = f"{number / 10**exponent:.1f}"
-    if mantissa == "10.0":
-        mantissa, exponent = "1.0", exponent + 1
-    return f"{mantissa}e{exponent}"
+def metric_value(metric: Metric, value: float | None) -> str:
+    """What a run reached: a share in percent, a loss with four decimals."""
+    if metric is not Metric.LOSS:
+        return percent(value)
+    return MISSING if value is None or not isfinite(value) else f"{value:.4f}"
+
+
+def metric_gain(metric: Metric, gain: float) -> str:
+    """By how much one is better than another, with a sign: in points of a share; of a loss, how much smaller it is."""
+    if metric is not Metric.LOSS:
+        return points(gain)
+    return f"{gain:+.4f}".replace("-", "−")
 
 
 def duration(seconds: float | None) -> str:
@@ -56,7 +59,3 @@ def size(n_bytes: int | None) -> str:
         if n_bytes >= scale:
             return f"{n_bytes / scale:.3g}{THIN}{unit}"
     return f"{n_bytes}{THIN}B"
-
-
-def plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from study.report.blocks import Row
 from study.report.downloads import data_uri
+from study.report.numbers import metric_value
+from trainables.metrics import Metric
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,12 @@ class Column:
     show: Callable[[Any], str] = str
     kind: Literal["text", "number", "share", "status"] = "text"
     marked: frozenset[int] = frozenset()
+
+
+def metric_column(metric: Metric) -> Column:
+    """What runs reached on validation."""
+    kind: Literal["number", "share"] = "number" if metric is Metric.LOSS else "share"
+    return Column(metric.column, f"Validation {metric.words}", lambda value: metric_value(metric, value), kind)
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class Table:
     """Attributes:
     badges: words beside the first cell of a row, by that cell's value.
     shape: how much of a row of the page it takes, where there is room.
-    looks: of the rows of a comparison, one each: the mark beside the first cell, and what leaves the row out.
+    styles: of the rows of a comparison, one each: the mark beside the first cell, and what leaves the row out.
     """
 
     id: str
@@ -58,7 +66,7 @@ class Table:
     caption: str = ""
     badges: Mapping[str, Sequence[str]] = field(default_factory=dict)
     shape: Literal["third", "half", "wide"] = "wide"
-    looks: Sequence[Any] = ()
+    styles: Sequence[Any] = ()
     template: ClassVar[str] = "table.html"
 
     @property

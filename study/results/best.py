@@ -1,20 +1,18 @@
 """The best model, given back: `best/model.safetensors` as its own library loads it, and what one must know of it."""
 
-import os
-
 from safetensors.torch import save_file
 from torch import Tensor
 
-from study.results.record import Record, write_json
+from study.files import replacing, write_json
+from study.results.record import Record
 
 
 def save(record: Record, state: dict[str, Tensor]) -> None:
     """The model of the first seed that gave one: to choose among the seeds would be to choose on the test set."""
     folder = record.folder / "best"
     folder.mkdir(exist_ok=True)
-    part = folder / ".model.safetensors.part"
-    save_file(state, part)
-    os.replace(part, folder / "model.safetensors")
+    with replacing(folder / "model.safetensors") as part:
+        save_file(state, part)
 
 
 def describe(record: Record) -> None:

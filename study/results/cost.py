@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainables import architecture, world
+from trainables import architecture, building, process, world
 from trainables.planner import synchronize
 from trainables.precision import Precision, precision
 from trainables.stages import StagedModel
@@ -70,7 +70,7 @@ def flops(model: str, scale: str, variant: str, classes: int) -> Flops:
     described = family.variant(scale, name=variant)
     counts = []
     with torch.device("meta"), torch.no_grad():
-        built = family.assemble(described, classes).eval()
+        built = building.assemble(family, described, classes).eval()
         x = torch.empty((1, 3, described.preprocessing.size, described.preprocessing.size), dtype=torch.uint8)
         for stage in range(len(built.stages)):
             with FlopCounterMode(display=False) as counter:
@@ -163,7 +163,7 @@ def of_a_study(run: Run, threads: int) -> dict[str, Any]:
     torch.set_num_threads(threads)
     device = world.device()
     choice = precision(run.precision, device, tiny=run.model.scale == "mini")
-    model = prepared_model(run.model, run.seed).to(device)
+    model = prepared_model(run.model, run.seed, process.current()).to(device)
     inference = measure_inference(model, choice, device, run.model.described.preprocessing.size)
     return {"stage_flops": list(flops_of(run.model).stages), "inference": asdict(inference)}
 

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
 LIBRARIES = ("torch", "torchvision", "timm", "ray", "optuna", "wandb", "pyarrow", "scikit-learn", "numpy", "scipy")
 
 
@@ -45,6 +43,8 @@ def commit() -> str | None:
 
 def hardware() -> dict[str, object]:
     """This machine: what a time in the record was measured on."""
+    import torch
+
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "cpu": str(torch.cpu.get_capabilities().get("cpu_name", platform.processor())),

@@ -5,7 +5,6 @@ that dies has lost nothing that was finished. docs/record.md describes the files
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from study.files import write_json, write_parquet
 from trainables.loop import Predictions
 
 FORMAT = 1
@@ -175,9 +175,7 @@ def read_table(folder: Path, name: str) -> list[Row]:
 def write_table(folder: Path, name: str, schema: pa.Schema, rows: Iterable[Row]) -> None:
     """What of the rows is in the schema."""
     table = pa.Table.from_pylist([{column: row.get(column) for column in schema.names} for row in rows], schema=schema)
-    part = folder / f".{name}.parquet.part"
-    pq.write_table(table, part)
-    os.replace(part, folder / f"{name}.parquet")
+    write_parquet(folder / f"{name}.parquet", table)
 
 
 def damaged(path: Path, error: Exception) -> ValueError:
@@ -200,9 +198,3 @@ def prediction_rows(seed: int, seen: Predictions, place: Callable[[int], str | N
         }
         for index, label, predicted, confidence in zip(*(column.tolist() for column in columns), strict=True)
     ]
-
-
-def write_json(path: Path, content: Any) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(content, indent=1, default=str) + "\n")
-    os.replace(part, path)

@@ -15,13 +15,13 @@ import numpy as np
 from study.statistics.comparison import Difference, adjusted, difference
 from study.statistics.intervals import accuracy_interval
 
-Answers = Mapping[float, np.ndarray]  # by images a class: (runs, test images) bool, the same images in every row
+Answers = Mapping[float, np.ndarray]  # by images per class: (runs, test images) bool, the same images in every row
 Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Accuracy by images a class, with its 95 % band; arrays (amounts,), the fewest images first.
+    """Accuracy by images per class, with its 95 % band; arrays (amounts,), the fewest images first.
 
     `runs` is how many there are at each amount: the band of a single one covers the test images only.
     """
@@ -47,7 +47,7 @@ def curve(answers: Answers) -> Curve:
 
 @dataclass(frozen=True)
 class Needed:
-    """Images a class that an accuracy takes, by the curve and by its band; None where it is never reached.
+    """Images per class that an accuracy takes, by the curve and by its band; None where it is never reached.
 
     The fewest images that were tried mean: so many, or fewer.
     """
@@ -58,7 +58,7 @@ class Needed:
 
 
 def images_needed(curve: Curve, accuracy: float) -> Needed:
-    """From how many images a class on the accuracy is reached, and kept with more of them."""
+    """From how many images per class on the accuracy is reached, and kept with more of them."""
     mean, fewest, most = (
         reached(curve.images_per_class, values, accuracy) for values in (curve.accuracy, curve.high, curve.low)
     )

@@ -1,4 +1,4 @@
-"""What a study says while it runs: one live line on a terminal, one line a finished run elsewhere."""
+"""What a study says while it runs: one live line on a terminal, elsewhere one line per finished run."""
 
 import sys
 import threading
@@ -10,12 +10,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from study.text import duration
+from trainables.metrics import Metric
+
 
 class Terminal:
-    """Progress over the runs of a phase, with the best so far and the time left."""
+    """Progress over the runs of a phase, with the best so far by a metric and the time left."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, metric: Metric = Metric.ACCURACY) -> None:
         self.quiet = quiet
+        self.metric = metric
         self.console = Console(highlight=False, soft_wrap=True)
         self.notices = Console(stderr=True, highlight=False, soft_wrap=True)
         self._lock = threading.Lock()
@@ -42,12 +46,12 @@ class Terminal:
             yield
         self._progress = None
 
-    def finished(self, name: str, what: str, val_accuracy: float | None, *, completed: bool) -> None:
-        """One more run of the phase has ended."""
+    def finished(self, name: str, what: str, score: float | None, *, completed: bool) -> None:
+        """One more run of the phase has ended, with that score on validation."""
         with self._lock:
             self._done += 1
-            if completed and val_accuracy is not None:
-                self._best = max(self._best or 0.0, val_accuracy)
+            if completed and self.metric.merit(score) > self.metric.merit(self._best):
+                self._best = score
             assert self._progress is not None
             self._progress.update(self._task, completed=self._done, state=self._state())
             if not self.console.is_terminal:
@@ -55,20 +59,12 @@ class Terminal:
 
     def _state(self) -> str:
         left = f", {duration(self.seconds_left())} left" if self._done > self._already else ""
-        best = f", best {self._best:.2%}" if self._best is not None else ""
+        best = f", best {self.metric.show(self._best)}" if self._best is not None else ""
         return f"{self._done}/{self._total}{best}{left}"
 
     def seconds_left(self) -> float:
         pace = (monotonic() - self._start) / max(self._done - self._already, 1)
         return pace * (self._total - self._done)
-
-
-def duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def fail(message: str) -> int:

@@ -8,7 +8,6 @@ that publish runs and report are printed. docs/wandb.md shows how it looks.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from study import tracking
+from study.files import write_text
 from study.terminal import progress
 from study.wandb_report import published
 from study.wandb_report.runs import Runs, commands, found
@@ -80,9 +80,7 @@ def publish(runs: Runs, report: "Report") -> int:
 def write(runs: Runs, specification: str) -> int:
     path = runs.folder / "wandb" / "report.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(".report.json.part")
-    part.write_text(specification, encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, specification)
     print(f"not logged in to W&B: the report is specified in {path}; after `wandb login`, publish it with")
     print("\n".join(f"  {command}" for command in commands(runs)))
     return 0

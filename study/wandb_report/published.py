@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study.results.record import write_json
+from study.files import write_json
 
 if TYPE_CHECKING:
     from study.wandb_report.blocks import Report

@@ -41,7 +41,12 @@ def test_an_architecture_is_named_like_its_file_and_offers_both_scales(name: str
     assert family.name == name
     for scale in SCALES:
         assert "none" in family.pretrainings(scale)
-        assert len(family.pretrainings(scale)) > 1
+
+
+@pytest.mark.parametrize("name", ["alexnet", "resnet", "vit", "coatnet"])
+def test_a_family_of_the_study_has_pretrained_weights_at_both_scales(name: str) -> None:
+    for scale in SCALES:
+        assert len(architecture.get(name).pretrainings(scale)) > 1
 
 
 def test_the_families_of_the_study_are_convolution_attention_and_both() -> None:

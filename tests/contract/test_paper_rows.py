@@ -9,7 +9,6 @@ import pytest
 from study.cluster import connection
 from study.design.study import Study
 from study.options.command_line import configure, parse
-from trainables.recipe import Hyperparameters
 
 PAGE = Path(__file__).parents[2] / "docs" / "paper.md"
 ROWS = re.findall(r"^\| (.+?) \| `(--model .+?)` \|", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -46,7 +45,7 @@ def test_a_command_is_a_study_whose_only_trial_is_the_papers(
     row: tuple[str, str], wanted: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = study_of(row[1], monkeypatch)
-    point: Hyperparameters = study.hyperparameters({})
+    point = study.point({})
     assert wanted == (
         study.model,
         study.recipe.name,

@@ -10,6 +10,7 @@ import pytest
 
 from study.data import resolve
 from study.data.decoding import decode
+from study.data.reading import read
 from study.data.source import DatasetRequest, ExampleSource
 from study.data.splits import split
 from tests.contract.photographs import (
@@ -89,12 +90,12 @@ def test_the_same_images_are_the_same_dataset_however_they_are_kept(make: Make, 
 @pytest.mark.usefixtures("ray_session")
 def test_ray_data_brings_the_rows_that_were_asked_for(make: Make, tmp_path: Path) -> None:
     source = load(make(tmp_path / "place"))
-    wanted = np.array([23, 4, 0, 11, 12])
-    brought = source.read(wanted).take_all()
-    assert sorted((row["position"], row["index"], row["label"]) for row in brought) == [
-        (position, row, source.labels[row]) for position, row in enumerate(wanted)
+    asked_for = np.array([23, 4, 0, 11, 12])
+    examples = read(source, asked_for).take_all()
+    assert sorted((row["position"], row["index"], row["label"]) for row in examples) == [
+        (position, row, source.labels[row]) for position, row in enumerate(asked_for)
     ]
-    for row in brought:
+    for row in examples:
         assert np.array_equal(row["image"], next(source.images.decoded(np.array([row["index"]]))))
 
 
@@ -250,14 +251,14 @@ def test_a_label_beyond_the_classes_is_refused(tmp_path: Path) -> None:
         load(place)
 
 
-def test_a_second_look_reads_what_the_first_one_saw_until_a_file_changes(
+def test_a_second_scan_reads_what_the_first_one_kept_until_a_file_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
     place = as_folder(tmp_path / "place")
     first = load(place)
     [kept] = (tmp_path / "cache").rglob("*.parquet")
-    monkeypatch.setattr("study.data.scan.look", lambda data: pytest.fail("looked again"))
+    monkeypatch.setattr("study.data.scan.scan_image", lambda data: pytest.fail("scanned again"))
     assert load(place).content == first.content
     monkeypatch.undo()
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
@@ -271,8 +272,8 @@ def test_a_second_look_reads_what_the_first_one_saw_until_a_file_changes(
 def test_several_threads_may_read_one_parquet_file_at_a_time(tmp_path: Path) -> None:
     images, labels = rows(60)
     place = parquet(tmp_path / "all.parquet", plain(images * 8, labels * 8), rows_a_group=2)
-    given = resolve.listing(str(place), DatasetRequest()).images
+    given = resolve.image_index(str(place), DatasetRequest()).images
     with ThreadPoolExecutor(16) as pool:
         for _ in range(3):
-            read = pool.map(lambda chunk: list(given.read(chunk)), given.chunks())
-            assert [data for chunk in read for data in chunk] == images * 8
+            chunks = pool.map(lambda rows: list(given.read(rows)), given.chunks())
+            assert [data for chunk in chunks for data in chunk] == images * 8

@@ -1,64 +1,78 @@
-"""Every search space: one an architecture, over what it can train, with the paper's point inside."""
+"""Every search space: one per architecture, over what it can train, with the paper's point inside."""
 
-from typing import Any
+from importlib.resources import files
 
 import pytest
-from optuna.distributions import FloatDistribution, IntDistribution
-from ray.tune.search.optuna import OptunaSearch
 
 import search_spaces
+from study.design import space as spaces
+from study.design.space import Choices, Range
 from tests.contract.variants import EVERY, Pair, title
 from trainables import architecture
-from trainables.hyperparameters import Hyperparameters
+from trainables.hyperparameters import DECLARED, REQUIRED, Hyperparameters
 
 every_variant = pytest.mark.parametrize("pair", EVERY, ids=title)
-
-
-def distributions(model: str, backbone_stages: int) -> dict[str, Any]:
-    """The space as the search is given it."""
-    return OptunaSearch.convert_search_space(search_spaces.get(model, backbone_stages))
+every_model = pytest.mark.parametrize("model", architecture.names())
 
 
 def test_every_architecture_has_a_search_space_and_every_search_space_an_architecture() -> None:
-    assert search_spaces.names() == architecture.names()
+    tables = sorted(one.name.removesuffix(".toml") for one in files(search_spaces).iterdir() if ".toml" in one.name)
+    assert tables == architecture.names()
 
 
-@pytest.mark.parametrize("model", search_spaces.names())
+@every_model
 @pytest.mark.parametrize("backbone_stages", [1, 5, 19])
-def test_a_space_has_the_three_hyperparameters_and_freezes_nothing_to_everything(
+def test_a_space_has_the_papers_hyperparameters_and_freezes_nothing_to_everything(
     model: str, backbone_stages: int
 ) -> None:
-    space = distributions(model, backbone_stages)
-    assert space.keys() == {"lr", "weight_decay", "freeze_depth"}
+    space = spaces.default(model, backbone_stages)
+    assert {*REQUIRED} <= space.keys() <= DECLARED.keys()
+    assert space["freeze_depth"] == Range(0, backbone_stages, log=False)
     for name in ("lr", "weight_decay"):
-        assert isinstance(space[name], FloatDistribution)
-        assert space[name].log
-        assert 0 < space[name].low < space[name].high
-    depth = space["freeze_depth"]
-    assert isinstance(depth, IntDistribution)
-    assert (depth.low, depth.high, depth.step, depth.log) == (0, backbone_stages, 1, False)
+        domain = space[name]
+        assert isinstance(domain, Range)
+        assert domain.log
+        assert 0 < domain.low < domain.high
+
+
+@every_model
+def test_every_line_of_a_table_says_why(model: str) -> None:
+    text = (files(search_spaces) / f"{model}.toml").read_text()
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert lines
+    assert all("  # " in line for line in lines)
 
 
 @every_variant
 def test_the_ends_of_a_space_are_points_that_can_be_trained(pair: Pair) -> None:
     family, variant = pair
     stages = variant.backbone_stages
-    space = distributions(family.name, stages)
-    for end in ("low", "high"):
-        point = Hyperparameters(**{name: getattr(space[name], end) for name in space})
-        assert 0 <= point.freeze_depth <= stages
+    space = spaces.default(family.name, stages)
+    paper = {name: getattr(family.paper(stages), name) for name in REQUIRED}
+    for end in (0, -1):
+        point = Hyperparameters(**paper | {name: domain.ends[end] for name, domain in space.items()})
+        point.check_model(backbone_stages=stages, features=variant.features, model=variant.name)
 
 
 @every_variant
 def test_the_point_that_the_paper_used_lies_in_the_space(pair: Pair) -> None:
     family, variant = pair
-    stages = variant.backbone_stages
-    paper = family.paper(stages)
-    for name, distribution in distributions(family.name, stages).items():
-        assert distribution.low <= getattr(paper, name) <= distribution.high, name
+    space = spaces.default(family.name, variant.backbone_stages)
+    assert spaces.contains(space, family.paper(variant.backbone_stages))
 
 
-@pytest.mark.parametrize("model", search_spaces.names())
-def test_the_domains_of_tune_and_their_conversion_agree_on_the_last_freeze_depth(model: str) -> None:
-    domain = search_spaces.get(model, 3)["freeze_depth"]
-    assert {domain.sample() for _ in range(200)} == {0, 1, 2, 3}
+@every_model
+def test_a_copy_of_a_table_in_a_file_is_the_same_space(model: str, tmp_path: object) -> None:
+    text = (files(search_spaces) / f"{model}.toml").read_text()
+    assert spaces.parse(text, "a file", 7) == spaces.default(model, 7)
+
+
+def test_every_declared_hyperparameter_can_be_searched() -> None:
+    for name, declared in DECLARED.items():
+        if declared.choices:
+            given = ", ".join(f'"{choice}"' for choice in declared.choices[:2])
+            assert spaces.parse(f"{name} = {{ choices = [{given}] }}", "", 5)[name] == Choices(declared.choices[:2])
+        else:
+            low, high = (1, 4) if declared.kind is int else (0.25, 0.5)
+            space = spaces.parse(f"{name} = {{ low = {low}, high = {high} }}", "", 5)
+            assert space[name].ends == ((low, high) if name != "freeze_depth" else (1, 4))

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from study.data import resolve
-from study.data.decoding import MOST_PIXELS, Unreadable, decode, described
+from study.data import place, resolve
+from study.data.decoding import MOST_PIXELS, Unreadable, decode, read_header
 from study.data.source import DatasetRequest, ExampleSource
 from study.data.splits import DatasetSplits, split
 from study.execution.session import Session
@@ -74,7 +74,7 @@ def test_a_photo_that_exif_rotates_is_upright(form: str, orientation: int) -> No
         wanted = np.asarray(ImageOps.exif_transpose(image))
     assert wanted.shape == ((16, 8, 3) if orientation > 4 else (8, 16, 3))
     assert np.array_equal(decode(data), wanted)
-    assert described(data).rotated == (orientation > 1)
+    assert read_header(data).rotated == (orientation > 1)
 
 
 def test_a_photo_whose_exif_makes_no_sense_is_taken_as_it_lies() -> None:
@@ -86,7 +86,7 @@ def test_sixteen_bits_are_scaled_to_eight() -> None:
     deep = (np.arange(96, dtype=np.uint16) * 690).reshape(8, 12)
     for form in ("PNG", "TIFF"):
         data = encoded(deep, form)
-        assert described(data).mode.startswith("I")
+        assert read_header(data).mode.startswith("I")
         assert np.array_equal(decode(data), deep >> 8)
 
 
@@ -122,7 +122,7 @@ def test_black_and_white_is_grey() -> None:
 def test_cmyk_is_converted_as_pillow_does_it(tmp_path: Path) -> None:
     Image.fromarray(colours(32, 24)).convert("CMYK").save(tmp_path / "print.jpg", quality=95)
     data = (tmp_path / "print.jpg").read_bytes()
-    assert described(data).mode == "CMYK"
+    assert read_header(data).mode == "CMYK"
     assert np.array_equal(decode(data), pillow(data))
     assert np.abs(decode(data).astype(int) - colours(32, 24)).mean() < 12
 
@@ -132,7 +132,7 @@ def test_of_an_animation_the_first_frame_is_read(tmp_path: Path, form: str) -> N
     frames = [Image.fromarray(np.full((6, 9, 3), shade, np.uint8)) for shade in (0, 255, 128)]
     path = tmp_path / "moving"
     frames[0].save(path, form, save_all=True, append_images=frames[1:], duration=50)
-    assert described(path.read_bytes()).frames == 3
+    assert read_header(path.read_bytes()).frames == 3
     assert (decode(path.read_bytes()) == 0).all()
 
 
@@ -423,7 +423,7 @@ def test_names_with_spaces_unicode_or_a_leading_dash_are_names(tmp_path: Path) -
     source = load(tmp_path / "-my images#1?")
     assert source.classes == tuple(sorted(names))
     assert len(list(source.images.decoded(np.arange(24)))) == 24
-    assert resolve.name_of("/tmp/-my images#1?") == "my-images-1"
+    assert place.name_of("/tmp/-my images#1?") == "my-images-1"
 
 
 def test_a_file_name_that_is_no_utf_8_is_refused_by_name(tmp_path: Path) -> None:
@@ -433,12 +433,12 @@ def test_a_file_name_that_is_no_utf_8_is_refused_by_name(tmp_path: Path) -> None
         load(tmp_path)
 
 
-def test_hidden_files_and_what_archivers_leave_are_not_looked_at(tmp_path: Path) -> None:
+def test_hidden_files_and_what_archivers_leave_are_ignored(tmp_path: Path) -> None:
     folder_of(tmp_path, {"cat": 4, "dog": 4})
     for stray in ("cat/.DS_Store", "cat/._000.png", "__MACOSX/cat/._000.png", ".git/x.png", "cat/Thumbs.db", "README"):
         write(tmp_path / stray, b"x")
     assert len(load(tmp_path).labels) == 8
-    assert resolve.listing(str(tmp_path), DatasetRequest()).ignored == 2
+    assert resolve.image_index(str(tmp_path), DatasetRequest()).ignored == 2
 
 
 def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
@@ -449,8 +449,8 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     (place / "cat" / "self").symlink_to(place / "cat")
     (place / "again").symlink_to(place)
     (place / "cat" / "linked.png").symlink_to(write(tmp_path / "x" / "linked", png(5, 5)))
-    found = resolve.listing(str(place), DatasetRequest())
-    assert [found.images.name(row) for row in range(len(found.images))] == [
+    index = resolve.image_index(str(place), DatasetRequest())
+    assert [index.images.name(row) for row in range(len(index.images))] == [
         *[f"cat/{n:03d}.png" for n in range(5)],
         "cat/linked.png",
         *[f"dog/{n:03d}.png" for n in range(5)],
@@ -480,16 +480,16 @@ def test_a_folder_of_many_files_is_listed_in_time_that_grows_with_their_number(t
             name.parent.mkdir()
         os.close(os.open(name, os.O_CREAT))
     start = time.perf_counter()
-    found = resolve.listing(str(tmp_path), DatasetRequest())
-    assert len(found.images) == 20_000
-    assert np.bincount(found.labels).tolist() == [1000] * 20
+    index = resolve.image_index(str(tmp_path), DatasetRequest())
+    assert len(index.images) == 20_000
+    assert np.bincount(index.labels).tolist() == [1000] * 20
     assert time.perf_counter() - start < 10
 
 
 # What changes while a study runs, and who stops it
 
 
-def test_an_image_that_vanishes_or_is_damaged_after_it_was_looked_at_says_so_by_name(tmp_path: Path) -> None:
+def test_an_image_that_vanishes_or_is_damaged_after_it_was_scanned_says_so_by_name(tmp_path: Path) -> None:
     folder_of(tmp_path, {"cat": 4, "dog": 4})
     images = load(tmp_path).images
     (tmp_path / "cat" / "002.png").unlink()
@@ -501,18 +501,18 @@ def test_an_image_that_vanishes_or_is_damaged_after_it_was_looked_at_says_so_by_
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_a_study_whose_images_vanish_after_they_were_looked_at_fails_with_the_reason(
+def test_a_study_whose_images_vanish_after_they_were_scanned_fails_with_the_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = folder_of(tmp_path / "images", dict.fromkeys(CLASSES, 12))
     begin = Session.start
 
-    def when_all_was_looked_at(session: Session, command: str, *, since: float) -> None:
+    def when_all_was_scanned(session: Session, command: str, *, since: float) -> None:
         begin(session, command, since=since)
         for path in place.glob("*/00*.png"):
             path.unlink()
 
-    monkeypatch.setattr(Session, "start", when_all_was_looked_at)
+    monkeypatch.setattr(Session, "start", when_all_was_scanned)
     arguments = ["--model", "resnet", "--pretraining", "none", "--dataset", str(place), "--name", "gone"]
     budget = ["--trials", "1", "--epochs", "1", "--max-concurrent", "1", "--wandb", "disabled", "--quiet"]
     status = main([*arguments, *budget, "--results", str(tmp_path / "results")])
@@ -526,13 +526,13 @@ def test_a_study_whose_images_vanish_after_they_were_looked_at_fails_with_the_re
 SLOW = """
 import sys, time
 from study.data import scan, __main__
-look = scan.look
-scan.look = lambda data: (print("looking", flush=True), time.sleep(0.05), look(data))[2]
+scan_image = scan.scan_image
+scan.scan_image = lambda data: (print("scanning", flush=True), time.sleep(0.05), scan_image(data))[2]
 sys.exit(__main__.main(["check", sys.argv[1]]))
 """
 
 
-def test_ctrl_c_while_images_are_looked_at_ends_within_seconds_in_one_line(tmp_path: Path) -> None:
+def test_ctrl_c_while_images_are_scanned_ends_within_seconds_in_one_line(tmp_path: Path) -> None:
     folder_of(tmp_path, {"cat": 178, "dog": 177})
     with subprocess.Popen(
         [sys.executable, "-c", SLOW, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -542,6 +542,6 @@ def test_ctrl_c_while_images_are_looked_at_ends_within_seconds_in_one_line(tmp_p
         process.send_signal(signal.SIGINT)
         start = time.perf_counter()
         _, error = process.communicate(timeout=60)
-    assert first.startswith("looking")
+    assert first.startswith("scanning")
     assert time.perf_counter() - start < 10
     assert (process.returncode, error) == (130, "interrupted\n")

@@ -11,23 +11,25 @@ import pytest
 import ray
 
 from study.data import named
-from study.data.reading import prepare
+from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits, split
-from study.design.study import RECIPES, Study
+from study.design.recipes import RECIPES
+from study.design.study import Study
 from study.execution.pool import Pool
 from study.execution.search import search
 from study.results.record import Record, Row
 from study.run import main
+from trainables.splits import ImagesKey
 from trainables.trainer import Model, Resources, Run
 
-DATA = tuple[DatasetSplits, dict[str, Any]]
+DATA = tuple[DatasetSplits, dict[ImagesKey, Any]]
 
 
 @pytest.fixture(scope="module")
 def data(ray_session: None) -> DATA:
     splits = split(named.load("digits"))
     study = described(Path("unused"), trials=1)
-    return splits, dict(prepare(splits, study.pretrained_variant.preprocessing, ("train", "val")))
+    return splits, datasets_of_study(splits, study.pretrained_variant.preprocessing, margin=False)
 
 
 def described(results: Path, *, trials: int, epochs: int = 1) -> Study:
@@ -42,7 +44,7 @@ def template(study: Study, splits: DatasetSplits) -> Run:
     return Run(
         "",
         model,
-        study.hyperparameters({}),
+        study.point({}),
         study.recipe,
         seed=0,
         split_digests=splits.digests(),
@@ -96,13 +98,13 @@ def test_a_trial_whose_loss_is_not_finite_fails_with_the_reason_and_the_others_g
     data: DATA, tmp_path: Path
 ) -> None:
     study = described(tmp_path, trials=3)
-    object.__setattr__(study, "paper", {"lr": 1e30, "weight_decay": 1e-2, "freeze_depth": 0})
     study.folder.mkdir(parents=True)
     record = Record(study.folder)
-    diverging = replace(template(study, data[0]), recipe=replace(study.recipe, clip_norm=0.0))
+    diverging = template(study, data[0])
+    point = replace(study.point({}), freeze_depth=0, clip_norm=0.0)
     pool = Pool(Resources(cpus=0.5), 1)
-    bad = replace(diverging, run_id="bad", hyperparameters=study.hyperparameters({}))
-    good = replace(diverging, run_id="good", hyperparameters=study.hyperparameters({"lr": 1e-3}))
+    bad = replace(diverging, run_id="bad", hyperparameters=replace(point, lr=1e30))
+    good = replace(diverging, run_id="good", hyperparameters=replace(point, lr=1e-3))
     ended = dict(pool_outcomes(pool, [bad, good], data))
     pool.close()
     assert "the training loss is" in ended["bad"].failure

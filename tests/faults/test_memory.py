@@ -7,34 +7,35 @@ from typing import Any
 import pytest
 
 from study.data import named
-from study.data.reading import prepare
+from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits, split
-from study.design.study import RECIPES
+from study.design.recipes import RECIPES
 from tests.contract.tiny import little_memory
-from trainables import trainer
-from trainables.recipe import Hyperparameters
+from trainables import process
+from trainables.hyperparameters import Hyperparameters
+from trainables.splits import ImagesKey
 from trainables.trainer import Model, Outcome, Resources, Run, prepared_model, train
 
-DATA = tuple[DatasetSplits, dict[str, Any]]
+DATA = tuple[DatasetSplits, dict[ImagesKey, Any]]
 MODEL = Model("resnet", "mini", "resnet_mini", 10)
 
 
 @pytest.fixture(scope="module")
 def data(ray_session: None) -> DATA:
     splits = split(named.load("digits"))
-    return splits, dict(prepare(splits, MODEL.described.preprocessing, ("val", "test")))
+    return splits, datasets_of_study(splits, MODEL.described.preprocessing, margin=False)
 
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """The model that these runs leave in the process has little memory: no other test shall get it."""
-    trainer._models.pop(MODEL, None)
+    process.current().models.pop(MODEL, None)
     yield
-    trainer._models.pop(MODEL, None)
+    process.current().models.pop(MODEL, None)
 
 
 def ran(data: DATA, limit: int, **given: Any) -> Outcome:
-    little_memory(prepared_model(MODEL, 0), limit)
+    little_memory(prepared_model(MODEL, 0, process.current()), limit)
     run = Run(
         run_id="little",
         model=MODEL,
@@ -67,5 +68,5 @@ def test_a_run_for_which_nothing_fits_fails_with_one_reason(data: DATA) -> None:
 
 
 def test_parts_that_were_asked_for_and_do_not_fit_are_the_reason(data: DATA) -> None:
-    outcome = ran(data, limit=20, grad_accum=2)
+    outcome = ran(data, limit=20, grad_accum_steps=2)
     assert outcome.failure == "out of memory with 30 images at a time: give --grad-accum auto or above 2"

@@ -33,6 +33,7 @@ from tests.contract.stored import (
 from tests.contract.variants import MINI, Pair
 from trainables.boundaries import FILES, Chunk, Store, damage
 from trainables.reader import Damaged
+from trainables.splits import ImagesKey
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -154,7 +155,7 @@ def test_a_folder_that_is_deleted_while_an_entry_is_open_takes_nothing_from_the_
 
 
 def test_a_run_whose_store_is_deleted_while_it_is_filled_gives_the_same_numbers(store: Store, wanted: Trained) -> None:
-    def shard_that_deletes(name: str) -> Any:
+    def shard_that_deletes(name: ImagesKey) -> Any:
         shutil.rmtree(store.folder, ignore_errors=True)
         return pictures(name)
 
@@ -291,7 +292,7 @@ def test_a_damaged_entry_is_computed_again(harm: Callable[[Path], None], name: s
     time.sleep(TICK)
     harm(store.path(FACTS) / name)
     if not known:
-        forget_what_was_verified()
+        forget_what_was_verified(store)
     assert holds(fill(store, DATA), DATA)
     assert damage(store.path(FACTS)) is None
     assert contents(store) == {store.path(FACTS).name}
@@ -318,7 +319,7 @@ def test_a_run_that_finds_damage_gives_the_same_numbers(
     time.sleep(TICK)
     for path in store.entries():
         harm(path / name)
-    forget_what_was_verified()
+    forget_what_was_verified(store)
     assert trained(RESNET, store, DEPTH) == wanted
     assert all(damage(path) is None for path in store.entries())
     assert len(store.notes) == 4  # images and boundary of train and val

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.fs as pafs
 import pytest
 
-from study.data import resolve
+from study.data import place, resolve
 from study.data.__main__ import main as data_main
 from study.data.source import DatasetRequest
 from study.data.splits import split
@@ -77,20 +77,21 @@ def test_tables_in_a_bucket_are_read_as_those_here(bucket: Bucket, path: str) ->
 def test_a_bucket_is_checked_and_named_like_its_folder(bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
     assert data_main(["check", bucket.address("photos/leaves")]) == 0
     assert "train 18, val 6, test 9" in capsys.readouterr().out
-    assert resolve.name_of(bucket.address("photos/leaves")) == "leaves"
+    assert place.name_of(bucket.address("photos/leaves")) == "leaves"
 
 
 READ = """
 import os, sys
 import numpy as np, ray
 from study.cluster import connection
-from study.data import resolve
-from study.data.source import Request
+from study.data import place, resolve
+from study.data.reading import read
+from study.data.source import DatasetRequest
 
 connection.quieten()
-source = resolve.load(sys.argv[1], Request())
+source = resolve.load(sys.argv[1], DatasetRequest())
 with connection.connected():
-    rows = source.read(np.arange(len(source.labels))).take_all()
+    rows = read(source, np.arange(len(source.labels))).take_all()
     seen = ray.get(ray.remote(lambda: os.environ.get("AWS_ACCESS_KEY_ID")).remote())
 print(len(rows), sum(int(row["image"].sum()) for row in rows), seen)
 """

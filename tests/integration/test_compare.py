@@ -60,11 +60,11 @@ def test_a_comparison_that_is_interrupted_goes_on_skips_what_is_done_and_is_read
     assert Record(second).study["status"] == "interrupted"
     done, kept = content(first), Record(second).trials
 
-    assert main([*command, "--quiet", "--requirements", "1", "4"]) == 0
+    assert main([*command, "--quiet", "--data-efficiency", "1", "4"]) == 0
     said = capsys.readouterr().out
     assert content(first) == done
     for row in (first, second):
-        assert {one["images_per_class"] for one in read_table(row, "requirements")} == {1, 4}
+        assert {one["images_per_class"] for one in read_table(row, "data_efficiency")} == {1, 4}
     assert "resnet-none-digits and alexnet-none-digits" in said or "is better than" in said
     assert [row for row in Record(second).trials if row["trial_id"] in {one["trial_id"] for one in kept}] == kept
     assert Record(second).study["status"] == "finished"
@@ -171,11 +171,11 @@ MISTAKES = {
         ["--datasets", "digits", "fashion_mnist", "--data-dir", "somewhere"],
         ["--data-dir and --data-option are of one dataset", "once a dataset, with the same --name"],
     ),
-    "words for amounts of data": (["--requirements", "2", "many"], ["--requirements", "'many'"]),
-    "no images of a class": (["--requirements", "0"], ["--requirements", "'0'"]),
+    "words for amounts of data": (["--data-efficiency", "2", "many"], ["--data-efficiency", "'many'"]),
+    "no images of a class": (["--data-efficiency", "0"], ["--data-efficiency", "'0'"]),
     "amounts of a part of train": (
-        ["--requirements", "2", "--images-per-class", "5"],
-        ["--requirements are measured with all of train", "leave out"],
+        ["--data-efficiency", "2", "--images-per-class", "5"],
+        ["--data-efficiency is measured with all of train", "leave out"],
     ),
     "training while only reading": (["--from", ".", "--trials", "3"], ["--from only reads records", "--trials"]),
     "nowhere to read from": (["--from", "nowhere"], ["nowhere is no folder"]),

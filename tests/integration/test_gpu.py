@@ -3,17 +3,19 @@
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from tests.contract.tiny import CPU, FP32, POINT, RECIPE, digits, losses, run, untrained
+from tests.contract.tiny import CLASSES, CPU, FP32, POINT, RECIPE, digits, losses, run, untrained
 from trainables import world
 from trainables.architecture import names
 from trainables.batches import CachedSplit
 from trainables.loop import Step, predict
 from trainables.memory import Memory
+from trainables.optimisation import schedule
 from trainables.precision import Precision, precision
 from trainables.stages import StagedModel
 from trainables.trainer import peak_memory, reset_peak_memory
@@ -103,8 +105,9 @@ def test_weights_stay_in_fp32_and_are_those_of_a_file(format: str, cuda: torch.d
 
 def fp16_step(model: StagedModel, cuda: torch.device) -> Step:
     model.freeze(0).train()
-    step = Step(model, RECIPE, Precision("fp16", cuda), World(), Memory(), lr=POINT.lr, weight_decay=POINT.weight_decay)
-    step.plan(lr=POINT.lr, steps=20)
+    labels = torch.arange(CLASSES, device=cuda)
+    step = Step(model, POINT, Precision("fp16", cuda), World(), Memory(), labels=labels)
+    step.schedule = schedule(step.optimizer, POINT, milestones=(), steps=20)
     return step
 
 
@@ -127,7 +130,7 @@ def test_fp16_gradients_are_unscaled_before_they_are_clipped(cuda: torch.device,
     step.scaler = torch.amp.grad_scaler.GradScaler("cuda", init_scale=2.0**8)
     step(train.images, train.labels)
     cross_entropy(whole.freeze(0).train()(train.images), train.labels).backward()
-    torch.nn.utils.clip_grad_norm_(whole.parameters(), RECIPE.clip_norm)
+    torch.nn.utils.clip_grad_norm_(whole.parameters(), POINT.clip_norm)
     assert step.scaler.get_scale() == 2.0**8  # it was not skipped
     for (name, ours), theirs in zip(model.named_parameters(), whole.parameters(), strict=True):
         assert ours.grad is not None
@@ -147,12 +150,18 @@ def test_predictions_on_the_gpu_are_those_on_the_cpu(name: str, cuda: torch.devi
 
 def test_a_frozen_prefix_needs_less_memory(cuda: torch.device) -> None:
     seen = digits(512).to(cuda)
-    recipe = replace(RECIPE, epochs=1, batch_size=512)
+    recipe = replace(RECIPE, epochs=1)
     peaks = []
     for depth in (0, 3, 5):
         model = on(cuda, "resnet")
         reset_peak_memory()
-        run(model, seen, point=replace(POINT, freeze_depth=depth), recipe=recipe, precision=Precision("fp32", cuda))
+        run(
+            model,
+            seen,
+            point=replace(POINT, freeze_depth=depth, batch_size=512),
+            recipe=recipe,
+            precision=Precision("fp32", cuda),
+        )
         peaks.append(peak_memory())
         del model
     assert peaks[0] > peaks[1] > peaks[2]
@@ -189,3 +198,28 @@ def test_a_checkpoint_of_a_gpu_loads_on_a_cpu(cuda: torch.device, train: CachedS
     with torch.no_grad():
         here, there = trained.eval()(train.images), loaded.eval()(train.images.cpu())
     torch.testing.assert_close(here.cpu(), there, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"optimizer": "sgd"}, {"class_weights": "balanced"}, {"mixup": 0.4}, {"layer_decay": 0.5}], ids=str
+)
+def test_a_hyperparameter_does_on_the_gpu_what_it_does_on_the_cpu(changed: dict[str, Any], cuda: torch.device) -> None:
+    point, recipe = replace(POINT, **changed), replace(RECIPE, epochs=1)
+    here = run(on(cuda, "vit"), digits(64).to(cuda), point=point, recipe=recipe, precision=Precision("fp32", cuda))
+    there = run(untrained("vit"), digits(64), point=point, recipe=recipe, precision=FP32)
+    assert losses(here) == pytest.approx(losses(there), rel=2e-2)
+
+
+@pytest.mark.parametrize("format", HALF)
+@pytest.mark.parametrize(
+    "changed", [{"dropout": 0.3}, {"drop_path": 0.3}, {"mixup": 0.4}, {"optimizer": "sgd"}], ids=str
+)
+def test_a_hyperparameter_moves_a_run_in_half_precision(
+    format: str, changed: dict[str, Any], cuda: torch.device, train: CachedSplit
+) -> None:
+    plain, moved = (
+        losses(run(on(cuda, "vit"), train, point=point, precision=Precision(format, cuda)))
+        for point in (POINT, replace(POINT, **changed))
+    )
+    assert moved != plain
+    assert all(loss < 5 for loss in moved)

@@ -12,15 +12,17 @@ from PIL import Image
 from ray.data import Dataset
 
 from study.data import named, resolve
-from study.data.reading import prepare
+from study.data.reading import datasets_of_study
 from study.data.source import DatasetRequest
 from study.data.splits import DatasetSplits, split
 from study.results.record import Record
 from study.run import main
 from tests.contract.photographs import encoded, write
 from trainables import architecture
-from trainables.reader import SplitDigest, wide
+from trainables.augmentation import needs_margin
+from trainables.hyperparameters import REQUIRED
 from trainables.recipe import Recipe
+from trainables.splits import ImagesKey, SplitDigest
 from trainables.trainer import Model, Outcome, Resources, Run, train
 
 EVERY = [(name, recipe) for name in architecture.names() for recipe in architecture.get(name).recipes]
@@ -37,7 +39,9 @@ def run_of(name: str, scale: str, recipe: Recipe, parts: Mapping[str, SplitDiges
     return Run(
         run_id=f"{name}-{recipe.name}",
         model=Model(name, scale, variant.name, CLASSES),
-        hyperparameters=family.paper(family.backbone_stages(variant)),
+        hyperparameters=recipe.point(
+            **{name: getattr(family.paper(variant.backbone_stages), name) for name in REQUIRED}
+        ),
         recipe=recipe,
         seed=0,
         split_digests=parts,
@@ -47,28 +51,27 @@ def run_of(name: str, scale: str, recipe: Recipe, parts: Mapping[str, SplitDiges
     )
 
 
-def ran_to_the_end(run: Run, data: Mapping[str, Dataset]) -> Outcome:
+def ran_to_the_end(run: Run, data: Mapping[ImagesKey, Dataset]) -> Outcome:
     outcome = train(run, data, Resources(), lambda row: None)
     assert outcome.failure is None
     assert [epoch.epoch for epoch in outcome.epochs] == list(range(1, run.recipe.epochs + 1))
     images = run.split_digests["val"].length
-    assert outcome.micro_batch_size == ceil(images / ceil(images / run.recipe.batch_size))
+    assert outcome.micro_batch_size == ceil(images / ceil(images / run.hyperparameters.batch_size))
     assert outcome.notes == ()
     return outcome
 
 
 @pytest.fixture(scope="module")
-def digits() -> tuple[Mapping[str, SplitDigest], dict[str, Dataset]]:
+def digits() -> tuple[Mapping[str, SplitDigest], dict[ImagesKey, Dataset]]:
     """What is in the splits of the digits, and the images of two of them, as they are and with a margin."""
     splits = split(named.load("digits"))
     given = architecture.get("alexnet").variant("mini").preprocessing  # as of every mini model
-    data = dict(prepare(splits, given, ("val", "test")))
-    return splits.digests(), data | {wide("val"): prepare(splits, given.with_margin, ("val",))["val"]}
+    return splits.digests(), datasets_of_study(splits, given, margin=True)
 
 
 @every_recipe
 def test_a_recipe_trains_its_small_model_on_digits(
-    name: str, recipe: Recipe, digits: tuple[Mapping[str, SplitDigest], dict[str, Dataset]]
+    name: str, recipe: Recipe, digits: tuple[Mapping[str, SplitDigest], dict[ImagesKey, Dataset]]
 ) -> None:
     parts, data = digits
     first, second = ran_to_the_end(run_of(name, "mini", replace(recipe, epochs=2), parts), data).epochs
@@ -92,14 +95,9 @@ def test_a_recipe_trains_the_papers_model_for_an_epoch_on_a_folder_at_224_px(
     name: str, recipe: Recipe, photographs: DatasetSplits
 ) -> None:
     run = run_of(name, "paper", replace(recipe, epochs=1), photographs.digests())
-    sizes = {"val": 224, wide("val"): 256, "test": 224}
-    assert {dataset: given.size for dataset, (_, given) in run.images.items()} == {
-        dataset: sizes[dataset] for dataset in run.images
-    }
-    assert (wide("val") in run.images) == recipe.needs_margin
-    own = run.model.described.preprocessing
-    data = dict(prepare(photographs, own, ("val", "test")))
-    ran_to_the_end(run, data | {wide("val"): prepare(photographs, own.with_margin, ("val",))["val"]})
+    assert all(given.size == (256 if key.margin else 224) for key, (_, given) in run.images.items())
+    assert (ImagesKey("val", margin=True) in run.images) == needs_margin(str(recipe.values["augmentation"]))
+    ran_to_the_end(run, datasets_of_study(photographs, run.model.described.preprocessing, margin=True))
 
 
 @pytest.mark.parametrize(("model", "recipe", "epochs"), [("resnet", "paper", 2), ("alexnet", "paper_crop", 1)])
@@ -113,7 +111,7 @@ def test_a_study_by_the_papers_recipe_is_one_command(
 
     record, family = Record(tmp_path / "paper"), architecture.get(model)
     [trial] = record.trials
-    paper = family.paper(family.backbone_stages(family.variant("mini", "none")))
+    paper = family.paper(family.variant("mini", "none").backbone_stages)
     assert (trial["lr"], trial["weight_decay"], trial["freeze_depth"]) == (
         paper.lr,
         paper.weight_decay,
@@ -123,10 +121,10 @@ def test_a_study_by_the_papers_recipe_is_one_command(
     own = next(one for one in family.recipes if one.name == recipe)
     for row in [trial, *record.runs]:
         assert row["status"] == "completed"
-        assert row["micro_batch_size"] == pytest.approx(own.batch_size / 3, rel=0.2)
+        assert row["micro_batch_size"] == pytest.approx(int(str(own.values["batch_size"])) / 3, rel=0.2)
     facts = record.study["study"]
     assert facts["grad_accum"] == 3
-    assert facts["recipe"]["augmentation"] == own.augmentation
+    assert facts["recipe"]["augmentation"] == own.values["augmentation"]
     assert facts["preprocessing"] == record.study["preprocessing"]
     assert record.study["preprocessing"]["mean"] == [0.3, 0.3, 0.3]
     best = json.loads((record.folder / "best" / "config.json").read_text())

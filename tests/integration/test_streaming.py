@@ -6,8 +6,9 @@ import torch
 from torchvision.transforms.v2.functional import resize
 
 from tests.contract.tiny import RECIPE, digits, losses, run, untrained
-from trainables.augmentation import AUGMENTATIONS, augmented, margin_side, seeds_of
+from trainables.augmentation import AUGMENTATIONS, augmented, seeds_of
 from trainables.batches import CachedSplit
+from trainables.margin import margin_side
 from trainables.streaming import Augmented
 from trainables.world import World
 

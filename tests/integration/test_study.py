@@ -19,7 +19,7 @@ from study.data.splits import split
 from study.results.cost import COSTS, costs, flops
 from study.results.record import TABLES, Record
 from study.run import main
-from trainables import architecture
+from trainables import architecture, building
 from trainables.loop import predict
 from trainables.precision import precision
 from trainables.reader import load_in_memory
@@ -94,7 +94,7 @@ def test_a_trials_accuracy_is_that_of_its_best_epoch(done: Done) -> None:
 
 def test_the_trained_share_is_that_of_the_stages_after_the_freeze_depth(done: Done) -> None:
     family = architecture.get("resnet")
-    model = family.assemble(family.variant("mini", name="resnet_mini"), 10)
+    model = building.assemble(family, family.variant("mini", name="resnet_mini"), 10)
     for row in done.record.trials:
         stages = list(model.stages.values())[row["freeze_depth"] :]
         trained = sum(parameter.numel() for stage in stages for parameter in stage.parameters())
@@ -135,7 +135,7 @@ def test_the_best_model_given_back_predicts_what_the_record_says(done: Done) -> 
     config = json.loads((done.record.folder / "best" / "config.json").read_text())
     family = architecture.get(config["model"])
     variant = family.variant(config["scale"], name=config["variant"])
-    model = family.assemble(variant, len(config["classes"])).to(memory_format=torch.channels_last)
+    model = building.assemble(family, variant, len(config["classes"])).to(memory_format=torch.channels_last)
     model.load(load_file(done.record.folder / "best" / "model.safetensors"), head=True)
     test = load_in_memory(prepare(split(named.load("digits")), variant.preprocessing, ("test",))["test"])
     seen = predict(model, test, precision("fp32", torch.device("cpu")))

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from study.data import named
-from study.data.reading import prepare
+from study.data.reading import datasets_of_study
 from study.data.splits import split
-from study.design.study import RECIPES, Study
+from study.design.recipes import RECIPES
+from study.design.study import Study
 from study.execution.search import search
 from study.results.record import Record
 from trainables.trainer import Model, Resources, Run, train
@@ -20,11 +21,11 @@ def test_two_workers_give_the_curve_and_the_predictions_of_one(ray_session: None
     recipe = replace(RECIPES["fair"], epochs=2)
     study = Study("vit", "mini", "vit_mini", "digits", "ddp", Path("unused"), recipe)
     splits = split(named.load("digits"))
-    data = prepare(splits, study.pretrained_variant.preprocessing, ("val", "test"))
+    data = datasets_of_study(splits, study.pretrained_variant.preprocessing, margin=False)
     run = Run(
         "ddp",
         Model("vit", "mini", "vit_mini", 10),
-        study.hyperparameters({"freeze_depth": 2}),
+        study.point({"freeze_depth": 2}),
         recipe,
         seed=3,
         split_digests=splits.digests(),
@@ -60,12 +61,12 @@ def test_a_search_with_two_workers_a_trial_is_told_of_every_epoch(ray_session: N
         Run(
             "",
             model,
-            study.hyperparameters({}),
+            study.point({}),
             recipe,
             seed=0,
             split_digests=splits.digests(),
         ),
-        prepare(splits, study.pretrained_variant.preprocessing, ("train", "val")),
+        datasets_of_study(splits, study.pretrained_variant.preprocessing, margin=False),
         Resources(workers=2, cpus=0.5),
         max_concurrent=1,
         interrupted=threading.Event(),

@@ -36,7 +36,7 @@ def test_classes_are_named_like_their_folders_and_clutter_is_one_only_if_asked_f
 
 def test_what_is_no_image_in_the_published_archive_is_no_image_here(request_: DatasetRequest) -> None:
     source = asked(request_)
-    assert np.bincount(source.labels).tolist() == [layouts.IMAGES_OF_A_CLASS] * len(CLASSES)
+    assert np.bincount(source.labels).tolist() == [layouts.IMAGES_PER_CLASS] * len(CLASSES)
 
 
 def test_each_class_has_as_many_training_images_as_were_asked_for_and_the_rest_are_tested(
@@ -46,7 +46,7 @@ def test_each_class_has_as_many_training_images_as_were_asked_for_and_the_rest_a
     train = np.bincount(source.labels[sorted(train_rows(source))])
     assert train.tolist() == [15] * len(CLASSES)
     assert source.test_rows is not None
-    assert len(source.test_rows) == (layouts.IMAGES_OF_A_CLASS - 15) * len(CLASSES)
+    assert len(source.test_rows) == (layouts.IMAGES_PER_CLASS - 15) * len(CLASSES)
 
 
 def test_a_split_is_the_same_again_and_another_seed_makes_another(request_: DatasetRequest) -> None:

@@ -13,9 +13,11 @@ from study.comparison import Comparison, Group, compare, study_folders
 from study.comparison.gains import gains
 from study.comparison.groups import MOST_IN_PAIRS
 from study.comparison.summary import summary
+from study.design.space import default
 from study.results.record import Record
 from study.statistics import accuracy_interval, score_intervals, scores
 from study.statistics.comparison import difference
+from tests.records import THREE
 from tests.rows import CLASSES, IMAGES, answers, edit, study
 
 HIGH, MIDDLE, LOW = (answers(*three, seed=i) for i, three in enumerate([(0.95,) * 3, (0.85,) * 3, (0.75,) * 3]))
@@ -120,7 +122,7 @@ def test_rows_that_tie_are_not_distinguished_and_share_the_first_rank(tmp_path: 
     comparison = compare(made)
     assert re.fullmatch(
         r"(CoAtNet|ViT) from scratch and (CoAtNet|ViT) from scratch are not distinguishable on insects: "
-        r"\1 from scratch less \2 from scratch is 0\.0 points \[-[\d.]+, [\d.]+\]\.",
+        r"\1 from scratch is 0\.0 points \[-[\d.]+, [\d.]+\] above \2 from scratch\.",
         comparison.answer,
     )
     assert set(comparison.groups[0].ranks.values()) == {1}
@@ -182,7 +184,7 @@ def test_with_one_seed_nothing_is_established_and_the_answer_says_why(tmp_path: 
     assert any(note.startswith("one seed only (vit-none-insects, resnet-none-insects)") for note in comparison.notes)
 
 
-def test_two_data_sets_that_disagree_are_said_to_with_both_differences(tmp_path: Path) -> None:
+def test_two_datasets_that_disagree_are_said_to_with_both_differences(tmp_path: Path) -> None:
     made = [
         study(tmp_path, model, one, dataset=dataset)
         for model, dataset, one in (
@@ -195,13 +197,13 @@ def test_two_data_sets_that_disagree_are_said_to_with_both_differences(tmp_path:
     comparison = compare(made)
     assert comparison.answer.startswith(
         "No row is first on all of insects and digits: on insects ViT from scratch; on digits ResNet from scratch. "
-        "The data sets disagree: "
+        "The datasets disagree: "
     )
     assert re.search(r"ResNet from scratch beats ViT from scratch on digits by 20\.0 points", comparison.answer)
     assert re.search(r"ViT from scratch beats ResNet from scratch on insects by 20\.0 points", comparison.answer)
 
 
-def test_a_row_that_leads_on_every_data_set_is_said_to(tmp_path: Path) -> None:
+def test_a_row_that_leads_on_every_dataset_is_said_to(tmp_path: Path) -> None:
     made = [
         study(tmp_path, model, one, dataset=dataset)
         for dataset in ("insects", "digits")
@@ -298,12 +300,65 @@ def test_equal_studies_differ_in_nothing(tmp_path: Path) -> None:
     assert (comparison.unequal, comparison.notes, comparison.left_out) == ((), (), ())
 
 
+def test_another_metric_is_unequal_and_a_record_from_before_there_was_a_choice_chose_by_accuracy(
+    tmp_path: Path,
+) -> None:
+    assert two(tmp_path, facts={"metric": "macro_f1"}).unequal == (
+        "metric differs: accuracy (vit-none-insects), macro_f1 (resnet-none-insects)",
+    )
+    old = study(tmp_path / "old", "vit", HIGH)
+    facts = Record(old).study["study"]
+    edit(old, study={name: value for name, value in facts.items() if name != "metric"})
+    new = study(tmp_path / "old", "resnet", LOW, facts={"metric": "accuracy"})
+    assert compare([old, new]).unequal == ()
+
+
+def test_a_recipe_from_before_a_hyperparameter_was_declared_has_its_default(tmp_path: Path) -> None:
+    """Also where `head_first` was a table."""
+    old = {"name": "shared", "epochs": 3, "batch_size": 64, "schedule": "cosine", "warmup": 0.1}
+    new = old | {"dropout": None, "mixup": 0.0, "head_first_share": 0.0, "head_first_lr_scale": 1.0}
+    assert two(tmp_path / "same", facts={"recipe": new}).unequal == ()
+    made = [
+        study(tmp_path, "vit", HIGH, facts={"recipe": old | {"head_first": {"share": 0.2, "lr_scale": 0.1}}}),
+        study(tmp_path, "resnet", LOW, facts={"recipe": old | {"head_first_share": 0.2, "head_first_lr_scale": 0.1}}),
+    ]
+    assert compare(made).unequal == ()
+    assert two(tmp_path / "other", facts={"recipe": new | {"mixup": 0.2}}).unequal == (
+        "recipe's mixup differs: 0.0 (vit-none-insects), 0.2 (resnet-none-insects)",
+    )
+
+
+def test_another_space_is_unequal(tmp_path: Path) -> None:
+    wider = {**THREE, "weight_decay": {"low": 1e-6, "high": 0.3, "log": True}}
+    assert two(tmp_path / "wider", space=wider).unequal == (
+        "range of weight decay differs: 1e-06 to 0.1, log (vit-none-insects), 1e-06 to 0.3, log (resnet-none-insects)",
+    )
+    assert two(tmp_path / "more", space={**THREE, "schedule": {"choices": ["cosine", "step"]}}).unequal == (
+        "what is searched or fixed differs: lr, weight_decay, freeze_depth (vit-none-insects), "
+        "lr, weight_decay, freeze_depth, schedule (resnet-none-insects)",
+    )
+
+
+def test_architectures_that_were_searched_in_their_own_ranges_are_equal_and_the_ranges_are_noted(
+    tmp_path: Path,
+) -> None:
+    made = [
+        study(tmp_path, model, one, space={name: one.facts() for name, one in default(model, 5).items()})
+        for model, one in (("vit", HIGH), ("resnet", LOW))
+    ]
+    comparison = compare(made)
+    assert comparison.unequal == ()
+    assert comparison.notes == (
+        "range of weight decay differs: 1e-05 to 0.3, log (vit-none-insects), 1e-05 to 0.1, log (resnet-none-insects)",
+    )
+
+
 def test_another_augmentation_or_sampler_is_unequal(tmp_path: Path) -> None:
     one = Record(study(tmp_path, "vit", HIGH, sampler={"name": "TPE"}))
     recipe = {**one.study["study"]["recipe"], "augmentation": "autoaugment"}
     other = study(tmp_path, "resnet", LOW, facts={"recipe": recipe}, sampler={"name": "random"})
     assert compare([one.folder, other]).unequal == (
-        "recipe's augmentation differs: not recorded (vit-none-insects), autoaugment (resnet-none-insects)",
+        "recipe's augmentation differs: none (vit-none-insects), autoaugment (resnet-none-insects)",
         "sampler differs: name=TPE (vit-none-insects), name=random (resnet-none-insects)",
     )
 
@@ -463,37 +518,37 @@ def test_too_many_rows_for_pairs_are_shown_without_and_it_is_said(tmp_path: Path
     assert "and 81 more" in summary(comparison, tmp_path)
 
 
-# Over data sets
+# Over datasets
 
 
-def over(tmp_path: Path, data_sets: int, models: Sequence[str] = ("vit", "resnet", "alexnet")) -> Comparison:
+def over(tmp_path: Path, datasets: int, models: Sequence[str] = ("vit", "resnet", "alexnet")) -> Comparison:
     three = (HIGH, MIDDLE, LOW)
     return compare(
         [
             study(tmp_path, model, one, dataset=f"set{n}")
-            for n in range(data_sets)
+            for n in range(datasets)
             for model, one in zip(models, three, strict=False)
         ]
     )
 
 
-def test_critical_differences_are_there_from_five_data_sets_up(tmp_path: Path) -> None:
+def test_critical_differences_are_there_from_five_datasets_up(tmp_path: Path) -> None:
     found = over(tmp_path, 5).critical_difference
     assert found is not None
     assert found.mean_ranks == {"ViT from scratch": 1, "ResNet from scratch": 2, "AlexNet from scratch": 3}
 
 
-def test_below_five_data_sets_there_are_none_and_it_is_said_why(tmp_path: Path) -> None:
+def test_below_five_datasets_there_are_none_and_it_is_said_why(tmp_path: Path) -> None:
     comparison = over(tmp_path, 2)
     assert comparison.critical_difference is None
-    assert "at least 5 data sets, there are 2" in (comparison.no_critical_difference or "")
+    assert re.search(r"at least 5 data ?sets, there are 2", comparison.no_critical_difference or "")
 
 
-def test_many_data_sets_are_summed_up_on_a_screen(tmp_path: Path) -> None:
+def test_many_datasets_are_summed_up_on_a_screen(tmp_path: Path) -> None:
     comparison = over(tmp_path, 9, models=("vit", "resnet"))
     screen = summary(comparison, tmp_path)
     assert "is ahead on set0, set1, set2 and 6 more" in comparison.answer
-    assert "and 5 more data sets or test sets" in screen
+    assert "and 5 more datasets or test sets" in screen
     assert len(screen.splitlines()) < 40
 
 

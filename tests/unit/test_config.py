@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from optuna.distributions import FloatDistribution, IntDistribution
 
-from study.design.study import EARLY_STOPPING, RECIPES, Study, fixed
-from trainables.recipe import Hyperparameters
+from study.design.recipes import RECIPES
+from study.design.space import Choices, Range, fixed
+from study.design.study import EARLY_STOPPING, LARGEST_SEED, Study
+from trainables.metrics import Metric
 
 
 def study(**changed: Any) -> Study:
@@ -35,22 +36,48 @@ def test_a_study_lies_in_a_folder_of_its_name() -> None:
 def test_what_is_searched_is_the_space_of_the_model_without_what_is_fixed() -> None:
     whole = study()
     assert whole.space.keys() == {"lr", "weight_decay", "freeze_depth"}
-    assert isinstance(whole.space["lr"], FloatDistribution)
-    depth = whole.space["freeze_depth"]
-    assert isinstance(depth, IntDistribution)
-    assert (depth.low, depth.high) == (0, whole.backbone_stages)
+    assert whole.space["freeze_depth"] == Range(0, whole.backbone_stages)
     assert study(fixed={"lr": 1e-3, "freeze_depth": 1}).space.keys() == {"weight_decay"}
 
 
 def test_the_first_point_is_the_papers_but_for_what_is_fixed() -> None:
     whole = study(model="vit", variant="vit_mini")
-    assert whole.paper == {"lr": 1e-3, "weight_decay": 1e-2, "freeze_depth": whole.backbone_stages}
+    assert whole.point({}) == whole.recipe.point(lr=1e-3, weight_decay=1e-2, freeze_depth=whole.backbone_stages)
     assert study(fixed={"lr": 0.5}).paper["lr"] == 0.5
 
 
 def test_a_suggestion_is_completed_by_what_is_fixed_and_by_the_paper() -> None:
     given = study(fixed={"weight_decay": 0.25})
-    assert given.hyperparameters({"lr": 1e-4}) == Hyperparameters(1e-4, 0.25, given.paper["freeze_depth"])
+    point = given.point({"lr": 1e-4})
+    assert (point.lr, point.weight_decay, point.freeze_depth) == (1e-4, 0.25, given.paper["freeze_depth"])
+    assert point.label_smoothing == given.recipe.values["label_smoothing"]
+
+
+def test_a_row_from_before_a_hyperparameter_was_declared_is_a_point_with_the_recipes_value_of_it() -> None:
+    given = study()
+    old = {"trial_id": "trial-003", "lr": 1e-4, "weight_decay": 0.5, "freeze_depth": 2}
+    assert given.point_of(old) == given.point({"lr": 1e-4, "weight_decay": 0.5, "freeze_depth": 2})
+    assert given.point_of({**old, "mixup": None, "schedule": "step"}).schedule == "step"
+
+
+def test_a_space_of_ones_own_takes_the_place_of_the_models_and_what_it_searches_is_shown() -> None:
+    table = {"lr": Range(1e-4, 1e-2, log=True), "schedule": Choices(("step", "cosine"))}
+    own = study(table=table, fixed={"weight_decay": 0.5})
+    assert own.space == table
+    assert own.shown == ("lr", "schedule", "weight_decay")
+    assert own.possible("schedule") == ("step", "cosine")
+    assert own.possible("batch_size") == (64,)
+
+
+def test_a_budget_is_no_larger_than_the_space_and_a_space_without_end_has_the_whole_budget() -> None:
+    assert study(fixed={"lr": 1e-3, "weight_decay": 0.1}).budget == 6
+    assert study(fixed={"lr": 1e-3, "weight_decay": 0.1}, trials=3).budget == 3
+    assert study(fixed={"lr": 1e-3}).budget == 32
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+def test_any_metric_may_decide(metric: Metric) -> None:
+    assert study(metric=metric.value).metric is metric
 
 
 def test_the_facts_of_a_study_are_json_and_hold_what_describes_it() -> None:
@@ -58,7 +85,8 @@ def test_the_facts_of_a_study_are_json_and_hold_what_describes_it() -> None:
     facts = json.loads(json.dumps(given.facts()))
     assert facts["fixed"] == {"lr": 1e-3}
     assert (facts["trials"], facts["epochs"], facts["pretraining"]) == (5, given.recipe.epochs, "fashion6k")
-    assert facts["recipe"]["batch_size"] == given.recipe.batch_size
+    assert facts["recipe"]["batch_size"] == given.recipe.values["batch_size"]
+    assert facts["recipe"]["label_smoothing"] == 0.1
 
 
 def test_equal_descriptions_are_equal_studies() -> None:
@@ -93,7 +121,16 @@ def test_a_name_may_be_any_name_of_a_folder(name: str) -> None:
         ({"top_k": -3}, "top-k must be at least 1, got -3"),
         ({"workers_per_trial": 0}, "workers-per-trial must be at least 1, got 0"),
         ({"workers_per_trial": 65}, "workers-per-trial must be at most the batch size 64, got 65"),
-        ({"seed": -1}, "seed must be 0 or more, got -1"),
+        ({"seed": -1}, "seed must be 0 to .*, got -1"),
+        ({"seed": 2**32}, f"seed must be 0 to {LARGEST_SEED - 3}, got 4294967296"),
+        ({"name": "n" * 256}, "name must be at most 200 bytes long, got 256"),
+        ({"metric": "acuracy"}, "metric 'acuracy'.*did you mean accuracy"),
+        (
+            {"model": "alexnet", "variant": "alexnet_mini", "fixed": {"drop_path": 0.1}},
+            "alexnet_mini has no stochastic",
+        ),
+        ({"table": {"dropout": Range(0.0, 0.5)}}, "resnet_mini has no dropout to set: leave out dropout"),
+        ({"table": {"batch_size": Choices((8, 64))}, "workers_per_trial": 9}, "at most the batch size 8, got 9"),
         ({"name": ""}, "name .* got ''"),
         ({"name": "a/b"}, "name .* got 'a/b'"),
         ({"name": ".."}, r"name .* got '\.\.'"),
@@ -124,7 +161,7 @@ def test_a_study_with_nothing_left_to_search_is_refused_with_the_way_out() -> No
 
 def test_a_suggested_depth_beyond_the_backbone_is_refused_with_its_value() -> None:
     with pytest.raises(ValueError, match="freeze_depth must be 0 to 5, got 7"):
-        study().hyperparameters({"freeze_depth": 7})
+        study().point({"freeze_depth": 7})
 
 
 # --fix NAME=VALUE
@@ -154,14 +191,17 @@ def test_assignments_become_numbers(assignments: list[str], values: dict[str, fl
     ("assignment", "shown"),
     [
         ("lr", "--fix takes NAME=VALUE, got 'lr'"),
-        ("lr=", "--fix lr takes a number, got ''"),
-        ("lr=fast", "--fix lr takes a number, got 'fast'"),
-        ("lr=all", "--fix lr takes a number, got 'all'"),
-        ("freeze_depth=1.5", "--fix freeze_depth takes a whole number or all, got '1.5'"),
-        ("freeze_depth=most", "--fix freeze_depth takes a whole number or all, got 'most'"),
+        ("lr=", "lr takes a number, got ''"),
+        ("lr=fast", "lr takes a number, got 'fast'"),
+        ("lr=all", "lr takes a number, got 'all'"),
+        (
+            "freeze_depth=1.5",
+            "--fix freeze_depth takes a whole number from 0 to 5, a share such as 0.5, or all, got '1.5'",
+        ),
+        ("freeze_depth=most", "or all, got 'most'"),
         ("momentum=0.9", "unknown hyperparameter to fix 'momentum'"),
         ("=3", "unknown hyperparameter to fix ''"),
-        ("leraning_rate=1", "choose one of freeze_depth, lr, weight_decay"),
+        ("lable_smoothing=1", "did you mean label_smoothing?"),
     ],
 )
 def test_an_assignment_that_cannot_be_read_is_refused_with_its_value(assignment: str, shown: str) -> None:

@@ -22,8 +22,8 @@ from study.results.record import Record
 from tests import records
 from tests.contract.tiny import CPU, FP32, untrained
 from tests.contract.variants import PAPER, Pair, library_name, title
-from trainables import architecture
-from trainables.recipe import Hyperparameters, Recipe
+from trainables.hyperparameters import Hyperparameters
+from trainables.recipe import Recipe
 from trainables.trainer import Model, Resources, Run
 
 # Multiply-accumulates of an image at 224 px, in 10^9, from torchvision's and timm's tables of models; the original
@@ -44,7 +44,7 @@ def test_the_flops_of_every_model_of_the_paper_are_the_published_ones(pair: Pair
     family, variant = pair
     counted = flops(family.name, variant.scale, variant.name, 1000)
     assert counted.forward == pytest.approx(2e9 * GMAC[library_name(variant)], rel=0.04)
-    assert len(counted.stages) == family.backbone_stages(variant) + 1
+    assert len(counted.stages) == variant.backbone_stages + 1
 
 
 def test_attention_is_counted() -> None:
@@ -196,7 +196,7 @@ def test_what_a_study_measures_is_of_its_own_model() -> None:
         entry = of_a_study(run, threads=1)
     finally:
         torch.set_num_threads(threads)
-    backbone = architecture.get("alexnet").backbone_stages(run.model.described)
+    backbone = run.model.described.backbone_stages
     assert len(entry["stage_flops"]) == backbone + 1
     assert entry["inference"]["threads"] == 1
     assert entry["inference"]["images_per_second"] > 0

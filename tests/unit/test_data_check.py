@@ -10,7 +10,7 @@ from study.data.__main__ import main
 from tests.contract.photographs import encoded, folder_of, in_parts, parquet, pixels_of, plain, png, rows, write
 
 
-def found(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
+def checked(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
     status = main(["check", *arguments, "--json"])
     captured = capsys.readouterr()
     assert captured.err == ""
@@ -30,24 +30,24 @@ def mixed(tmp_path: Path) -> Path:
 
 
 def test_everything_is_counted(mixed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, seen = found(capsys, str(mixed))
+    status, report = checked(capsys, str(mixed))
     assert status == 0
-    assert (seen["images"], seen["usable"], seen["ignored_files"]) == (204, True, 1)
-    assert seen["classes"]["images"] == {"cat": 152, "dog": 52}
-    assert seen["classes"]["images_of_each"] == {"least": 52, "median": 102.0, "most": 152}
-    assert seen["width"] == {"least": 16, "median": 16.0, "most": 144}
-    assert seen["height"] == {"least": 16, "median": 16.0, "most": 64}
-    assert seen["formats"] == {"PNG": 202, "JPEG": 1}
-    assert seen["modes"] == {"L": 203}
-    assert seen["unreadable"] == [{"image": "cat/broken.jpg", "why": "not an image"}]
-    assert seen["copies"]["groups"] == 2
-    assert sorted(seen["copies"]["names"]) == [["cat/007.png", "cat/copy.png"], ["cat/009.png", "dog/cat.png"]]
-    assert seen["copies"]["under_two_labels"] == [["cat/009.png", "dog/cat.png"]]
-    assert seen["copies"]["across_splits"] == []
-    assert [one["image"] for one in seen["left_out"]] == [
+    assert (report["images"], report["usable"], report["ignored_files"]) == (204, True, 1)
+    assert report["classes"]["images"] == {"cat": 152, "dog": 52}
+    assert report["classes"]["images_of_each"] == {"least": 52, "median": 102.0, "most": 152}
+    assert report["width"] == {"least": 16, "median": 16.0, "most": 144}
+    assert report["height"] == {"least": 16, "median": 16.0, "most": 64}
+    assert report["formats"] == {"PNG": 202, "JPEG": 1}
+    assert report["modes"] == {"L": 203}
+    assert report["unreadable"] == [{"image": "cat/broken.jpg", "why": "not an image"}]
+    assert report["copies"]["groups"] == 2
+    assert sorted(report["copies"]["names"]) == [["cat/007.png", "cat/copy.png"], ["cat/009.png", "dog/cat.png"]]
+    assert report["copies"]["under_two_labels"] == [["cat/009.png", "dog/cat.png"]]
+    assert report["copies"]["across_splits"] == []
+    assert [one["image"] for one in report["left_out"]] == [
         *["cat/009.png", "cat/broken.jpg", "cat/copy.png", "dog/cat.png"]
     ]
-    assert sum(seen["splits"].values()) == 200
+    assert sum(report["splits"].values()) == 200
 
 
 def test_the_table_says_the_same_in_words(mixed: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,13 +68,13 @@ def test_images_in_two_splits_are_named_and_a_study_refuses_them(
 ) -> None:
     place = in_parts(tmp_path / "leaky")
     write(place / "test" / "one" / "x.png", (place / "train" / "one" / "000.png").read_bytes())
-    status, seen = found(capsys, str(place))
-    assert (status, seen["usable"], seen["splits"]) == (1, False, None)
-    assert "1 image is in more than one of its splits" in seen["study"]
-    assert seen["copies"]["across_splits"] == [["test/one/x.png", "train/one/000.png"]]
-    assert seen["comes_with"] == ["test", "train", "val"]
-    status, seen = found(capsys, str(place), "--duplicates", "drop")
-    assert (status, seen["splits"]) == (0, {"train": 17, "val": 6, "test": 10})
+    status, report = checked(capsys, str(place))
+    assert (status, report["usable"], report["splits"]) == (1, False, None)
+    assert "1 image is in more than one of its splits" in report["study"]
+    assert report["copies"]["across_splits"] == [["test/one/x.png", "train/one/000.png"]]
+    assert report["comes_with"] == ["test", "train", "val"]
+    status, report = checked(capsys, str(place), "--duplicates", "drop")
+    assert (status, report["splits"]) == (0, {"train": 17, "val": 6, "test": 10})
     assert main(["check", str(place)]) == 1
     assert "across splits" in capsys.readouterr().out
 
@@ -82,20 +82,20 @@ def test_images_in_two_splits_are_named_and_a_study_refuses_them(
 def test_what_is_refused_is_described_all_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = folder_of(tmp_path / "few", {"cat": 5, "dog": 1})
     write(place / "cat" / "x.jpg", b"")
-    status, seen = found(capsys, str(place))
+    status, report = checked(capsys, str(place))
     assert status == 1
-    assert seen["images"] == 7
-    assert "1 of 7 images cannot be read" in seen["study"]
+    assert report["images"] == 7
+    assert "1 of 7 images cannot be read" in report["study"]
     assert main(["check", str(place), "--strict"]) == 1
     assert "cat/x.jpg" in capsys.readouterr().out
 
 
 def test_tables_and_our_own_datasets_are_checked_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images, labels = rows(10)
-    status, seen = found(capsys, str(parquet(tmp_path / "ten.parquet", plain(images, [f"n{n}" for n in labels]))))
-    assert (status, seen["images"], list(seen["classes"]["images"])) == (0, 30, ["n0", "n1", "n2"])
-    status, seen = found(capsys, "digits")
-    assert (status, seen["images"], seen["modes"]) == (0, 1797, {"L": 1797})
+    status, report = checked(capsys, str(parquet(tmp_path / "ten.parquet", plain(images, [f"n{n}" for n in labels]))))
+    assert (status, report["images"], list(report["classes"]["images"])) == (0, 30, ["n0", "n1", "n2"])
+    status, report = checked(capsys, "digits")
+    assert (status, report["images"], report["modes"]) == (0, 1797, {"L": 1797})
 
 
 @pytest.mark.parametrize(

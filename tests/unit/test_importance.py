@@ -1,17 +1,17 @@
 """What mattered in a search, on synthetic searches of which that is known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from study.results.importance import LEAST_TRIALS, at_the_edge, best_lr_by_depth, importance, slices
+from study.results.importance import LEAST_TRIALS, at_the_edge, importance
 from study.results.record import Record
 from tests import records
 
-Surface = Callable[[dict[str, float]], float]
+Surface = Callable[[Mapping[str, float]], float]
 
 SURFACES: dict[str, Surface] = {
     "lr": lambda p: 0.9 * float(np.exp(-((np.log10(p["lr"]) + 3) ** 2) / 3)),
@@ -47,7 +47,7 @@ def test_the_only_one_that_matters_is_the_most_important(name: str, evaluator: s
     assert next(iter(found.shares)) == name
     assert found.shares[name] > 0.7
     assert sum(found.shares.values()) == pytest.approx(1)
-    assert found.note == "40 trials with an accuracy, 13 of them pruned: theirs is of fewer epochs"
+    assert found.note == "40 trials with a validation accuracy, 13 of them pruned: theirs is of fewer epochs"
 
 
 def test_what_matters_is_told_from_what_does_not_by_chance(tmp_path: Path) -> None:
@@ -96,7 +96,6 @@ def test_failed_trials_points_outside_the_space_and_what_was_fixed_are_left_out(
     assert found.shares is not None
     assert set(found.shares) == {"lr", "weight_decay"}
     assert found.note.startswith("30 trials")
-    assert set(slices(record)) == {"lr", "weight_decay"}
 
 
 def test_an_unknown_evaluator_is_named(tmp_path: Path) -> None:
@@ -104,36 +103,36 @@ def test_an_unknown_evaluator_is_named(tmp_path: Path) -> None:
         importance(searched(tmp_path, SURFACES["lr"], 3), "anova")
 
 
-def test_a_slice_holds_every_trial_with_an_accuracy_in_order_of_the_value(tmp_path: Path) -> None:
-    record = records.searched(tmp_path)
-    for name, points in slices(record).items():
-        assert [p.value for p in points] == sorted(row[name] for row in record.trials if row["status"] != "failed")
-        assert sum(p.pruned for p in points) == sum(row["status"] == "pruned" for row in record.trials)
-    by_id = {row["trial_id"]: row for row in record.trials}
-    assert all(p.val_accuracy == by_id[p.trial_id]["val_accuracy"] for p in slices(record)["lr"])
-
-
-def test_the_best_lr_at_a_depth_is_that_of_its_best_completed_trial(tmp_path: Path) -> None:
-    record = records.started(tmp_path)
-    tried = [
-        (0, "completed", 1e-3, 0.8),
-        (0, "completed", 1e-2, 0.7),
-        (0, "pruned", 1e-1, 0.9),
-        (2, "pruned", 1e-4, 0.3),
-        (2, "pruned", 1e-5, 0.4),
-        (3, "failed", 1e-1, None),
-    ]
-    record.add(
-        trials=[
-            {"trial_id": f"trial-{i:03d}", "status": status, "freeze_depth": d, "lr": lr, "val_accuracy": accuracy}
-            for i, (d, status, lr, accuracy) in enumerate(tried)
-        ]
+def test_a_choice_among_several_can_be_the_most_important(tmp_path: Path) -> None:
+    record = records.started(tmp_path, records.Shape(space=records.EIGHT))
+    draw = np.random.default_rng(0)
+    record.replace(
+        "trials",
+        [
+            {
+                "trial_id": f"trial-{i:03d}",
+                "status": "completed",
+                **(point := {name: records.drawn(domain, draw) for name, domain in records.EIGHT.items()}),
+                "val_accuracy": 0.5 + 0.3 * (point["schedule"] == "onecycle") + draw.normal(0, 0.01),
+            }
+            for i in range(60)
+        ],
     )
-    found = best_lr_by_depth(record)
-    assert {depth: (best.lr, best.pruned, best.trials) for depth, best in found.items()} == {
-        0: (1e-3, False, 3),
-        2: (1e-5, True, 2),
-    }
+    found = importance(record, shuffles=0)
+    assert found.shares is not None
+    assert next(iter(found.shares)) == "schedule"
+    assert set(found.shares) == set(records.EIGHT)
+
+
+def test_importance_is_by_the_metric_of_the_study(tmp_path: Path) -> None:
+    """Validation loss depends on weight decay here, accuracy on the learning rate."""
+    record = searched(tmp_path, SURFACES["lr"], 40)
+    record.note(study=record.study["study"] | {"metric": "loss"})
+    record.replace("trials", [{**row, "val_loss": 1 - SURFACES["weight_decay"](row)} for row in record.trials])
+    found = importance(record, shuffles=0)
+    assert found.shares is not None
+    assert next(iter(found.shares)) == "weight_decay"
+    assert found.note.startswith("40 trials with a validation loss")
 
 
 SPACE: dict[str, dict[str, Any]] = {
@@ -147,14 +146,14 @@ SPACE: dict[str, dict[str, Any]] = {
     ("lr", "weight_decay", "freeze_depth", "edges"),
     [
         (1e-3, 0.1, 4, []),
-        (0.07, 0.1, 4, ["lr 0.07 is at the upper edge"]),  # log10 0.07 = -1.15: 4 % of four decades
+        (0.07, 0.1, 4, ["learning rate 7.0e-02 is at the upper edge"]),  # log10 0.07 = -1.15: 4 % of four decades
         (0.06, 0.1, 4, []),  # log10 0.06 = -1.22: 5.5 %
-        (1.5e-5, 0.1, 4, ["lr 1.5e-05 is at the lower edge"]),
-        (1e-3, 0.195, 4, ["weight_decay 0.2 is at the upper edge"]),
+        (1.5e-5, 0.1, 4, ["learning rate 1.5e-05 is at the lower edge"]),
+        (1e-3, 0.195, 4, ["weight decay 2.0e-01 is at the upper edge"]),
         (1e-3, 0.0, 4, []),  # nothing is below 0
         (1e-3, 0.1, 0, []),
         (1e-3, 0.1, 8, []),  # all of it
-        (1e-1, 0.2, 8, ["lr 0.1 is", "weight_decay 0.2 is"]),
+        (1e-1, 0.2, 8, ["learning rate 1.0e-01 is", "weight decay 2.0e-01 is"]),
     ],
 )
 def test_a_winner_at_the_edge_of_its_range_is_said_to_be(
@@ -171,4 +170,14 @@ def test_a_winner_at_the_edge_of_its_range_is_said_to_be(
 def test_a_depth_that_was_not_searched_to_its_end_has_an_edge() -> None:
     winner = {"lr": 1e-3, "weight_decay": 0.1, "freeze_depth": 8}
     [sentence] = at_the_edge(winner, SPACE, backbone_stages=12)
-    assert "freeze_depth 8 is at the upper edge of what was searched, 0 to 8" in sentence
+    assert "freeze depth 8 is at the upper edge of what was searched, 0 to 8" in sentence
+
+
+def test_a_choice_has_no_edge() -> None:
+    space: dict[str, dict[str, Any]] = {
+        "schedule": {"choices": ["cosine", "step"]},
+        "label_smoothing": {"low": 0.0, "high": 0.2, "log": False},
+    }
+    winner = {"schedule": "step", "label_smoothing": 0.199}
+    [sentence] = at_the_edge(winner, space, backbone_stages=8)
+    assert "label smoothing 0.199 is at the upper edge of what was searched, 0 to 0.2" in sentence

@@ -5,9 +5,10 @@ import re
 import pytest
 
 from study.design.preprocessing import overridden
-from study.design.study import RECIPES, Study
+from study.design.recipes import RECIPES
+from study.design.study import Study
 from tests.unit.test_config import study
-from trainables import architecture
+from trainables import architecture, building
 from trainables.architecture import Preprocessing
 from trainables.trainer import Model
 
@@ -48,7 +49,7 @@ def test_another_mean_makes_another_model_so_that_its_boundaries_are_others() ->
         Model("resnet", "mini", "resnet_mini", 10, preprocessing=given) for given in (None, override("mean=0,0,0"))
     )
     assert plain != darker
-    first, second = (family.assemble(model.described, 10) for model in (plain, darker))
+    first, second = (building.assemble(family, model.described, 10) for model in (plain, darker))
     second.load(first.library_state_dict(), head=True)
     assert first.digest(0) != second.digest(0)
     assert first.digest(1) == second.digest(1)
@@ -107,6 +108,6 @@ def test_the_margin_of_a_random_crop_is_around_the_size_that_the_model_takes() -
 def test_how_a_batch_is_divided_is_part_of_a_study() -> None:
     assert study().facts()["grad_accum"] == "auto"
     assert study(grad_accum=4).facts()["grad_accum"] == 4
-    for wrong in (0, RECIPES["fair"].batch_size + 1):
+    for wrong in (0, int(str(RECIPES["fair"].values["batch_size"])) + 1):
         with pytest.raises(ValueError, match=f"grad-accum must be auto or 1 to the batch size 64, got {wrong}"):
             study(grad_accum=wrong)

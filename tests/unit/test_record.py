@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from study.results.record import TABLES, Record, prediction_rows, write_json
+from study.results.record import TABLES, Record, prediction_rows
 from trainables.loop import Predictions
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "record.md"
@@ -204,11 +204,6 @@ def test_facts_that_are_no_object_are_no_record(record: Record) -> None:
     (record.folder / "study.json").write_text("[]")
     with pytest.raises(ValueError, match="is not an object"):
         Record(record.folder)
-
-
-def test_json_takes_what_json_has_no_word_for_as_text(tmp_path: Path) -> None:
-    write_json(tmp_path / "facts.json", {"results": Path("results")})
-    assert json.loads((tmp_path / "facts.json").read_text()) == {"results": "results"}
 
 
 # As it is documented

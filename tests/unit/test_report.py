@@ -8,14 +8,18 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from plotly.offline import get_plotlyjs_version
 
+from study.design.states import RunStatus
 from study.report import blocks, numbers
 from study.report import study as report
 from study.results.record import Record
 from tests.pages import Page
-from tests.records import DIGITS, Shape, failed, finished, searched, started
+from tests.records import DIGITS, EIGHT, Shape, failed, finished, searched, started, trial
+from trainables.hyperparameters import DECLARED
+from trainables.metrics import Metric
 
 SECTIONS = ["answer", "learning", "search", "confusion", "classes", "images", "trials", "protocol"]
 HOSTILE = replace(Shape(), classes=("<script>alert(1)</script>", "</script><b>", "\"quoted\" & 'more'", *DIGITS[3:]))
@@ -93,7 +97,7 @@ def test_the_first_screen_says_the_answer_with_its_interval_n_seeds_and_budget(r
 def test_the_gain_over_the_papers_recipe_is_that_of_the_means_over_seeds(record: Record, page: Page) -> None:
     winner, paper = record.study["winner"], record.study["paper"]
     gain = 100 * (winner["val_accuracy"] - paper["val_accuracy"])
-    assert f"+{gain:.1f} points on validation" in page.said
+    assert f"+{gain:.1f} points of accuracy on validation over the paper’s recipe" in page.said
 
 
 def test_the_tables_hold_the_numbers_of_the_record(record: Record, page: Page) -> None:
@@ -172,7 +176,7 @@ def test_names_from_the_record_are_text_and_never_markup(tmp_path: Path) -> None
     ("build", "why"),
     [
         (started, "No trial yet: the study is running."),
-        (failed, "No trial with a validation accuracy yet: the study is interrupted."),
+        (failed, "No trial with a validation accuracy: the study failed."),
         (searched, "No test result yet: the study is interrupted."),
     ],
 )
@@ -218,7 +222,126 @@ def test_a_hyperparameter_that_was_fixed_is_told_and_not_drawn(tmp_path: Path) -
     record.note(study={**record.study["study"], "fixed": {"freeze_depth": 5}})
     page = Page(report.render(record))
     assert "search-freeze-depth" not in page.figures()
-    assert "Freeze depth was not searched: fixed at 5." in page.said
+    assert "Freeze depth was not searched: fixed at 5 of 5." in page.said
+
+
+def test_a_study_in_which_every_trial_failed_says_how_many_and_why(tmp_path: Path) -> None:
+    page = Page(report.write(failed(tmp_path).folder).read_text())
+    assert (
+        "This study failed: all 3 trials failed. NotFinite: the training loss is nan in epoch 1 (3 times)." in page.said
+    )
+    assert "Nothing has run yet" not in page.said
+    assert "No result yet" not in page.said
+    assert "3 failed" in page.said
+
+
+def test_a_study_whose_trials_were_pruned_or_failed_says_that_none_was_completed(tmp_path: Path) -> None:
+    record = failed(tmp_path)
+    record.add(trials=[trial(3, Shape(), np.random.default_rng(3), RunStatus.PRUNED)])
+    assert "no trial was completed: 3 failed, 1 was pruned. NotFinite" in Page(report.render(record)).said
+
+
+def test_a_study_whose_test_runs_failed_says_so_with_the_commonest_reasons_first(tmp_path: Path) -> None:
+    record = finished(tmp_path)
+    reasons = ["disk full", "out of memory", "out of memory"]
+    tests = [
+        {**run, "status": "failed", "reason": reason}
+        for run, reason in zip([run for run in record.runs if run["phase"] == "test"], reasons, strict=True)
+    ]
+    record.replace("runs", [*(run for run in record.runs if run["phase"] != "test"), *tests])
+    del record.study["test"]
+    record.note(status="failed")
+    page = Page(report.render(record))
+    assert "This study failed: all 3 test runs failed. out of memory (2 times); disk full." in page.said
+
+
+def test_the_table_of_trials_is_in_the_order_of_their_ids_however_they_ended(tmp_path: Path) -> None:
+    record = finished(tmp_path)
+    record.replace("trials", record.trials[::-1])
+    told = [row["trial_id"] for row in Page(report.render(record)).csv("trials-table")]
+    assert told == sorted(told)
+
+
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """A search of eight hyperparameters, by macro-F1."""
+    return finished(tmp_path_factory.mktemp("eight"), Shape(space=EIGHT, metric=Metric.MACRO_F1))
+
+
+def test_every_hyperparameter_that_was_searched_has_a_figure_a_column_and_a_line(eight: Record) -> None:
+    page = Page(report.render(eight))
+    for name in EIGHT:
+        drawn = page.figure(f"search-{name}".replace("_", "-"))
+        assert {of[0] for trace in drawn["data"] for of in trace["customdata"]} == {t["trial_id"] for t in eight.trials}
+        told = page.csv("trials-table")
+        assert [row[name] for row in told] == [
+            str(t[name]) if isinstance(t[name], str | int) else f"{t[name]:.6g}" for t in eight.trials
+        ]
+        winner = DECLARED[name].format(eight.study["winner"][name])
+        assert DECLARED[name].title in page.said.lower()
+        assert winner in page.said
+
+
+def test_choices_stand_side_by_side_in_their_order(eight: Record) -> None:
+    drawn = Page(report.render(eight)).figure("search-schedule")
+    assert drawn["layout"]["xaxis"]["ticktext"] == ["cosine", "onecycle", "constant"]
+    schedule = {t["trial_id"]: ["cosine", "onecycle", "constant"].index(t["schedule"]) for t in eight.trials}
+    for trace in drawn["data"]:
+        for of, x in zip(trace["customdata"], trace["x"], strict=True):
+            assert round(x) == schedule[of[0]]
+
+
+def test_a_value_of_the_papers_recipe_that_is_no_choice_has_a_place_of_its_own(tmp_path: Path) -> None:
+    record = finished(tmp_path, Shape(space={**EIGHT, "batch_size": {"choices": [32, 128]}}))
+    assert Page(report.render(record)).figure("search-batch-size")["layout"]["xaxis"]["ticktext"] == ["32", "128", "64"]
+
+
+@pytest.mark.parametrize("metric", [Metric.MACRO_F1, Metric.LOSS])
+def test_a_study_is_shown_by_the_metric_that_it_chose_by(metric: Metric, tmp_path: Path) -> None:
+    record = finished(tmp_path, Shape(metric=metric))
+    page = Page(report.render(record))
+    assert f"Chosen by validation {metric.words}" in page.said
+    assert f"search-{metric.column}".replace("_", "-") in page.figures()
+    assert f"replicate-{metric.column}".replace("_", "-") in page.figures()
+    drawn = page.figure("search-lr")
+    assert drawn["layout"]["yaxis"]["title"]["text"] == f"validation {metric.words}"
+    values = {t["trial_id"]: t[metric.column] for t in record.trials if t[metric.column] is not None}
+    for trace in drawn["data"]:
+        for of, y in zip(trace["customdata"], trace["y"], strict=True):
+            assert values.get(of[0], y) == pytest.approx(y, rel=1e-3)
+    told = page.csv("trials-table")
+    assert all(near(row[metric.column], t[metric.column]) for row, t in zip(told, record.trials, strict=True))
+    assert all(near(row["val_accuracy"], t["val_accuracy"]) for row, t in zip(told, record.trials, strict=True))
+    assert numbers.percent(record.study["test"]["accuracy"]) in page.said
+
+
+def test_the_test_value_of_another_metric_stands_beside_the_test_accuracy(eight: Record) -> None:
+    macro_f1 = numbers.percent(eight.study["test"]["macro_f1"])
+    assert f"on 360 test images; test macro-F1 {macro_f1}" in Page(report.render(eight)).said
+
+
+def test_the_best_so_far_by_loss_is_the_smallest(tmp_path: Path) -> None:
+    record = searched(tmp_path, Shape(metric=Metric.LOSS))
+    best = min((t for t in record.trials if t["status"] == "completed"), key=lambda t: t["val_loss"])
+    page = Page(report.render(record))
+    assert f"of {best['trial_id']}, the best so far" in page.said
+    assert "validation loss, not a test result" in page.said
+
+
+def test_a_record_from_before_a_hyperparameter_was_declared_still_gives_a_page(tmp_path: Path) -> None:
+    record = finished(tmp_path)
+    old = {"lr", "weight_decay", "freeze_depth"}
+    for name in ("trials", "runs"):
+        record.replace(
+            name, [{k: v for k, v in row.items() if k not in DECLARED.keys() - old} for row in record.tables[name]]
+        )
+    del record.study["study"]["metric"]
+    for row in [record.study["winner"], record.study["paper"], *record.study["replicates"]]:
+        for name in [*(DECLARED.keys() - old), "score", "scores"]:
+            row.pop(name, None)
+    page = Page(report.render(record))
+    assert {f"search-{name}" for name in ("lr", "weight-decay", "freeze-depth")} <= {*page.figures()}
+    assert numbers.percent(record.study["winner"]["val_accuracy"]) in page.said
 
 
 def test_a_weight_decay_of_zero_is_drawn_left_of_all_others(tmp_path: Path) -> None:
@@ -242,17 +365,16 @@ def test_a_drawing_with_a_number_that_json_cannot_hold_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (numbers.short(3.2e-4), "3.2e-4"),
-        (numbers.short(9.96e-4), "1.0e-3"),
-        (numbers.short(0.05), "0.05"),
-        (numbers.short(0.0), "0"),
-        (numbers.short(None), "–"),
+        (numbers.metric_value(Metric.MACRO_F1, 0.9124), "91.2\u202f%"),
+        (numbers.metric_value(Metric.LOSS, 0.91238), "0.9124"),
+        (numbers.metric_value(Metric.LOSS, None), "–"),
+        (numbers.metric_gain(Metric.ACCURACY, 0.012), "+1.2"),
+        (numbers.metric_gain(Metric.LOSS, -0.0123), "−0.0123"),
         (numbers.points(-0.0213), "−2.1"),
         (numbers.points(0.0001), "±0.0"),
         (numbers.duration(59.96), "60.0\u202fs"),
         (numbers.duration(3_700), "1\u202fh 2\u202fmin"),
         (numbers.size(1_530_000_000), "1.53\u202fGB"),
-        (numbers.plural(1, "seed"), "1 seed"),
     ],
 )
 def test_numbers_are_written_for_a_reader(text: str, expected: str) -> None:

@@ -209,7 +209,7 @@ def test_class_differences_are_those_of_the_recalls(comparison: Comparison, page
 def test_commands_and_the_checklist_are_there(comparison: Comparison, page: Page) -> None:
     assert all(row.record.study["command"] in page.said for row in comparison.rows)
     answers = {row["question"]: row["answer"] for row in page.csv("checklist")}
-    assert answers["Same budget, sampler, recipe, augmentation and seeds for every row?"] == "yes"
+    assert answers["Same budget, metric, sampler, recipe, augmentation and seeds for every row?"] == "yes"
     assert answers["Code, versions and hardware recorded?"] == "no"  # these records have no commit
 
 
@@ -223,7 +223,7 @@ def test_probes_and_data_requirements_are_shown_where_they_lie_beside_the_record
     curve = page.csv("requirements-curve")
     assert [float(row["images_per_class"]) for row in curve] == [1, 2, 4]
     assert all(float(row["low"]) < float(row["accuracy"]) < float(row["high"]) for row in curve)
-    assert f"{found.rows[1].label}: no requirements.parquet in its folder" in page.said
+    assert f"{found.rows[1].label}: no data_efficiency.parquet in its folder" in page.said
     assert "1 run failed." in page.said
 
 
@@ -270,7 +270,7 @@ def test_a_study_that_was_measured_at_other_depths_only_is_not_said_to_have_no_f
     needing(found.rows[0].record, (), (0.2, 0.9), (0.3, 0.8))
     page = Page(report.render(found))
     assert "no run was completed at the winner’s freeze depth" in page.said
-    assert "no requirements.parquet" not in page.said
+    assert "no data_efficiency.parquet" not in page.said
     assert len(page.csv("requirements-depths")) == 2
 
 
@@ -298,7 +298,7 @@ def test_a_single_row_gives_a_page_that_says_what_one_row_cannot_tell(tmp_path: 
     page = Page(report.render(compared(tmp_path, FOUR[:1])))
     assert ids(page) == SECTIONS
     assert "How well does CoAtNet fashion6k classify digits?" in page.said
-    assert "There are no two rows on one data set." in page.said
+    assert "There are no two rows on one dataset." in page.said
     assert "One row has no other to differ from." in page.said
     assert "there are no two families of one pretraining to disagree" in page.said
 
@@ -310,7 +310,7 @@ def test_one_seed_establishes_nothing_and_the_page_says_so(tmp_path: Path) -> No
     assert {row["established"] for row in page.csv("class-differences-1")} == {"False"}
 
 
-def test_two_data_sets_stand_apart_under_their_names(tmp_path: Path) -> None:
+def test_two_datasets_stand_apart_under_their_names(tmp_path: Path) -> None:
     shapes = [replace(shape, dataset=dataset) for dataset in ("digits", "letters") for shape in FOUR[:2]]
     page = Page(report.render(compared(tmp_path, shapes)))
     assert ids(page) == SECTIONS

@@ -1,14 +1,18 @@
-"""One module a dataset, found by file name: each has `load(request) -> Source`, or, if it is of encoded images,
-`listing(request) -> Listing`; and `SETTINGS` if it takes any.
+"""One module per dataset, found by its file name.
+
+Each has `load(request) -> ExampleSource`, or, where its images are encoded one by one,
+`image_index(request) -> ImageIndex`; and `SETTINGS` if it takes any. Reads none of them before it is asked for one.
 """
 
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import TYPE_CHECKING
 
-from study.data.files import source_of
-from study.data.image_index import ImageIndex
 from study.data.source import DatasetRequest, ExampleSource
 from trainables.choices import choose
+
+if TYPE_CHECKING:
+    from study.data.image_index import ImageIndex
 
 
 def names() -> list[str]:
@@ -22,17 +26,19 @@ def settings(name: str) -> dict[str, str]:
 
 def load(name: str, request: DatasetRequest | None = None) -> ExampleSource:
     """The named dataset. Raises ValueError for an unknown one, or one whose files are not to be had."""
+    from study.data.files import source_of
+
     request = request or DatasetRequest()
-    found = listing(name, request)
-    return source_of(found, request) if found else import_module(f"study.data.named.{name}").load(request)
+    index = image_index(name, request)
+    return source_of(index, request) if index else import_module(f"study.data.named.{name}").load(request)
 
 
-def listing(name: str, request: DatasetRequest) -> ImageIndex | None:
-    """What it holds before it was looked at; None where its images are not encoded one by one."""
+def image_index(name: str, request: DatasetRequest) -> "ImageIndex | None":
+    """Its images before they are scanned; None where they are not encoded one by one."""
     choose("dataset", name, names())
     for given in request.settings:
         if not settings(name):
             raise ValueError(f"{name} takes no --data-option, got {given!r}")
         choose(f"--data-option of {name}", given, settings(name))
     module = import_module(f"study.data.named.{name}")
-    return module.listing(request) if hasattr(module, "listing") else None
+    return module.image_index(request) if hasattr(module, "image_index") else None

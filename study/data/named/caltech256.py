@@ -31,7 +31,7 @@ SETTINGS = {
 CLASS, IMAGE = re.compile(r"\d{3}\.(.+)"), re.compile(r"\d{3}_\d{4}\.jpg")  # 198.spider/RENAME2, 056.dog/greg: neither
 
 
-def listing(request: DatasetRequest) -> ImageIndex:
+def image_index(request: DatasetRequest) -> ImageIndex:
     settings = {"train_per_class": "60", "clutter": "false", "split": "0", **request.settings}
     per_class, clutter, seed = (checked(name, settings[name]) for name in SETTINGS)
     folder = obtain(ARCHIVE, request)
@@ -67,18 +67,18 @@ def checked(name: str, given: str) -> int:
 
 def images_of(folder: Path, *, clutter: bool) -> dict[str, list[str]]:
     """The paths of each class, below the folder. Raises ValueError if there are no classes."""
-    found = {}
-    for place in sorted(folder.iterdir()):
-        match = CLASS.fullmatch(place.name)
-        if match and place.is_dir() and (clutter or match[1] != "clutter"):
-            found[match[1]] = sorted(
-                f"{place.name}/{path.name}" for path in place.iterdir() if IMAGE.fullmatch(path.name)
+    images = {}
+    for entry in sorted(folder.iterdir()):
+        match = CLASS.fullmatch(entry.name)
+        if match and entry.is_dir() and (clutter or match[1] != "clutter"):
+            images[match[1]] = sorted(
+                f"{entry.name}/{path.name}" for path in entry.iterdir() if IMAGE.fullmatch(path.name)
             )
-    if not found:
+    if not images:
         raise ValueError(
             f"{folder} has no class folders like 001.ak47: it must be {ARCHIVE.folder} as it was published"
         )
-    return found
+    return images
 
 
 def drawn(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
@@ -87,9 +87,9 @@ def drawn(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
     Of one seed, fewer training images are some of the more; and the choice in one class is the same whatever other
     classes there are.
     """
-    parts = np.full(len(labels), "test", "<U5")
+    splits = np.full(len(labels), "test", "<U5")
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         chosen = np.random.default_rng([seed, int(label)]).permutation(rows)[:per_class]
-        parts[chosen] = "train"
-    return parts
+        splits[chosen] = "train"
+    return splits

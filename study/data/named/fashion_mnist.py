@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from study.data.download import fetch, searched
+from study.data.download import fetch, search_folder
 from study.data.source import Arrays, DatasetRequest, ExampleSource
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -46,7 +46,7 @@ def load(request: DatasetRequest) -> ExampleSource:
 
 def find(request: DatasetRequest) -> Path:
     """The folder with the four idx.gz files. Raises ValueError if they are nowhere and cannot be downloaded."""
-    place = searched(request)
+    place = search_folder(request)
     known = (DEBIAN, TORCHVISION) if request.data_dir is None else ()
     for folder in (*known, place, place / "FashionMNIST" / "raw"):
         if all((folder / name).is_file() for name in FILES):

@@ -1,4 +1,4 @@
-// A list to choose from shows one of several parts. Buttons leave families, pretrainings and data sets out.
+// A list to choose from shows one of several parts. Buttons leave families, pretrainings and datasets out.
 for (const list of document.querySelectorAll("select[data-choice]")) {
   const parts = [...list.closest(".choice").querySelectorAll(":scope > .option")];
   list.addEventListener("change", () => parts.forEach((part, i) => (part.hidden = i !== list.selectedIndex)));

@@ -2,13 +2,14 @@
 
     write(compare(folders), folder)
 
-The same frame, blocks, styles and scripts as the page of one study, with the sections of `side_by_side`.
+The same frame, blocks and scripts as the page of one study. A section here has the name of the section there that tells
+the same of a single study.
 """
 
-import os
 from pathlib import Path
 
 from study.comparison import Comparison
+from study.files import write_text
 from study.report.comparison import (
     answer,
     classes,
@@ -48,9 +49,7 @@ def write(comparison: Comparison, folder: Path, *, command: str = "") -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.html"
-    part = folder / ".report.html.part"
-    part.write_text(render(comparison, command=command), encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, render(comparison, command=command))
     return path
 
 

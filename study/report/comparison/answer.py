@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from study.comparison import Comparison, Group, Row
+from study.comparison import Comparison, Group, Row, Score
 from study.report.blocks import Section
 from study.report.comparison import cost
 from study.report.comparison.extras import Probe, probe
@@ -12,7 +12,8 @@ from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.scale import Scale, scale
 from study.report.comparison.styles import Style, families, style_of, word
 from study.report.downloads import data_uri
-from study.report.numbers import plural
+from study.text import joined, plural, sentence
+from trainables.metrics import Metric
 
 COLUMNS = (
     *("rank", "name", "label", "family", "pretraining", "dataset", "accuracy", "low", "high", "seeds", "accuracies"),
@@ -25,7 +26,7 @@ class Line:
     """One row of the table. `rank` is None where rows are not compared in pairs."""
 
     row: Row
-    look: Style
+    style: Style
     rank: int | None
     shared: bool
     probe: Probe | None
@@ -40,6 +41,7 @@ class Standing:
     lines: Sequence[Line]
     scale: Scale
     caption: str
+    metric: Metric
     template: ClassVar[str] = "standing.html"
 
     @property
@@ -47,8 +49,24 @@ class Standing:
         return any(line.probe for line in self.lines)
 
     @property
+    def beside(self) -> str:
+        """The heading of the test's value of the metric that the studies chose by; empty where that is accuracy."""
+        return "" if of_test(self.metric, self.lines[0].row) is None else sentence(self.metric.words)
+
+    def value(self, line: Line) -> float:
+        """In percent."""
+        score = of_test(self.metric, line.row)
+        assert score is not None
+        return 100 * score.mean
+
+    @property
     def csv(self) -> str:
         return data_uri(COLUMNS, [values(line) for line in self.lines])
+
+
+def of_test(metric: Metric, row: Row) -> Score | None:
+    """A row's test score by a metric other than accuracy; None for the loss, which predictions do not tell."""
+    return {Metric.MEAN_CLASS_ACCURACY: row.mean_class_accuracy, Metric.MACRO_F1: row.macro_f1}.get(metric)
 
 
 def values(line: Line) -> list[Any]:
@@ -99,8 +117,8 @@ def question(comparison: Comparison) -> str:
     if not rows:
         return "Nothing to compare yet"
     if len(there) > 1:
-        asked = "Attention, convolution or both" if "hybrid" in there else "Attention or convolution"
-        return f"{asked}: what classifies {on} best?"
+        families_asked = "Attention, convolution or both" if "hybrid" in there else "Attention or convolution"
+        return f"{families_asked}: what classifies {on} best?"
     if len(models) > 1:
         return f"Which of {joined(models)} classifies {on} best?"
     if len({row.pretraining for row in rows}) > 1:
@@ -108,23 +126,19 @@ def question(comparison: Comparison) -> str:
     return f"How well does {rows[0].label} classify {on}?"
 
 
-def joined(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
-
-
 def budget(comparison: Comparison) -> str:
     """What each row had, where all had the same."""
     rows = comparison.rows
-    said = [f"Comparison of {plural(len(rows), 'study').replace('studys', 'studies')}"]
-    for noun, found in (
+    parts = [f"Comparison of {plural(len(rows), 'study')}"]
+    for noun, values in (
         ("trial", {row.config.get("trials") for row in rows}),
         ("epoch", {row.config.get("epochs") for row in rows}),
         ("seed", {len(row.seeds) for row in rows}),
         ("test image", {row.n_test for row in rows}),
     ):
-        if len(found) == 1 and (number := found.pop()) is not None:
-            said.append(f"{plural(number, noun)}" + (" each" if noun == "trial" else ""))
-    return " · ".join(said)
+        if len(values) == 1 and (number := values.pop()) is not None:
+            parts.append(f"{plural(number, noun)}" + (" each" if noun == "trial" else ""))
+    return " · ".join(parts)
 
 
 def warning(comparison: Comparison) -> str:
@@ -138,19 +152,19 @@ def warning(comparison: Comparison) -> str:
 def buttons(comparison: Comparison) -> list[tuple[str, Sequence[Button]]]:
     """Only where there is something to choose."""
     rows = comparison.rows
-    found: list[tuple[str, Sequence[Button]]] = []
+    groups: list[tuple[str, Sequence[Button]]] = []
     there = families(rows)
     each = [
         Button("family", name, word(name), f"var(--{name})", style_of(first(rows, name), rows).key) for name in there
     ]
-    found.append(("Family", each))
+    groups.append(("Family", each))
     weights = list(dict.fromkeys(row.pretraining for row in rows))
     if len(weights) > 1:
         named = [Button("pretraining", name, "from scratch" if name == "none" else name) for name in weights]
-        found.append(("Pretraining", named))
+        groups.append(("Pretraining", named))
     if len(comparison.groups) > 1:
-        found.append(("Data set", [Button("group", group.title, group.title) for group in comparison.groups]))
-    return found if rows else []
+        groups.append(("Dataset", [Button("group", group.title, group.title) for group in comparison.groups]))
+    return groups if rows else []
 
 
 def first(rows: Sequence[Row], family: str) -> Row:
@@ -180,4 +194,5 @@ def standing(group: Group, among: Sequence[Row], suffix: str) -> Standing:
         f"Line: 95 % interval over {over}; small marks: seeds. Rows share a rank where no difference is established"
         f"{' (no rank: rows are not compared in pairs)' if not group.ranks else ''}."
         + (" The axis is logarithmic in the error." if on.by_error else ""),
+        group.metric,
     )

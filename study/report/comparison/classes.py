@@ -21,12 +21,12 @@ MOST_WITH_NAMES = 40
 
 @dataclass(frozen=True)
 class OfAClass:
-    """The recall of one row less that of another; `established` after Holm's adjustment over all classes."""
+    """The recall of one row minus that of another; `established` after Holm's adjustment over all classes."""
 
     name: str
     images: int
     recalls: tuple[float, float]
-    found: Difference
+    difference: Difference
     established: bool
 
 
@@ -50,8 +50,8 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     pairs = [] if group.not_paired else opposed(group)
     options = []
     for i, (one, other) in enumerate(pairs, 1):
-        found = by_class(one, other)
-        options.append(Option(f"{versus(one, other)}", [figure(one, other, found, among, f"{suffix}-{i}")]))
+        classes = by_class(one, other)
+        options.append(Option(versus(one, other), [figure(one, other, classes, among, f"{suffix}-{i}")]))
     shown: list[Any] = [Choice("Compare", options)] if options else [Note("One row has no other to differ from.")]
     return [*shown, table(group, suffix)]
 
@@ -69,8 +69,8 @@ def by_class(one: Row, other: Row) -> list[OfAClass]:
     correct_one, correct_other = one.correct, other.correct
     images = [np.flatnonzero(one.label_of == i) for i in range(len(one.classes))]
     there = [i for i, those in enumerate(images) if len(those)]
-    found = [difference(correct_one[:, images[i]], correct_other[:, images[i]]) for i in there]
-    established = multipletests([each.p for each in found], alpha=SIGNIFICANCE, method="holm")[0]
+    differences = [difference(correct_one[:, images[i]], correct_other[:, images[i]]) for i in there]
+    established = multipletests([each.p for each in differences], alpha=SIGNIFICANCE, method="holm")[0]
     classes = [
         OfAClass(
             one.classes[i],
@@ -79,21 +79,23 @@ def by_class(one: Row, other: Row) -> list[OfAClass]:
             each,
             bool(sure) and each.covers_seeds,
         )
-        for i, each, sure in zip(there, found, established, strict=True)
+        for i, each, sure in zip(there, differences, established, strict=True)
     ]
     return sorted(classes, key=lambda each: (-(each.recalls[0] - each.recalls[1]), each.name))
 
 
-def ahead(found: OfAClass) -> float:
-    return found.recalls[0] - found.recalls[1]
+def ahead(of: OfAClass) -> float:
+    return of.recalls[0] - of.recalls[1]
 
 
-def figure(one: Row, other: Row, found: Sequence[OfAClass], among: Sequence[Row], suffix: str) -> Figure:
-    named = len(found) <= MOST_WITH_NAMES
-    plot = figures.blank(x="class, in order of the difference", y=f"points: {one.title} less {other.title}")
-    names = [figures.plain(figures.brief(each.name, 14)) for each in found]
+def figure(one: Row, other: Row, classes: Sequence[OfAClass], among: Sequence[Row], suffix: str) -> Figure:
+    named = len(classes) <= MOST_WITH_NAMES
+    plot = figures.blank(x="class, in order of the difference", y=f"points that {one.title} is above {other.title}")
+    names = [figures.plain(figures.brief(each.name, 14)) for each in classes]
     ticks = {"tickvals": list(range(len(names))), "ticktext": names} if named else {"showticklabels": False}
-    plot.update_xaxes(**ticks, showgrid=False, range=[-0.6, len(found) - 0.4], tickangle=-60 if len(found) > 12 else 0)
+    plot.update_xaxes(
+        **ticks, showgrid=False, range=[-0.6, len(classes) - 0.4], tickangle=-60 if len(classes) > 12 else 0
+    )
     plot.update_yaxes(zeroline=True, zerolinecolor=figures.MUTED)
     plot.update_layout(bargap=0.25 if named else 0.1)
     colors = [style_of(one, among).color, style_of(other, among).color if other.family != one.family else figures.MUTED]
@@ -101,7 +103,7 @@ def figure(one: Row, other: Row, found: Sequence[OfAClass], among: Sequence[Row]
         for winner, color in enumerate(colors):
             those = [
                 (i, each)
-                for i, each in enumerate(found)
+                for i, each in enumerate(classes)
                 if each.established == established and (ahead(each) < 0) == bool(winner) and ahead(each) != 0
             ]
             if those:
@@ -118,22 +120,30 @@ def figure(one: Row, other: Row, found: Sequence[OfAClass], among: Sequence[Row]
         f"class-differences{suffix}",
         f"Where {one.label} wins, and where {other.label}",
         plot,
-        alt=f"Bar chart of {len(found)} classes. {verdict(one, other, found)}",
+        alt=f"Bar chart of {len(classes)} classes. {verdict(one, other, classes)}",
         columns=[
             *("class", "test_images", one.name, other.name, "difference", "low", "high", "p", "established"),
         ],
         rows=[
-            [each.name, each.images, *each.recalls, ahead(each), *each.found.interval, each.found.p, each.established]
-            for each in found
+            [
+                each.name,
+                each.images,
+                *each.recalls,
+                ahead(each),
+                *each.difference.interval,
+                each.difference.p,
+                each.established,
+            ]
+            for each in classes
         ],
-        caption=verdict(one, other, found) + (" Hover for the class." if not named else " Lines: 95 % intervals."),
+        caption=verdict(one, other, classes) + (" Hover for the class." if not named else " Lines: 95 % intervals."),
         shape="wide",
         legend=[Key(f"{row.label} wins", color, "disc") for row, color in zip((one, other), colors, strict=True)],
     )
 
 
 def hover(each: OfAClass) -> list[str]:
-    low, high = (100 * bound for bound in each.found.interval)
+    low, high = (100 * bound for bound in each.difference.interval)
     return [
         figures.plain(each.name),
         f"{points(ahead(each))} points [{low:.0f}, {high:.0f}]: {percent(each.recalls[0], 0)} and "
@@ -146,8 +156,8 @@ def whiskers(those: Sequence[OfAClass]) -> dict[str, Any]:
         "error_y": {
             "type": "data",
             "symmetric": False,
-            "array": figures.digits(100 * max(0.0, each.found.interval.high - ahead(each)) for each in those),
-            "arrayminus": figures.digits(100 * max(0.0, ahead(each) - each.found.interval.low) for each in those),
+            "array": figures.digits(100 * max(0.0, each.difference.interval.high - ahead(each)) for each in those),
+            "arrayminus": figures.digits(100 * max(0.0, ahead(each) - each.difference.interval.low) for each in those),
             "color": figures.MUTED,
             "thickness": 1,
             "width": 0,
@@ -155,22 +165,22 @@ def whiskers(those: Sequence[OfAClass]) -> dict[str, Any]:
     }
 
 
-def verdict(one: Row, other: Row, found: Sequence[OfAClass]) -> str:
+def verdict(one: Row, other: Row, classes: Sequence[OfAClass]) -> str:
     """Who is ahead where, in sentences."""
-    for_one, for_other = (sum(sign * ahead(each) > 0 for each in found) for sign in (1, -1))
-    said = [f"{one.label} is higher on {for_one} classes, {other.label} on {for_other}, of {len(found)}."]
+    for_one, for_other = (sum(sign * ahead(each) > 0 for each in classes) for sign in (1, -1))
+    sentences = [f"{one.label} is higher on {for_one} classes, {other.label} on {for_other}, of {len(classes)}."]
     for row, sign in ((one, 1), (other, -1)):
-        sure = [each.name for each in found if each.established and sign * ahead(each) > 0]
+        sure = [each.name for each in classes if each.established and sign * ahead(each) > 0]
         shown = ", ".join(sure[:8]) + (f" and {len(sure) - 8} more" if len(sure) > 8 else "")
-        said.append(f"Established for {row.label}: {shown or 'none'}.")
-    return " ".join(said)
+        sentences.append(f"Established for {row.label}: {shown or 'none'}.")
+    return " ".join(sentences)
 
 
 def table(group: Group, suffix: str) -> Table:
     support = np.bincount(group.rows[0].label_of, minlength=len(group.rows[0].classes))
     columns = [Column("class", "Class"), Column("test_images", "Test images", str, "number")]
     columns += [Column(row.name, row.label, lambda share: percent(share, 0), "number") for row in group.rows]
-    columns.append(Column("spread", "Best less worst", lambda share: percent(share, 0), "share"))
+    columns.append(Column("spread", "Best minus worst", lambda share: percent(share, 0), "share"))
     rows = []
     for i, name in enumerate(group.rows[0].classes):
         recalls = {row.name: row.recall[name] for row in group.rows}

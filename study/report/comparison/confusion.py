@@ -1,4 +1,4 @@
-"""Which classes are taken for which: a matrix a model, readable at hundreds of classes, and the top confusions."""
+"""Which classes are taken for which: a matrix per model, readable at hundreds of classes, and the top confusions."""
 
 import json
 from base64 import b64encode
@@ -16,8 +16,8 @@ from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.pictures import embedded, kept
 from study.report.comparison.styles import Style, families, style_of, word
 from study.report.downloads import data_uri
-from study.report.numbers import plural
 from study.statistics import confusion
+from study.text import plural
 
 MOST_LISTED = 24
 COLORS = [

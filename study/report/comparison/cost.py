@@ -17,7 +17,7 @@ from study.results.cost import COSTS, Cost, costs, devices, pareto_front
 
 # the cheapest to know come first; then the rest, in the order of `COSTS`
 FIRST = ("training_flops", "winner_device_seconds", "training_images_per_second", "parameters")
-SAID: dict[str, Callable[[float | None], str]] = {
+FORMATS: dict[str, Callable[[float | None], str]] = {
     "ms": lambda value: f"{value:.2f} ms" if known(value) else MISSING,
     "bytes": lambda value: size(None if value is None else round(value)),
     "device-seconds": duration,
@@ -45,8 +45,8 @@ def costs_of(rows: Sequence[Row]) -> dict[str, list[float | None]]:
     """Every cost that two rows or more have, in the order of the page, with None where a record does not tell."""
     each = [costs(row.record) for row in rows]
     order = [*FIRST, *(name for name in COSTS if name not in FIRST)]
-    found: dict[str, list[float | None]] = {name: [one.get(name) for one in each] for name in order}
-    return {name: values for name, values in found.items() if sum(known(value) for value in values) > 1}
+    by_cost: dict[str, list[float | None]] = {name: [one.get(name) for one in each] for name in order}
+    return {name: values for name, values in by_cost.items() if sum(known(value) for value in values) > 1}
 
 
 def front(rows: Sequence[Row], name: str, values: Sequence[float | None]) -> list[int]:
@@ -54,8 +54,8 @@ def front(rows: Sequence[Row], name: str, values: Sequence[float | None]) -> lis
     return pareto_front(accuracies, values, higher_is_better=COSTS[name].higher_is_better)
 
 
-def said(cost: Cost) -> Callable[[float | None], str]:
-    return SAID.get(cost.unit, brief)
+def formatter(cost: Cost) -> Callable[[float | None], str]:
+    return FORMATS.get(cost.unit, brief)
 
 
 def brief(value: float | None) -> str:
@@ -71,11 +71,11 @@ def brief(value: float | None) -> str:
 
 def picture(group: Group, among: Sequence[Row], suffix: str) -> Choice | Note:
     """Accuracy against the cost that the reader chooses."""
-    found = costs_of(group.rows)
-    if not found:
+    by_cost = costs_of(group.rows)
+    if not by_cost:
         return Note("No cost to show accuracy against: the records do not tell it for two rows.")
     options = [
-        Option(titled(COSTS[name]), [figure(group, among, name, values, suffix)]) for name, values in found.items()
+        Option(titled(COSTS[name]), [figure(group, among, name, values, suffix)]) for name, values in by_cost.items()
     ]
     return Choice("Accuracy against", options, shape="half")
 
@@ -104,7 +104,7 @@ def figure(group: Group, among: Sequence[Row], name: str, values: Sequence[float
         spots, [row.label for row, _ in there], SHOWN_AT, avoid=steps(sorted(corners), cost.higher_is_better)
     )
     for (row, value), position in zip(there, positions, strict=True):
-        plot.add_scatter(**point(row, value, among, position, said(cost)(value), y))
+        plot.add_scatter(**point(row, value, among, position, formatter(cost)(value), y))
     on_front = [group.rows[i].label for i in best]
     left_out = len(group.rows) - len(there)
     return Figure(
@@ -114,7 +114,9 @@ def figure(group: Group, among: Sequence[Row], name: str, values: Sequence[float
         alt=(
             f"Scatter plot. Test accuracy on {group.title} against {titled(cost)} of {len(there)} rows. On the Pareto "
             f"front: {', '.join(on_front)}. "
-            + " ".join(f"{row.label}: {percent(row.accuracy.mean)} at {said(cost)(value)}." for row, value in there)
+            + " ".join(
+                f"{row.label}: {percent(row.accuracy.mean)} at {formatter(cost)(value)}." for row, value in there
+            )
         ),
         columns=["name", "label", name, "accuracy", "low", "high", "on_pareto_front"],
         rows=[
@@ -174,14 +176,14 @@ def steps(corners: Sequence[tuple[float, float]], higher_is_better: bool) -> lis
     return covered
 
 
-def point(row: Row, value: float, among: Sequence[Row], position: str, said: str, y: Scale) -> dict[str, Any]:
-    seen, mean = style_of(row, among), row.accuracy.mean
+def point(row: Row, value: float, among: Sequence[Row], position: str, cost: str, y: Scale) -> dict[str, Any]:
+    style, mean = style_of(row, among), row.accuracy.mean
     low, high = row.accuracy.interval
     return {
         "x": [value],
         "y": [y.place(mean)],
         "mode": "markers+text",
-        "marker": seen.marker,
+        "marker": style.marker,
         "text": [f"\u2002{figures.plain(row.label)}\u2002"],
         "textposition": position,
         "textfont": {"color": figures.TEXT, "size": 11},
@@ -190,45 +192,45 @@ def point(row: Row, value: float, among: Sequence[Row], position: str, said: str
             "symmetric": False,
             "array": [y.place(high) - y.place(mean)],
             "arrayminus": [y.place(mean) - y.place(low)],
-            "color": seen.color,
+            "color": style.color,
             "thickness": 1.2,
             "width": 0,
         },
         "cliponaxis": False,
-        "meta": seen.meta,
+        "meta": style.meta,
         "hovertemplate": (
-            f"{figures.plain(row.label)}<br>{percent(mean)} [{percent(low)}, {percent(high)}]<br>{said}<extra></extra>"
+            f"{figures.plain(row.label)}<br>{percent(mean)} [{percent(low)}, {percent(high)}]<br>{cost}<extra></extra>"
         ),
     }
 
 
 def table(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
-    found = costs_of(group.rows)
-    if not found:
+    by_cost = costs_of(group.rows)
+    if not by_cost:
         return [Note("No cost to show: the records do not tell it for two rows.")]
-    fronts = {name: front(group.rows, name, values) for name, values in found.items()}
+    fronts = {name: front(group.rows, name, values) for name, values in by_cost.items()}
     columns = [Column("label", "Model"), Column("accuracy", "Test accuracy", percent, "number")]
     rows: list[dict[str, Any]] = [{"label": row.label, "accuracy": row.accuracy.mean} for row in group.rows]
-    for name, values in found.items():
+    for name, values in by_cost.items():
         columns.append(
-            Column(name, upper(titled(COSTS[name])), said(COSTS[name]), "number", marked=frozenset(fronts[name]))
+            Column(name, upper(titled(COSTS[name])), formatter(COSTS[name]), "number", marked=frozenset(fronts[name]))
         )
         for row, value in zip(rows, values, strict=True):
             row[name] = value
     return [
-        Table(f"cost-table{suffix}", "Every cost", columns, rows, looks=[style_of(row, among) for row in group.rows])
+        Table(f"cost-table{suffix}", "Every cost", columns, rows, styles=[style_of(row, among) for row in group.rows])
     ]
 
 
 def notes(comparison: Comparison) -> list[Note]:
     """What the seconds are, and who does not tell them."""
-    said = []
+    sentences = []
     with_devices = [row for row in comparison.rows if "resources" in row.record.study]
     kinds = dict.fromkeys(devices(row.record).kind for row in with_devices)
     if kinds:
-        said.append(f"A device is a {' or a '.join(kinds)}; device-seconds count failed and pruned runs too.")
+        sentences.append(f"A device is a {' or a '.join(kinds)}; device-seconds count failed and pruned runs too.")
     silent = [row.label for row in comparison.rows if "cost" not in row.record.study]
     if silent:
         whose = "any row" if len(silent) == len(comparison.rows) else ", ".join(dict.fromkeys(silent))
-        said.append(f"FLOPs and inference are not in the record of {whose}: it is older than they are.")
-    return [Note(sentence) for sentence in said]
+        sentences.append(f"FLOPs and inference are not in the record of {whose}: it is older than they are.")
+    return [Note(sentence) for sentence in sentences]

@@ -1,110 +1,114 @@
-"""How much data each model needs: test accuracy by training images a class, and by freeze depth."""
+"""How much data each model needs: test accuracy by training images per class, and by freeze depth."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from study.comparison import Comparison, Group, Row
-from study.data_efficiency.summary import Measured, alike, by_point, shown
+from study.data_efficiency.summary import by_point, shown
 from study.report import figures
 from study.report.blocks import Facts, Figure, Note, Section, empty
 from study.report.comparison.extras import requirements
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.styles import Style, legend, style_of
-from study.report.numbers import MISSING, percent, plural, points
+from study.report.numbers import MISSING, percent, points
 from study.report.tables import Column, Table
+from study.results.data_efficiency import Measured, alike
 from study.statistics import Crossing, Curve, compared, crossings, curve, images_needed
 from study.statistics.data_efficiency import Needed
+from study.text import plural
 
 LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
-ABSENT = "{who}: no requirements.parquet in its folder; python -m study.requirements FOLDER trains what it holds."
+ABSENT = "{who}: no data_efficiency.parquet in its folder; python -m study.data_efficiency FOLDER trains what it holds."
 
 
 def section(comparison: Comparison) -> Section:
     title = "Data requirements"
     if not any(requirements(row) for row in comparison.rows):
-        why = "No study here has been trained on parts of its training images: python -m study.requirements does that."
+        why = (
+            "No study here has been trained on parts of its training images: python -m study.data_efficiency does that."
+        )
         return empty("requirements", title, why, short="Data")
     return Section(
         "requirements",
         title,
         per_dataset(comparison, blocks),
         lead=(
-            "The winner’s recipe on nested, stratified parts of train, a draw a seed; each run is tested once and none "
-            "is chosen."
+            "The winner’s recipe on nested, stratified parts of train, one draw per seed; each run is tested once and "
+            "none is chosen."
         ),
         short="Data",
     )
 
 
 def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
-    found = {row.name: known for row in group.rows if (known := requirements(row))}
-    there = [row for row in group.rows if row.name in found and found[row.name].winners]
-    absent = [row.label for row in group.rows if row.name not in found]
+    measured = {row.name: known for row in group.rows if (known := requirements(row))}
+    there = [row for row in group.rows if row.name in measured and measured[row.name].winners]
+    absent = [row.label for row in group.rows if row.name not in measured]
     notes = [Note(ABSENT.format(who=", ".join(absent)))] if absent else []
-    without = [row.label for row in group.rows if row.name in found and row not in there]
+    without = [row.label for row in group.rows if row.name in measured and row not in there]
     notes += [Note(f"{', '.join(without)}: no run was completed at the winner’s freeze depth.")] if without else []
-    failed = sum(len(known.failed) for known in found.values())
+    failed = sum(len(known.failed) for known in measured.values())
     notes += [Note(f"{plural(failed, 'run')} failed.")] if failed else []
-    by_depth = depths([*found.values()], suffix)
+    by_depth = depths([*measured.values()], suffix)
     if not there:
         return [*by_depth, *notes]
-    curves = {row.name: curve(found[row.name].winners) for row in there}
-    looks = [style_of(row, among) for row in there]
+    curves = {row.name: curve(measured[row.name].winners) for row in there}
+    styles = [style_of(row, among) for row in there]
     return [
         figure(there, curves, among, suffix),
-        table(there, curves, looks, suffix),
-        *pairs([found[row.name] for row in there], suffix),
+        table(there, curves, styles, suffix),
+        *pairs([measured[row.name] for row in there], suffix),
         *by_depth,
         *notes,
     ]
 
 
 def figure(there: Sequence[Row], curves: Mapping[str, Curve], among: Sequence[Row], suffix: str) -> Figure:
-    plot = figures.blank(x="training images a class (logarithmic)", y="test accuracy", hovermode="closest")
+    plot = figures.blank(x="training images per class (logarithmic)", y="test accuracy", hovermode="closest")
     ticks = sorted({amount for points in curves.values() for amount in points.images_per_class.tolist()})
     plot.update_xaxes(type="log", tickvals=figures.digits(ticks, 3), ticktext=[shown(tick) for tick in ticks])
     plot.update_yaxes(tickformat=".0%")
     for row in there:
-        seen, points = style_of(row, among), curves[row.name]
+        style, points = style_of(row, among), curves[row.name]
         x = figures.digits(points.images_per_class.tolist())
         low, high = points.low.tolist(), points.high.tolist()
         plot.add_scatter(
             x=[*x, *x[::-1]],
             y=figures.digits([*high, *low[::-1]]),
             fill="toself",
-            fillcolor=seen.color,
+            fillcolor=style.color,
             opacity=min(0.15, 0.5 / len(there)),
             mode="none",
             hoverinfo="skip",
-            meta=seen.meta,
+            meta=style.meta,
         )
         plot.add_scatter(
             x=x,
             y=figures.digits(points.accuracy.tolist()),
             mode="lines+markers",
-            line=seen.line,
-            marker=seen.marker | {"size": 8},
+            line=style.line,
+            marker=style.marker | {"size": 8},
             customdata=[
                 [f"{percent(a)}, {percent(b)}", plural(n, "run")]
                 for a, b, n in zip(low, high, points.runs.tolist(), strict=True)
             ],
             hovertemplate=(
-                f"{figures.plain(row.label)}<br>%{{x}} images a class: %{{y:.1%}} [%{{customdata[0]}}]"
+                f"{figures.plain(row.label)}<br>%{{x}} images per class: %{{y:.1%}} [%{{customdata[0]}}]"
                 "<br>%{customdata[1]}<extra></extra>"
             ),
-            meta=seen.meta,
+            meta=style.meta,
         )
-    said = [
+    ends = [
         f"{row.label}: {percent(points.accuracy[0])} with {shown(points.images_per_class[0])}, "
-        f"{percent(points.accuracy[-1])} with {shown(points.images_per_class[-1])} images a class."
+        f"{percent(points.accuracy[-1])} with {shown(points.images_per_class[-1])} images per class."
         for row in there
         if (points := curves[row.name])
     ]
     return Figure(
         f"requirements-curve{suffix}",
-        "Accuracy by training images a class",
+        "Accuracy by training images per class",
         plot,
-        alt=f"Line chart with bands. Test accuracy by training images a class of {len(there)} models. {' '.join(said)}",
+        alt=f"Line chart with bands. Test accuracy by training images per class, {len(there)} models. {' '.join(ends)}",
         columns=["name", "label", "images_per_class", "accuracy", "low", "high", "runs"],
         rows=[[row.name, row.label, *point] for row in there for point in by_point(curves[row.name])],
         caption="Band: 95 % interval over draws, seeds and test images.",
@@ -113,8 +117,8 @@ def figure(there: Sequence[Row], curves: Mapping[str, Curve], among: Sequence[Ro
     )
 
 
-def table(there: Sequence[Row], curves: Mapping[str, Curve], looks: Sequence[Style], suffix: str) -> Table:
-    """Images a class from which on an accuracy is reached and kept."""
+def table(there: Sequence[Row], curves: Mapping[str, Curve], styles: Sequence[Style], suffix: str) -> Table:
+    """Images per class from which on an accuracy is reached and kept."""
     best = max(points.accuracy.max() for points in curves.values())
     levels = [level for level in LEVELS if level <= best]
     columns = [
@@ -132,29 +136,29 @@ def table(there: Sequence[Row], curves: Mapping[str, Curve], looks: Sequence[Sty
     ]
     return Table(
         f"requirements-needed{suffix}",
-        "Images a class that an accuracy takes",
+        "Images per class that an accuracy takes",
         columns,
         rows,
         caption="From how many on the mean stays there, between the amounts by a line; in brackets, by the band.",
-        looks=looks,
+        styles=styles,
     )
 
 
-def needed(found: Needed) -> str:
-    if found.images_per_class is None:
+def needed(images: Needed) -> str:
+    if images.images_per_class is None:
         return "not reached"
-    ends = shown(found.fewest or found.images_per_class), "…" if found.most is None else shown(found.most)
-    return f"{shown(found.images_per_class)} [{', '.join(ends)}]"
+    ends = shown(images.fewest or images.images_per_class), "…" if images.most is None else shown(images.most)
+    return f"{shown(images.images_per_class)} [{', '.join(ends)}]"
 
 
 def pairs(studies: Sequence[Measured], suffix: str) -> list[Any]:
     """Who is ahead at which amount, and where one overtakes another."""
-    found = [compared(group) for group in alike(studies)]
-    amounts = sorted({n for one in found for _, _, n in one})
+    differences = [compared(group) for group in alike(studies)]
+    amounts = sorted({n for one in differences for _, _, n in one})
     if not amounts:
         return []
     rows, sure = [], []
-    for one in found:
+    for one in differences:
         for a, b in dict.fromkeys((a, b) for a, b, _ in one):
             at = {n: one[a, b, n] for n in amounts if (a, b, n) in one}
             sure.append({n for n, difference in at.items() if difference.established})
@@ -163,7 +167,7 @@ def pairs(studies: Sequence[Measured], suffix: str) -> list[Any]:
             rows.append({"first": a, "second": b, "established": established, **means})
     ahead = Table(
         f"requirements-pairs{suffix}",
-        "Who is ahead with how many images a class",
+        "Who is ahead with how many images per class",
         [
             Column("first", "First"),
             Column("second", "Second"),
@@ -175,11 +179,11 @@ def pairs(studies: Sequence[Measured], suffix: str) -> list[Any]:
         ],
         rows,
         caption=(
-            "Accuracy of the first less that of the second, in points. Established, and marked: p below 5 %, adjusted "
+            "How many points of accuracy the first is above the second. Established, and marked: p below 5 %, adjusted "
             "by Holm over all pairs and amounts."
         ),
     )
-    met = [crossing for one in found for crossing in crossings(one)]
+    met = [crossing for one in differences for crossing in crossings(one)]
     entries = [(f"{one.after} overtakes {one.before}", where(one)) for one in met]
     none = "No model is established to be behind at one amount and ahead at a larger one."
     return [ahead, Facts("Where one overtakes another", entries) if entries else Note(none)]
@@ -191,7 +195,7 @@ def lead(difference: float | None) -> str:
 
 def where(one: Crossing[Any]) -> str:
     return (
-        f"at about {shown(one.images_per_class)} images a class: established to be worse at {shown(one.low)}, "
+        f"at about {shown(one.images_per_class)} images per class: established to be worse at {shown(one.low)}, "
         f"better at {shown(one.high)}"
     )
 
@@ -214,7 +218,7 @@ def depths(studies: Sequence[Measured], suffix: str) -> list[Any]:
         "Accuracy by freeze depth",
         [
             Column("label", "Model"),
-            Column("images_per_class", "Images a class", shown, "number"),
+            Column("images_per_class", "Images per class", shown, "number"),
             *(
                 Column(
                     *(f"depth_{depth}", f"{depth} frozen", percent, "number"),

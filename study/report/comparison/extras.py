@@ -4,8 +4,9 @@ import json
 from dataclasses import dataclass, replace
 
 from study.comparison import Row
-from study.data_efficiency.summary import Measured
-from study.results.record import damaged, read_table
+from study.results import data_efficiency
+from study.results.data_efficiency import Measured
+from study.results.record import damaged
 from study.statistics import Interval
 
 
@@ -23,18 +24,18 @@ def probe(row: Row) -> Probe | None:
     if not path.exists():
         return None
     try:
-        found = [one for one in json.loads(path.read_text())["probes"] if one["variant"] == row.variant]
-        return Probe(found[0]["accuracy"], Interval(*found[0]["interval"])) if found else None
+        probes = [one for one in json.loads(path.read_text())["probes"] if one["variant"] == row.variant]
+        return Probe(probes[0]["accuracy"], Interval(*probes[0]["interval"])) if probes else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(path, error) from None
 
 
 def requirements(row: Row) -> Measured | None:
-    """From `requirements.parquet`; None where it is not there. Raises ValueError for a file that is damaged."""
-    path = row.record.folder / "requirements.parquet"
+    """From `data_efficiency.parquet`; None where it is not there. Raises ValueError for a file that is damaged."""
+    path = data_efficiency.path(row.record.folder)
     if not path.exists():
         return None
     try:
-        return replace(Measured.of(row.record, read_table(row.record.folder, "requirements")), name=row.label)
+        return replace(Measured.of(row.record, data_efficiency.read(row.record.folder)), name=row.label)
     except (KeyError, TypeError) as error:
         raise damaged(path, error) from None

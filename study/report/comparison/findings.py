@@ -1,6 +1,6 @@
 """What else a reader asks, answered in sentences from the evidence, and every score of every row."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,8 +9,10 @@ from study.report.blocks import Facts, Section, empty
 from study.report.comparison.extras import probe
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.styles import style_of, word
-from study.report.numbers import MISSING, duration, percent
+from study.report.numbers import MISSING, duration, metric_gain, percent
 from study.report.tables import Column, Table
+from study.results.point import score
+from trainables.metrics import Metric
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,9 @@ def section(comparison: Comparison) -> Section:
     if not comparison.groups:
         why = "; ".join(f"{name}: {reason}" for name, reason in comparison.left_out)
         return empty("findings", title, f"No study is finished. {why}", short="Findings")
-    asked = [one for one in comparison.questions if one.answer != comparison.answer]  # which is on the first screen
+    others = [one for one in comparison.questions if one.answer != comparison.answer]  # which is on the first screen
     scores = per_dataset(comparison, table)
-    blocks: list[Any] = [Questions(asked), *scores] if asked else scores
+    blocks: list[Any] = [Questions(others), *scores] if others else scores
     if comparison.left_out:
         blocks.append(Facts("Left out, and why", comparison.left_out))
     return Section("findings", title, blocks, short="Findings")
@@ -39,9 +41,9 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Table]:
         Column("rank", "Rank", whole, "number"),
         Column("accuracy", "Accuracy", percent, "share"),
         Column("mean_class_accuracy", "Mean class accuracy", percent, "number"),
-        Column("macro_f1", "Macro F1", percent, "number"),
+        Column("macro_f1", "Macro-F1", percent, "number"),
         Column("linear_probe", "Linear probe", percent, "number"),
-        Column("gain", "Search over paper’s recipe", points, "number"),
+        Column("gain", "Search over paper’s recipe", gain_of(group.metric), "number"),
         Column("seeds", "Seeds", whole, "number"),
         Column("trials", "Trials", whole, "number"),
         Column("wall", "Wall time", duration, "number"),
@@ -49,9 +51,7 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Table]:
     ]
     rows = []
     for row in group.rows:
-        winner, paper = (row.record.study.get(name) or {} for name in ("winner", "paper"))
-        best, papers = winner.get("val_accuracy"), paper.get("val_accuracy")
-        found = probe(row)
+        of_probe = probe(row)
         rows.append(
             {
                 "label": row.label,
@@ -60,8 +60,8 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Table]:
                 "accuracy": row.accuracy.mean,
                 "mean_class_accuracy": row.mean_class_accuracy.mean,
                 "macro_f1": row.macro_f1.mean,
-                "linear_probe": found.accuracy if found else None,
-                "gain": best - papers if best is not None and papers is not None else None,
+                "linear_probe": of_probe.accuracy if of_probe else None,
+                "gain": gain(row, group.metric),
                 "seeds": len(row.seeds),
                 "trials": row.trials,
                 "wall": sum(row.seconds.values()) if row.seconds else None,
@@ -70,14 +70,21 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Table]:
         )
     if not any(row["linear_probe"] for row in rows):
         columns = [column for column in columns if column.name != "linear_probe"]
-    said = "Means over seeds. The gain of the search is in points on validation, where the winner was chosen."
-    looks = [style_of(row, among) for row in group.rows]
-    return [Table(f"scores{suffix}", "Every score", columns, rows, caption=said, looks=looks)]
+    unit = "how much smaller the loss is" if group.metric is Metric.LOSS else f"in points of {group.metric.words}"
+    caption = f"Means over seeds. The gain of the search is {unit} on validation, where the winner was chosen."
+    styles = [style_of(row, among) for row in group.rows]
+    return [Table(f"scores{suffix}", "Every score", columns, rows, caption=caption, styles=styles)]
 
 
 def whole(value: int | None) -> str:
     return MISSING if value is None else f"{value:,}"
 
 
-def points(value: float | None) -> str:
-    return MISSING if value is None else f"{100 * value:+.1f}".replace("-", "−")
+def gain(row: Row, metric: Metric) -> float | None:
+    """What the search gained over the paper's recipe, on validation; a loss gains by getting smaller."""
+    best, papers = (score(row.record.study.get(name) or {}, metric) for name in ("winner", "paper"))
+    return None if best is None or papers is None else metric.merit(best) - metric.merit(papers)
+
+
+def gain_of(metric: Metric) -> Callable[[float | None], str]:
+    return lambda value: MISSING if value is None else metric_gain(metric, value)

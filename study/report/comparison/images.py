@@ -19,7 +19,7 @@ MOST_OF_A_FAMILY = 12
 
 
 @dataclass(frozen=True)
-class Seen:
+class Shown:
     """A test image and what the row of each family takes it for, in most of its seeds."""
 
     picture: Picture
@@ -32,8 +32,8 @@ class Seen:
 class Disagreement:
     title: str
     caption: str
-    look: Style
-    images: Sequence[Seen]
+    style: Style
+    images: Sequence[Shown]
     template: ClassVar[str] = "disagreement.html"
 
 
@@ -57,13 +57,13 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     table = np.stack(list(right.values()))
     alone = {name: right[name] & (table.sum(axis=0) == 1) for name in rows}
     pictures = kept(group)
-    shown = [disagreement(name, alone[name], rows, among, pictures) for name in rows]
-    return [counts(rows, alone, table, suffix), *shown]
+    sections = [disagreement(name, alone[name], rows, among, pictures) for name in rows]
+    return [counts(rows, alone, table, suffix), *sections]
 
 
 def counts(rows: dict[str, Row], alone: dict[str, np.ndarray], table: np.ndarray, suffix: str) -> Table:
     n = table.shape[1]
-    found = [
+    agreement = [
         ("all of them", int(table.all(axis=0).sum())),
         *((f"only {word(name)}, {rows[name].label}", int(alone[name].sum())) for name in rows),
         *(
@@ -81,7 +81,7 @@ def counts(rows: dict[str, Row], alone: dict[str, np.ndarray], table: np.ndarray
             Column("images", "Images", lambda value: f"{value:,}", "number"),
             Column("share", "Share", lambda value: f"{100 * value:.1f} %", "share"),
         ],
-        [{"who": who, "images": many, "share": many / n} for who, many in found],
+        [{"who": who, "images": many, "share": many / n} for who, many in agreement],
         shape="wide",
     )
 
@@ -98,19 +98,19 @@ def disagreement(
         f"Only {who}",
         f"{len(places)} of {int(alone.sum()):,} such test images: those that the records keep.",
         style_of(rows[family], among),
-        [seen(place, rows, among, pictures[place]) for place in places],
+        [shown(place, rows, among, pictures[place]) for place in places],
     )
 
 
-def seen(place: int, rows: dict[str, Row], among: Sequence[Row], png: bytes) -> Seen:
+def shown(place: int, rows: dict[str, Row], among: Sequence[Row], png: bytes) -> Shown:
     one = next(iter(rows.values()))
     label = one.classes[one.label_of[place]]
     base64, media, small = embedded(png)
     answers = [
         (style_of(row, among), row.title, row.classes[commonest(row.predicted[:, place])]) for row in rows.values()
     ]
-    said = ", ".join(f"{title}: {answer}" for _, title, answer in answers)
-    return Seen(Picture(base64, media, small, f"a {label}; {said}"), int(one.index[place]), label, answers)
+    in_words = ", ".join(f"{title}: {answer}" for _, title, answer in answers)
+    return Shown(Picture(base64, media, small, f"a {label}; {in_words}"), int(one.index[place]), label, answers)
 
 
 def commonest(predicted: np.ndarray) -> int:

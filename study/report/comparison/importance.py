@@ -8,13 +8,14 @@ from study.report.blocks import Note, Section, empty
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.styles import style_of
 from study.report.numbers import percent
-from study.report.study.search import TITLES
+from study.report.study import record_view
 from study.report.tables import Column, Table
 from study.results.importance import at_the_edge, importance
+from study.results.point import backbone_stages, searched
 
 
 def section(comparison: Comparison) -> Section:
-    if not any(row.record.study.get("space") for row in comparison.rows):
+    if not any(searched(row.record) for row in comparison.rows):
         return empty("importance", "What mattered", "No record holds the space that was searched.", short="Importance")
     return Section(
         "importance",
@@ -29,13 +30,13 @@ def section(comparison: Comparison) -> Section:
 
 
 def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
-    rows = [row for row in group.rows if row.record.study.get("space")]
-    names = list(dict.fromkeys(name for row in rows for name in row.record.study["space"]))
+    rows = [row for row in group.rows if searched(row.record)]
+    names = list(dict.fromkeys(name for row in rows for name in searched(row.record)))
     each = [importance(row.record) for row in rows]
     columns = [Column("label", "Model")]
     for name in names:
         columns += [
-            Column(name, TITLES.get(name, name), percent, "share"),
+            Column(name, record_view.title(name), percent, "share"),
             Column(f"{name}_by_chance", "by chance", lambda p: percent(p, 0), "number"),
         ]
     columns.append(Column("note", "Rests on"))
@@ -48,15 +49,14 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
         }
         for row, found in zip(rows, each, strict=True)
     ]
-    looks = [style_of(row, among) for row in rows]
+    styles = [style_of(row, among) for row in rows]
     notes = [Note(f"{row.label}: {sentence}.") for row in rows for sentence in edges(row)]
     if not any(found.shares for found in each):
         few = list(dict.fromkeys(found.note for found in each))
         return [Note(f"Too little to say what mattered: {'; '.join(few)}."), *notes]
-    return [Table(f"importance-table{suffix}", "Share of each hyperparameter", columns, table, looks=looks), *notes]
+    return [Table(f"importance-table{suffix}", "Share of each hyperparameter", columns, table, styles=styles), *notes]
 
 
 def edges(row: Row) -> list[str]:
-    study = row.record.study
-    stages = len(study.get("model", {}).get("stage_names", ())) - 1
-    return at_the_edge(study["winner"], study["space"], stages) if "winner" in study else []
+    winner = row.record.study.get("winner")
+    return at_the_edge(winner, searched(row.record), backbone_stages(row.record) or 0) if winner else []

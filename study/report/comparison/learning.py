@@ -1,22 +1,28 @@
-"""Curves of every run: a small figure a row, all on one scale."""
+"""Curves of every run: a small figure per row, all on one scale."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from study.comparison import Comparison, Group, Row
+from study.design.states import Phase
 from study.report.blocks import Choice, Figure, Key, Note, Option, Section, empty
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.styles import Style, style_of
 from study.report.numbers import known
 from study.report.study import learning, record_view
+from trainables.metrics import Metric
 
-SHOWN = (
-    ("Search, validation accuracy", "search", "val_accuracy"),
-    ("Search, training loss", "search", "train_loss"),
-    ("Replicates, validation accuracy", "replicate", "val_accuracy"),
-    ("Test runs, training loss on train + validation", "test", "train_loss"),
-)
+
+def choices(metric: Metric) -> list[tuple[str, Phase, learning.Value]]:
+    """What is to be seen of a group's runs."""
+    chosen_by = learning.validation(metric)
+    return [
+        (f"Search, {chosen_by.title}", Phase.SEARCH, chosen_by),
+        (f"Search, {learning.TRAINING.title}", Phase.SEARCH, learning.TRAINING),
+        (f"Replicates, {chosen_by.title}", Phase.REPLICATE, chosen_by),
+        (f"Test runs, {learning.TRAINING.title} on train + validation", Phase.TEST, learning.TRAINING),
+    ]
 
 
 def section(comparison: Comparison) -> Section:
@@ -27,7 +33,7 @@ def section(comparison: Comparison) -> Section:
         "Learning curves",
         per_dataset(comparison, blocks),
         lead=(
-            "Every finished epoch of every run, one figure a model, all on one scale. The winner is in its family’s "
+            "Every finished epoch of every run, one figure per model, all on one scale. The winner is in its family’s "
             "colour, the paper’s recipe dotted; pruned trials end at a cross."
         ),
         short="Curves",
@@ -36,7 +42,7 @@ def section(comparison: Comparison) -> Section:
 
 def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     options = []
-    for label, phase, value in SHOWN:
+    for label, phase, value in choices(group.metric):
         drawn = [
             figure(row, phase, value, style_of(row, among), f"{suffix}-{i}") for i, row in enumerate(group.rows, 1)
         ]
@@ -46,8 +52,8 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     return [Choice("Show", options)]
 
 
-def figure(row: Row, phase: str, value: str, seen: Style, suffix: str) -> Figure | None:
-    drawn = learning.figure(row.record, phase, value, row.label, groups(row, phase, seen), "third")
+def figure(row: Row, phase: Phase, value: learning.Value, style: Style, suffix: str) -> Figure | None:
+    drawn = learning.figure(row.record, phase, value, row.label, groups(row, phase, style), "third")
     if drawn is None:
         return None
     drawn.plot.update_layout(margin={"t": 10})
@@ -56,15 +62,14 @@ def figure(row: Row, phase: str, value: str, seen: Style, suffix: str) -> Figure
     )
 
 
-def groups(row: Row, phase: str, seen: Style) -> list[learning.Group]:
+def groups(row: Row, phase: Phase, style: Style) -> list[learning.Group]:
     """Those of the page of one study, in this row's colour."""
-    found = learning.ids(row.record, phase)
-    if phase == "test":
-        return [learning.Group("one line a seed", found, seen.color, width=2)]
-    if phase == "search":
+    if phase == Phase.TEST:
+        return [learning.Group("one line per seed", learning.ids(row.record, phase), style.color, width=2)]
+    if phase == Phase.SEARCH:
         best = (record_view.best(row.record) or {}).get("trial_id")
         return [
-            replace(group, color=seen.color, mark="line", width=2.8)
+            replace(group, color=style.color, mark="line", width=2.8)
             if best in group.run_ids
             else replace(group, color="var(--text)", mark="dot", width=1.8)
             if record_view.PAPER in group.run_ids
@@ -72,7 +77,7 @@ def groups(row: Row, phase: str, seen: Style) -> list[learning.Group]:
             for group in learning.search_groups(row.record)
         ]
     return [
-        replace(group, color=seen.color, width=2.4)
+        replace(group, color=style.color, width=2.4)
         if "winner" in group.name
         else replace(group, color="var(--text)", mark="dot")
         if "paper" in group.name
@@ -84,12 +89,12 @@ def groups(row: Row, phase: str, seen: Style) -> list[learning.Group]:
 def on_one_scale(drawn: Sequence[Figure]) -> Sequence[Figure]:
     """The same axes for all, unless a loss spans so much that a figure has taken a logarithm."""
     axes = [figure.plot.layout.yaxis.type for figure in drawn]
-    values = [y for figure in drawn for trace in figure.plot.data for y in trace.y if known(y)]
+    heights = [y for figure in drawn for trace in figure.plot.data for y in trace.y if known(y)]
     epochs = [x for figure in drawn for trace in figure.plot.data for x in trace.x if known(x)]
-    if not values or "log" in axes:
+    if not heights or "log" in axes:
         return drawn
-    pad = 0.04 * max(max(values) - min(values), 0.01)
+    pad = 0.04 * max(max(heights) - min(heights), 0.01)
     for figure in drawn:
-        figure.plot.update_yaxes(range=[min(values) - pad, max(values) + pad])
+        figure.plot.update_yaxes(range=[min(heights) - pad, max(heights) + pad])
         figure.plot.update_xaxes(range=[min(epochs) - 0.3, max(epochs) + 0.3], dtick=max(1, round(max(epochs) / 8)))
     return drawn

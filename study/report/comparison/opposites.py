@@ -20,8 +20,8 @@ def representatives(rows: Iterable[Row], wanted: Sequence[str]) -> dict[str, Row
             best.setdefault(row.pretraining, {}).setdefault(row.family, row)
     if not best:
         return {}
-    found = max(best.values(), key=lambda rows: (len(rows), sum(row.accuracy.mean for row in rows.values())))
-    return {name: found[name] for name in wanted if name in found}
+    chosen = max(best.values(), key=lambda rows: (len(rows), sum(row.accuracy.mean for row in rows.values())))
+    return {name: chosen[name] for name in wanted if name in chosen}
 
 
 def opposed(group: Group) -> list[tuple[Row, Row]]:
@@ -29,8 +29,8 @@ def opposed(group: Group) -> list[tuple[Row, Row]]:
     there = families(group.rows)
     pairs = []
     for pair in combinations([name for name in ORDER if name in there], 2):
-        found = representatives(group.rows, pair)
-        if len(found) == 2:
-            pairs.append((found[pair[0]], found[pair[1]]))
+        chosen = representatives(group.rows, pair)
+        if len(chosen) == 2:
+            pairs.append((chosen[pair[0]], chosen[pair[1]]))
     pairs.sort(key=lambda pair: {row.family for row in pair} != {"attention", "convolution"})
     return pairs or ([(group.rows[0], group.rows[1])] if len(group.rows) > 1 else [])

@@ -12,6 +12,7 @@ from study.report.downloads import data_uri
 from study.report.numbers import percent, points
 from study.report.tables import Column, Table
 from study.statistics import Difference
+from study.text import p_value, sentence
 
 MOST_WITH_INTERVALS = 14
 COLUMNS = [
@@ -22,7 +23,7 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Cell:
-    """The row's accuracy less the column's, in points."""
+    """How far the row's accuracy is above the column's, in points."""
 
     text: str
     interval: str
@@ -35,7 +36,7 @@ class Matrix:
     title: str
     caption: str
     rows: Sequence[Row]
-    looks: Sequence[Style]
+    styles: Sequence[Style]
     cells: Sequence[Sequence[Cell | None]]
     csv: str
     template: ClassVar[str] = "matrix.html"
@@ -45,10 +46,10 @@ def section(comparison: Comparison) -> Section:
     title = "Differences in pairs"
     if not any(group.differences for group in comparison.groups):
         why = [group.not_paired for group in comparison.groups if group.not_paired]
-        return empty("pairs", title, f"{'. '.join(why) or 'There are no two rows on one data set'}.", short="Pairs")
+        return empty("pairs", title, f"{'. '.join(why) or 'There are no two rows on one dataset'}.", short="Pairs")
     blocks = per_dataset(comparison, pairs)
     if len(comparison.datasets) > 1:
-        blocks.append(over_data_sets(comparison))
+        blocks.append(over_datasets(comparison))
     return Section(
         "pairs",
         title,
@@ -71,31 +72,38 @@ def matrix(group: Group, among: Sequence[Row], suffix: str) -> Matrix:
     """Both triangles, so that a row reads from left to right."""
     return Matrix(
         f"pairs-matrix{suffix}",
-        f"Points of accuracy on {group.title}: the row less the column",
+        f"Points of accuracy that the row is above the column, on {group.title}",
         "Bold on a tint is established. Hollow marks are models from scratch.",
         group.rows,
         [style_of(row, among) for row in group.rows],
         [[cell(group, row, other) for other in group.rows] for row in group.rows],
-        data_uri(COLUMNS, [[*names, *values(found)] for names, found in group.differences.items()]),
+        data_uri(COLUMNS, [[*names, *values(difference)] for names, difference in group.differences.items()]),
     )
 
 
 def cell(group: Group, row: Row, other: Row) -> Cell | None:
     if row.name == other.name:
         return None
-    found, sign = group.differences.get((row.name, other.name)), 1
-    if found is None:
-        found, sign = group.differences[other.name, row.name], -1
-    ends = sorted(sign * 100 * bound for bound in found.interval)
+    difference, sign = group.differences.get((row.name, other.name)), 1
+    if difference is None:
+        difference, sign = group.differences[other.name, row.name], -1
+    ends = sorted(sign * 100 * bound for bound in difference.interval)
     interval = f"{ends[0]:.1f}, {ends[1]:.1f}".replace("-", "−") if len(group.rows) <= MOST_WITH_INTERVALS else ""
-    verdict = "" if not found.established else "better" if sign * found.mean > 0 else "worse"
-    return Cell(points(sign * found.mean), interval, verdict)
+    verdict = "" if not difference.established else "better" if sign * difference.mean > 0 else "worse"
+    return Cell(points(sign * difference.mean), interval, verdict)
 
 
-def values(found: Difference) -> list[Any]:
+def values(difference: Difference) -> list[Any]:
     return [
-        *(found.mean, *found.interval, found.p, found.p_adjusted, found.mcnemar_p, found.probability_better),
-        *(found.established, found.covers_seeds),
+        *(
+            difference.mean,
+            *difference.interval,
+            difference.p,
+            difference.p_adjusted,
+            difference.mcnemar_p,
+            difference.probability_better,
+        ),
+        *(difference.established, difference.covers_seeds),
     ]
 
 
@@ -116,34 +124,32 @@ def table(group: Group, suffix: str) -> Table:
         {
             "a": labels[a],
             "b": labels[b],
-            "difference": found.mean,
-            "interval": f"{100 * found.interval.low:.1f} to {100 * found.interval.high:.1f}".replace("-", "−"),
-            "p_adjusted": found.p_adjusted,
-            "p": found.p,
-            "mcnemar_p": found.mcnemar_p,
-            "probability_better": found.probability_better,
-            "verdict": "yes" if found.established else "no" if found.covers_seeds else "no: one seed",
+            "difference": difference.mean,
+            "interval": f"{100 * difference.interval.low:.1f} to {100 * difference.interval.high:.1f}".replace(
+                "-", "−"
+            ),
+            "p_adjusted": difference.p_adjusted,
+            "p": difference.p,
+            "mcnemar_p": difference.mcnemar_p,
+            "probability_better": difference.probability_better,
+            "verdict": "yes" if difference.established else "no" if difference.covers_seeds else "no: one seed",
         }
-        for (a, b), found in group.differences.items()
+        for (a, b), difference in group.differences.items()
     ]
     return Table(f"every-pair{suffix}", "Every pair", columns, rows)
 
 
-def p_value(p: float | None) -> str:
-    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def over_data_sets(comparison: Comparison) -> Facts | Note:
-    found = comparison.critical_difference
-    if found is None:
-        said = comparison.no_critical_difference or "no critical-difference diagram"
-        return Note(said[:1].upper() + said[1:] + ".")
-    ordered = sorted(found.mean_ranks.items(), key=lambda entry: entry[1])
+def over_datasets(comparison: Comparison) -> Facts | Note:
+    distance = comparison.critical_difference
+    if distance is None:
+        why = comparison.no_critical_difference or "no critical-difference diagram"
+        return Note(f"{sentence(why)}.")
+    ordered = sorted(distance.mean_ranks.items(), key=lambda entry: entry[1])
     return Facts(
-        f"Mean ranks over {len(comparison.datasets)} data sets, 1 is best",
+        f"Mean ranks over {len(comparison.datasets)} datasets, 1 is best",
         [
             *((label, f"{rank:.2f}") for label, rank in ordered),
-            ("apart by at least", f"{found.distance:.2f} (Nemenyi’s critical difference at 5 %)"),
-            ("p that all are equal", f"{p_value(found.friedman_p)} (Friedman)"),
+            ("apart by at least", f"{distance.distance:.2f} (Nemenyi’s critical difference at 5 %)"),
+            ("p that all are equal", f"{p_value(distance.friedman_p)} (Friedman)"),
         ],
     )

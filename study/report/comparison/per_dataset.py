@@ -1,4 +1,4 @@
-"""One data set or several: their blocks as they are, or each under the name of its data set."""
+"""One dataset or several: their blocks as they are, or each under the name of its dataset."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +10,11 @@ Blocks = Callable[[Group, Sequence[Row], str], Sequence[Any]]
 
 
 def per_dataset(comparison: Comparison, blocks: Blocks) -> list[Any]:
-    """Of every group, by a function of the group, all rows of the comparison, and what makes its ids its own."""
+    """The blocks of every group.
+
+    `blocks` is given a group, all rows of the comparison, which decide the styles, and a suffix that makes the group's
+    ids its own.
+    """
     rows = comparison.rows
     if len(comparison.groups) == 1:
         return list(blocks(comparison.groups[0], rows, ""))

@@ -29,10 +29,10 @@ def embedded(png: bytes) -> tuple[str, str, bool]:
 def kept(group: Group) -> dict[int, bytes]:
     """The image of every test image that any row's record keeps, by its place among the group's test images."""
     index = group.rows[0].index
-    found: dict[int, bytes] = {}
+    pictures: dict[int, bytes] = {}
     for row in group.rows:
         for sample in row.record.tables["samples"]:
             place = int(np.searchsorted(index, sample["index"]))
             if place < len(index) and index[place] == sample["index"]:
-                found.setdefault(place, sample["png"])
-    return found
+                pictures.setdefault(place, sample["png"])
+    return pictures

@@ -4,19 +4,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from study.comparison import Comparison, Row
-from study.comparison.equality import EVERYWHERE, differing
+from study.comparison.equality import EVERYWHERE, configured, differing
+from study.design.states import RunStatus
 from study.report.blocks import Code, Facts, Note, Section
 from study.report.numbers import count, duration
-from study.report.study.protocol import STEPS, data, entries, has_content, said
+from study.report.study import protocol as of_a_study
+from study.report.study.protocol import STEPS, data, entries, has_content, in_words
 from study.report.tables import Column, Table
+from study.text import sentence
 
 
 def section(comparison: Comparison, command: str = "") -> Section:
     """`command` is what made the comparison, empty where that is not known."""
     rows = comparison.rows
     blocks: list[Any] = [checklist(comparison)] if rows else []
-    blocks += [Note(f"Not equal: {sentence}.") for sentence in comparison.unequal]
-    blocks += [Note(f"{sentence[:1].upper()}{sentence[1:]}.") for sentence in comparison.notes]
+    blocks += [Note(f"Not equal: {what}.") for what in comparison.unequal]
+    blocks += [Note(f"{sentence(note)}.") for note in comparison.notes]
     blocks += [Code("The command of this comparison", command)]
     blocks += [Code("The command of every row", "\n".join(commands(rows)))] if rows else []
     if rows:
@@ -47,8 +50,9 @@ def equal(rows: Sequence[Row], name: str) -> bool:
 
 def same(rows: Sequence[Row]) -> list[tuple[str, str]]:
     """What all rows have, of what they should."""
-    names = [name for name in EVERYWHERE if not list(differing(rows, [name], lambda row, key: row.config.get(key)))]
-    return [(name.replace("_", " "), said(rows[0].config[name])) for name in names if name in rows[0].config]
+    names = [name for name in EVERYWHERE if not list(differing(rows, [name], configured))]
+    values = {name: configured(rows[0], name) for name in names}
+    return [(name.replace("_", " "), in_words(value)) for name, value in values.items() if value is not None]
 
 
 def checklist(comparison: Comparison) -> Table:
@@ -56,15 +60,16 @@ def checklist(comparison: Comparison) -> Table:
     alone = [group.title for group in comparison.groups if len(group.rows) == 1]
     few = [row.label for row in rows if len(row.seeds) < 3]
     pairs = sum(len(group.differences) for group in comparison.groups)
-    lost = {
-        name: sum((row.record.study.get("search") or {}).get(name, 0) for row in rows) for name in ("pruned", "failed")
-    }
+    pruned, failed = (
+        sum((row.record.study.get("search") or {}).get(status, 0) for row in rows)
+        for status in (RunStatus.PRUNED, RunStatus.FAILED)
+    )
     trials = sum(row.trials for row in rows)
     without_commit = [row.label for row in rows if "commit" not in row.record.study.get("versions", {})]
     seconds = sum(sum(row.seconds.values()) for row in rows)
-    asked = [
+    items = [
         (
-            "Same budget, sampler, recipe, augmentation and seeds for every row?",
+            "Same budget, metric, sampler, recipe, augmentation and seeds for every row?",
             not comparison.unequal,
             "; ".join(comparison.unequal) or "every entry of the configurations was compared",
         ),
@@ -81,7 +86,7 @@ def checklist(comparison: Comparison) -> Table:
         (
             "Failed and pruned runs reported?",
             True,
-            f"{count(trials)} trials, {lost['pruned']} pruned, {lost['failed']} failed; all count in the cost",
+            f"{count(trials)} trials, {pruned} pruned, {failed} failed; all count in the cost",
         ),
         (
             "Code, versions and hardware recorded?",
@@ -103,7 +108,7 @@ def checklist(comparison: Comparison) -> Table:
         "checklist",
         "Checklist",
         [Column("question", "Question"), Column("answer", "Answer"), Column("evidence", "Evidence")],
-        [{"question": q, "answer": "yes" if ok else "no", "evidence": why} for q, ok, why in asked],
+        [{"question": q, "answer": "yes" if ok else "no", "evidence": why} for q, ok, why in items],
     )
 
 
@@ -113,19 +118,7 @@ def seeds_of(rows: Sequence[Row]) -> str:
 
 
 def spaces(rows: Sequence[Row]) -> Table:
-    """What was searched, a row a model and hyperparameter."""
-    found = []
-    for row in list({(row.model, row.variant): row for row in reversed(rows)}.values())[::-1]:
-        fixed = row.config.get("fixed") or {}
-        for name, domain in (row.record.study.get("space") or {}).items():
-            scale = "fixed" if name in fixed else "logarithmic" if domain.get("log") else "linear"
-            low, high = (fixed[name],) * 2 if name in fixed else (domain["low"], domain["high"])
-            found.append({"model": row.label, "name": name, "low": low, "high": high, "scale": scale})
-    columns = [
-        Column("model", "Model"),
-        Column("name", "Hyperparameter"),
-        Column("low", "Lowest", said, "number"),
-        Column("high", "Highest", said, "number"),
-        Column("scale", "Scale"),
-    ]
-    return Table("spaces", "Search spaces", columns, found)
+    """What was searched: a row per model and hyperparameter."""
+    of_each_model = list({(row.model, row.variant): row for row in reversed(rows)}.values())[::-1]
+    table = [{"model": row.label, **entry} for row in of_each_model for entry in of_a_study.space(row.record)]
+    return of_a_study.space_table("spaces", "Search spaces", table, before=[Column("model", "Model")])

@@ -6,17 +6,21 @@ from itertools import accumulate
 from typing import Any
 
 from study.comparison import Comparison, Group, Row
+from study.comparison.rows import searched
 from study.report import figures
 from study.report.blocks import Choice, Figure, Note, Option, Section, empty
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.styles import legend, style_of
-from study.report.numbers import known, percent, plural
-from study.report.study import search
+from study.report.numbers import metric_value
+from study.report.study import record_view, search
+from study.statistics import ExpectedBest
+from study.text import plural
+from trainables.metrics import Metric
 
 
 def section(comparison: Comparison) -> Section:
     if not any(row.expected_best for row in comparison.rows):
-        return empty("search", "Search", "No trial of any row has a validation accuracy.")
+        return empty("search", "Search", "No trial of any row has a validation result.")
     return Section(
         "search",
         "How the searches went",
@@ -27,83 +31,103 @@ def section(comparison: Comparison) -> Section:
 
 
 def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
-    searched = [row for row in group.rows if row.expected_best]
-    silent = [row.label for row in group.rows if not row.expected_best]
-    notes = [Note(f"No trial with a validation accuracy: {', '.join(silent)}.")] if silent else []
-    if not searched:
+    by = group.metric
+    expected = {row.name: searched(row.record, by) for row in group.rows}
+    rows = [row for row in group.rows if expected[row.name]]
+    silent = [row.label for row in group.rows if not expected[row.name]]
+    notes = [Note(f"No trial with a validation {by.words}: {', '.join(silent)}.")] if silent else []
+    if not rows:
         return notes
-    expected = [
-        Option("trials", [expected_figure(searched, among, "trials", suffix)]),
-        Option("device-seconds", [expected_figure(searched, among, "device_seconds", suffix)]),
+    curves = [(row, found) for row in rows if (found := expected[row.name])]
+    each = [Option(row.label, trials(row, f"{suffix}-{i}")) for i, row in enumerate(rows, 1)]
+    budgets = [
+        Option(budget.replace("_", "-"), [expected_figure(curves, by, among, budget, suffix)])
+        for budget in ("trials", "device_seconds")
     ]
-    each = [Option(row.label, trials(row, f"{suffix}-{i}")) for i, row in enumerate(searched, 1)]
     return [
-        best_so_far(searched, among, suffix),
-        Choice("Expected best after", expected, shape="half"),
+        best_so_far(rows, by, among, suffix),
+        Choice("Expected best after", budgets, shape="half"),
         Choice("Every trial of", each),
         *notes,
     ]
 
 
-def running(row: Row) -> list[float]:
-    """The best validation accuracy after each trial that has one, in the order of their start."""
-    ordered = sorted(row.record.trials, key=lambda trial: trial["trial_id"])
-    return list(accumulate((trial["val_accuracy"] for trial in ordered if known(trial["val_accuracy"])), max))
+def running(row: Row, by: Metric) -> list[float]:
+    """The best on validation after each trial that has a result, in the order of their start."""
+    results = [value for trial in search.by_id(row.record.trials) if (value := by.of(trial)) is not None]
+    return list(accumulate(results, min if by is Metric.LOSS else max))
 
 
-def best_so_far(rows: Sequence[Row], among: Sequence[Row], suffix: str) -> Figure:
-    plot = figures.blank(x="trial, in the order of their start", y="best validation accuracy so far")
-    plot.update_yaxes(tickformat=".0%")
-    traces = {row.name: running(row) for row in rows}
+def best_so_far(rows: Sequence[Row], by: Metric, among: Sequence[Row], suffix: str) -> Figure:
+    plot = figures.blank(x="trial, in the order of their start", y=f"best validation {by.words} so far")
+    bests = {row.name: running(row, by) for row in rows}
+    plot.update_yaxes(**figures.metric_axis(by, (value for each in bests.values() for value in each)))
     for row in rows:
-        seen, values = style_of(row, among), traces[row.name]
+        style, values = style_of(row, among), bests[row.name]
         plot.add_scatter(
             x=list(range(len(values))),
             y=figures.digits(values),
             mode="lines",
-            line=seen.line | {"shape": "hv"},
-            meta=seen.meta,
-            hovertemplate=f"{figures.plain(row.label)}<br>trial %{{x}}: %{{y:.1%}}<extra></extra>",
+            line=style.line | {"shape": "hv"},
+            meta=style.meta,
+            hovertemplate=hover(row, "trial %{x}", by),
         )
-    said = " ".join(f"{row.label}: {percent(traces[row.name][0])} to {percent(traces[row.name][-1])}." for row in rows)
+    ends = " ".join(
+        f"{row.label}: {metric_value(by, bests[row.name][0])} to {metric_value(by, bests[row.name][-1])}."
+        for row in rows
+    )
     return Figure(
         f"search-best-so-far{suffix}",
         "Best so far",
         plot,
-        alt=f"Line chart. Best validation accuracy so far by trial, of {len(rows)} searches. {said}",
-        columns=["name", "label", "trial", "best_val_accuracy"],
-        rows=[[row.name, row.label, i, value] for row in rows for i, value in enumerate(traces[row.name])],
+        alt=f"Line chart. Best validation {by.words} so far by trial, of {plural(len(rows), 'search')}. {ends}",
+        columns=["name", "label", "trial", f"best_{by.column}"],
+        rows=[[row.name, row.label, i, value] for row in rows for i, value in enumerate(bests[row.name])],
         legend=legend(rows, among, lines=True),
     )
 
 
-def expected_figure(rows: Sequence[Row], among: Sequence[Row], by: str, suffix: str) -> Figure:
-    unit = by.replace("_", "-")
-    plot = figures.blank(x=f"budget: {unit}", y="expected best validation accuracy", hovermode="closest")
-    plot.update_yaxes(tickformat=".0%")
+def hover(row: Row, budget: str, by: Metric) -> str:
+    return f"{figures.plain(row.label)}<br>{budget}: %{{y:{figures.metric_format(by)}}}<extra></extra>"
+
+
+def expected_figure(
+    curves: Sequence[tuple[Row, ExpectedBest]], by: Metric, among: Sequence[Row], budget: str, suffix: str
+) -> Figure:
+    """What a smaller search would have found, with its band.
+
+    Args:
+        curves: of each row.
+        by: the metric of the curves.
+        among: all rows of the comparison, for the styles.
+        budget: what the search is measured in: `trials` or `device_seconds`.
+        suffix: makes the id this group's own.
+    """
+    unit = budget.replace("_", "-")
+    plot = figures.blank(x=f"budget: {unit}", y=f"expected best validation {by.words}", hovermode="closest")
+    plot.update_yaxes(**figures.metric_axis(by, (value for _, curve in curves for value in curve.accuracy.tolist())))
     numbers: list[list[Any]] = []
-    for row in rows:
-        found, seen = row.expected_best, style_of(row, among)
-        assert found is not None
-        x = figures.digits(getattr(found, by).tolist())
-        mean, low, high = (figures.digits(v.tolist()) for v in (found.accuracy, found.low, found.high))
+    for row, curve in curves:
+        style = style_of(row, among)
+        x = figures.digits(getattr(curve, budget).tolist())
+        mean, low, high = (figures.digits(v.tolist()) for v in (curve.accuracy, curve.low, curve.high))
         plot.add_scatter(
             x=[*x, *x[::-1]],
             y=[*high, *low[::-1]],
             fill="toself",
-            fillcolor=seen.color,
-            opacity=min(0.15, 0.4 / len(rows)),
+            fillcolor=style.color,
+            opacity=min(0.15, 0.4 / len(curves)),
             mode="none",
             hoverinfo="skip",
-            meta=seen.meta,
+            meta=style.meta,
         )
         plot.add_scatter(
             x=x,
             y=mean,
             mode="lines" if len(x) > 1 else "markers",
-            line=seen.line,
-            meta=seen.meta,
-            hovertemplate=f"{figures.plain(row.label)}<br>%{{x}} {unit}: %{{y:.1%}}<extra></extra>",
+            line=style.line,
+            meta=style.meta,
+            hovertemplate=hover(row, f"%{{x}} {unit}", by),
         )
         numbers += [[row.name, row.label, *each] for each in zip(x, mean, low, high, strict=True)]
     return Figure(
@@ -111,28 +135,23 @@ def expected_figure(rows: Sequence[Row], among: Sequence[Row], by: str, suffix: 
         "Expected best of a smaller search",
         plot,
         alt=(
-            f"Line chart with bands. Expected best validation accuracy by {unit}, of {len(rows)} searches, "
+            f"Line chart with bands. Expected best validation {by.words} by {unit}, {plural(len(curves), 'search')}, "
             "from Dodge et al. 2019. The numbers are in the CSV."
         ),
-        columns=["name", "label", by, "expected_best", "low", "high"],
+        columns=["name", "label", budget, "expected_best", "low", "high"],
         rows=numbers,
         caption="As if trials were drawn independently; bands: 95 % over trials.",
         shape="wide",
-        legend=legend(rows, among, lines=True),
+        legend=legend([row for row, _ in curves], among, lines=True),
     )
 
 
 def trials(row: Row, suffix: str) -> list[Any]:
     """The figures of the page of one study."""
     record = row.record
-    scored = [trial for trial in record.trials if known(trial["val_accuracy"])]
-    fixed = row.config.get("fixed") or {}
-    drawn = [search.figure(record, name, scored) for name in search.TITLES if name not in fixed]
-    notes = [
-        Note(f"{search.TITLES.get(name, name)} was not searched: fixed at {value}.") for name, value in fixed.items()
-    ]
-    said = f"{plural(len(record.trials), 'trial')} of {row.label}"
+    drawn = [search.figure(record, name) for name in record_view.searched(record)]
+    whose = f"{plural(len(record.trials), 'trial')} of {row.label}"
     return [
-        *(replace(one, id=f"trial-{one.id}{suffix}", title=one.title, alt=f"{said}. {one.alt}") for one in drawn),
-        *notes,
+        *(replace(one, id=f"trial-{one.id}{suffix}", title=one.title, alt=f"{whose}. {one.alt}") for one in drawn),
+        *search.not_searched(record),
     ]

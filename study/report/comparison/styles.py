@@ -59,12 +59,12 @@ def style_of(row: Row, rows: Sequence[Row]) -> Style:
 
 
 def legend(rows: Iterable[Row], among: Sequence[Row], *, lines: bool = False) -> list[Key]:
-    """A key a row, by its line or by its mark."""
+    """A key per row, by its line or by its mark."""
     each = [(row, style_of(row, among)) for row in rows]
     dashes = {"solid": "line"}
     return [
-        Key(row.label, seen.color, dashes.get(seen.dash, seen.dash) if lines else seen.key, seen.open)
-        for row, seen in each
+        Key(row.label, style.color, dashes.get(style.dash, style.dash) if lines else style.key, style.open)
+        for row, style in each
     ]
 
 

@@ -5,9 +5,9 @@ list of blocks (figures, tables, facts, images); a block names the template that
 studies is another list of sections in the same frame.
 """
 
-import os
 from pathlib import Path
 
+from study.files import write_text
 from study.report.page import page
 from study.report.study import answer, classes, confusion, images, learning, protocol, search, trials
 from study.results.record import Record
@@ -29,9 +29,7 @@ def write(folder: Path) -> Path:
     if not folder.is_dir():
         raise ValueError(f"a report needs the folder of a record, got {folder}")
     path = folder / "report.html"
-    part = folder / ".report.html.part"
-    part.write_text(render(Record(folder)), encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, render(Record(folder)))
     return path
 
 

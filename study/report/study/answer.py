@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import ClassVar
 
+from study.design.states import Phase, RunStatus, StudyStatus
 from study.report.blocks import Section
-from study.report.numbers import duration, known, percent, plural, points, short
+from study.report.numbers import duration, metric_gain, metric_value, percent
 from study.report.study import record_view
+from study.results.point import score, scores
 from study.results.record import Record, Row
-
-STATUS = {
-    "running": "This study is still running: what follows is what there is so far.",
-    "interrupted": "This study was interrupted: what follows is what it had finished.",
-}
+from study.text import plural
+from trainables.metrics import Metric
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,10 @@ class Interval:
 @dataclass(frozen=True)
 class Answer:
     """Attributes:
+    number: the headline; empty where there is none.
     facts: (name, value) beside the number.
-    rows: (name, of the best, of the paper's recipe).
+    contenders: (name, trial) of the best and of the paper's recipe.
+    rows: (name, a value of each contender).
     """
 
     number: str
@@ -67,10 +68,23 @@ def section(record: Record) -> Section:
         lead=subtitle(study, record),
         template="first_screen.html",
         kicker=f"Study {study.get('name', record.folder.name)}",
-        status=""
-        if record_view.finished(record)
-        else STATUS.get(record.study.get("status", ""), "Nothing has run yet."),
+        status=standing(record),
     )
+
+
+def standing(record: Record) -> str:
+    """Where a study stands that is not finished."""
+    match record_view.status(record):
+        case StudyStatus.FINISHED:
+            return ""
+        case StudyStatus.RUNNING:
+            return "This study is still running: what follows is what there is so far."
+        case StudyStatus.INTERRUPTED:
+            return "This study was interrupted: what follows is what it had finished."
+        case StudyStatus.FAILED:
+            return f"This study failed: {record_view.failure(record)}"
+        case None:
+            return "Nothing has run yet."
 
 
 def question(study: Row) -> str:
@@ -92,34 +106,42 @@ def subtitle(study: Row, record: Record) -> str:
 
 
 def answer(record: Record) -> Answer:
-    test = record.study.get("test")
     best, paper = record_view.best(record), record_view.paper(record)
-    if test:
-        low, high = test["interval"]
-        number, label = percent(test["accuracy"]), "test accuracy"
-        basis = (
-            f"95 % interval {percent(low)} to {percent(high)}, "
-            f"mean of {plural(len(test['accuracies']), 'seed')} on {plural(test['n'], 'test image')}"
-        )
-    elif best:
-        number, label = percent(best["val_accuracy"]), "validation accuracy, not a test result"
-        tested = any(run["phase"] == "test" for run in record.runs)
-        state = "the test is not complete" if tested else "the test set has not been looked at"
-        basis = f"of {best['trial_id']}, the {record_view.best_name(record)}; {state}"
-    else:
-        number, label, basis = "", "No result yet", "No trial has completed."
-    sides = [(record_view.best_name(record).capitalize(), best), ("Paper’s recipe", paper)] if best else []
-    sides = [(name, side) for name, side in sides if side]
+    contenders = [(record_view.best_name(record).capitalize(), best), ("Paper’s recipe", paper)] if best else []
+    there = [(name, row) for name, row in contenders if row]
+    number, label, basis = headline(record)
+    test = record.study.get("test")
     return Answer(
         number,
         label,
         basis,
         interval(test) if test else None,
         facts(record),
-        [(name, side["trial_id"]) for name, side in sides if side],
-        comparison(record, [side for _, side in sides if side]),
-        verdict(best, paper),
+        [(name, row["trial_id"]) for name, row in there],
+        comparison(record, [row for _, row in there]),
+        verdict(best, paper, record_view.metric(record)),
     )
+
+
+def headline(record: Record) -> tuple[str, str, str]:
+    """The number, what it is, and what it rests on."""
+    by, best, test = record_view.metric(record), record_view.best(record), record.study.get("test")
+    if test:
+        low, high = test["interval"]
+        basis = (
+            f"95 % interval {percent(low)} to {percent(high)}, "
+            f"mean of {plural(len(test['accuracies']), 'seed')} on {plural(test['n'], 'test image')}"
+        )
+        if by is not Metric.ACCURACY and test.get(by) is not None:
+            basis += f"; test {by.words} {metric_value(by, test[by])}"
+        return percent(test["accuracy"]), "test accuracy", basis
+    if best:
+        tested = any(run["phase"] == Phase.TEST for run in record.runs)
+        state = "the test is not complete" if tested else "the test set has not been looked at"
+        basis = f"of {best['trial_id']}, the {record_view.best_name(record)}; {state}"
+        return metric_value(by, score(best, by)), f"validation {by.words}, not a test result", basis
+    failed = record_view.status(record) is StudyStatus.FAILED
+    return "", "No result" if failed else "No result yet", "No trial has completed."
 
 
 def interval(test: Row) -> Interval:
@@ -134,15 +156,17 @@ def facts(record: Record) -> list[tuple[str, str]]:
     rows = []
     if "trials" in study:
         rows.append(("Budget", f"{plural(study['trials'], 'trial')} of up to {plural(study['epochs'], 'epoch')}"))
-    counts = search or {s: sum(t["status"] == s for t in record.trials) for s in ("completed", "pruned", "failed")}
+    if (by := record_view.metric(record)) is not Metric.ACCURACY:
+        rows.append(("Chosen by", f"validation {by.words}"))
+    counts = search or {s: sum(t["status"] == s for t in record.trials) for s in RunStatus}
     rows.append(("Trials", ", ".join(f"{n} {status}" for status, n in counts.items() if n) or "none yet"))
     if record.study.get("replicates"):
-        seeds = max(len(r["val_accuracies"]) for r in record.study["replicates"])
+        seeds = max(len(r["seeds"]) for r in record.study["replicates"])
         recipes = plural(len(record.study["replicates"]), "recipe")
         rows.append(("Replicated", f"{recipes} over {plural(seeds, 'seed')}"))
     if record.study.get("test"):
         test = record.study["test"]
-        rows.append(("Macro F1", percent(test["macro_f1"])))
+        rows.append(("Macro-F1", percent(test["macro_f1"])))
         rows.append(("Mean class accuracy", percent(test["mean_class_accuracy"])))
     seconds = record.study.get("seconds") or {}
     if seconds:
@@ -150,33 +174,44 @@ def facts(record: Record) -> list[tuple[str, str]]:
     return rows
 
 
-def comparison(record: Record, sides: Sequence[Row]) -> list[tuple[str, Sequence[str]]]:
-    """The hyperparameters and validation accuracy of the best and of the paper's recipe."""
-    if not sides:
+def comparison(record: Record, contenders: Sequence[Row]) -> list[tuple[str, Sequence[str]]]:
+    """The hyperparameters and the validation results of the best and of the paper's recipe."""
+    if not contenders:
         return []
+    by = record_view.metric(record)
+    shown = [
+        (record_view.title(name), [record_view.value(name, row.get(name), record) for row in contenders])
+        for name in record_view.shown(record)
+    ]
+    results = [(f"Validation {by.words}", [metric_value(by, score(row, by)) for row in contenders])]
+    if by is not Metric.ACCURACY:
+        results.append(("Validation accuracy", [percent(row["val_accuracy"]) for row in contenders]))
     return [
-        ("Learning rate", [short(side["lr"]) for side in sides]),
-        ("Weight decay", [short(side["weight_decay"]) for side in sides]),
-        ("Frozen stages", [record_view.depth(side["freeze_depth"], record) for side in sides]),
-        ("Trained share", [percent(side.get("trained_share")) for side in sides]),
-        ("Validation accuracy", [percent(side["val_accuracy"]) for side in sides]),
-        ("Seeds", [str(len(side.get("val_accuracies", [0]))) for side in sides]),
+        *shown,
+        ("Trained share", [percent(row.get("trained_share")) for row in contenders]),
+        *results,
+        ("Seeds", [str(len(scores(row, by))) for row in contenders]),
     ]
 
 
-def verdict(best: Row | None, paper: Row | None) -> str:
+def verdict(best: Row | None, paper: Row | None, by: Metric) -> str:
     """What the search gained over the paper's recipe, on validation."""
-    if best is None or paper is None or not known(paper["val_accuracy"]):
+    if best is None or paper is None or (of_best := score(best, by)) is None or (of_paper := score(paper, by)) is None:
         return ""
     if best["trial_id"] == paper["trial_id"]:
         return "The paper’s recipe is the best point of this search."
-    difference = points(best["val_accuracy"] - paper["val_accuracy"])
-    pairs = list(zip(best.get("val_accuracies", ()), paper.get("val_accuracies", ()), strict=False))
+    gain = over_paper(by, by.merit(of_best) - by.merit(of_paper))
+    pairs = list(zip(scores(best, by), scores(paper, by), strict=False))
     if len(pairs) < 2:
-        return f"{difference} points on validation over the paper’s recipe, from one seed each."
-    by_seed = sorted(a - b for a, b in pairs)
+        return f"{gain}, from one seed each."
+    by_seed = sorted(by.merit(a) - by.merit(b) for a, b in pairs)
     return (
-        f"{difference} points on validation over the paper’s recipe, mean of {len(pairs)} seeds "
-        f"({points(by_seed[0])} to {points(by_seed[-1])} by seed). The winner was chosen on these images, "
-        "which flatters it here, but not on the test set."
+        f"{gain}, mean of {len(pairs)} seeds ({metric_gain(by, by_seed[0])} to {metric_gain(by, by_seed[-1])} by "
+        "seed). The winner was chosen on these images, which flatters it here, but not on the test set."
     )
+
+
+def over_paper(by: Metric, gain: float) -> str:
+    if by is not Metric.LOSS:
+        return f"{metric_gain(by, gain)} points of {by.words} on validation over the paper’s recipe"
+    return f"{metric_gain(by, gain)} of validation loss gained over the paper’s recipe"

@@ -1,10 +1,11 @@
 """How each class fares on the test set."""
 
 from study.report.blocks import Section, empty
-from study.report.numbers import count, percent, plural
+from study.report.numbers import count, percent
 from study.report.study import record_view
 from study.report.tables import Column, Table
 from study.results.record import Record
+from study.text import plural
 
 COLUMNS = (
     Column("class", "Class"),

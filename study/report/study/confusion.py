@@ -8,10 +8,11 @@ import plotly.graph_objects as go
 
 from study.report import figures
 from study.report.blocks import Figure, Section, empty
-from study.report.numbers import percent, plural
+from study.report.numbers import percent
 from study.report.study import record_view
 from study.report.tables import Column, Table
 from study.results.record import Record
+from study.text import plural
 
 MOST_WITH_SHARES = 12  # more classes leave no room for the share under the count
 MOST_WITH_COUNTS = 26

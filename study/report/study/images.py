@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from struct import unpack
 
 from study.report.blocks import Gallery, Note, Sample, Section, empty
-from study.report.numbers import percent, plural
+from study.report.numbers import percent
 from study.report.study import record_view
 from study.results.record import Record, Row
+from study.text import plural
 
 MOST_WRONG, MOST_RIGHT = 24, 12
 MOST_BYTES = 1_500_000  # of each kind; images of 224 px take 50 to 100 kB

@@ -1,19 +1,19 @@
 """Why the answer can be believed, and how to get it again."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from study.report.blocks import Code, Facts, Section
 from study.report.numbers import count, duration, percent
 from study.report.study import record_view
 from study.report.tables import Column, Table
-from study.results.record import Record
+from study.results.record import Record, Row
 
 STEPS = (
     "Search on train, judged on validation; the best recipes and the paper’s again over seeds; the winner, trained on "
-    "train + validation, looks at the test set once a seed."
+    "train + validation, looks at the test set once per seed."
 )
-TOLD_ELSEWHERE = ("name", "fixed", "recipe")
+SHOWN_ELSEWHERE = ("name", "fixed", "recipe")
 
 
 def section(record: Record) -> Section:
@@ -22,11 +22,11 @@ def section(record: Record) -> Section:
     blocks: list[Code | Facts | Table] = [
         Code("Command", study.get("command", "")),
         Facts("Data and splits", data(study.get("data", {}))),
-        space(study.get("space") or {}, config.get("fixed") or {}),
+        space_table("space", "Search space", space(record), shape="half"),
         Facts("Recipe", entries(config.get("recipe"))),
         Facts("Preprocessing", entries(study.get("preprocessing"))),
         Facts("Model", entries(study.get("model"))),
-        Facts("Configuration", entries({k: v for k, v in config.items() if k not in TOLD_ELSEWHERE})),
+        Facts("Configuration", entries({k: v for k, v in config.items() if k not in SHOWN_ELSEWHERE})),
         Facts("Runs after the search", runs(study)),
         Facts("Time", time(record)),
         Facts("Hardware", entries(study.get("hardware"))),
@@ -52,26 +52,56 @@ def data(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def space(space: Mapping[str, Any], fixed: Mapping[str, Any]) -> Table:
-    searched = [{"name": name, **domain} for name, domain in space.items() if name not in fixed]
-    rows = [{**row, "scale": "logarithmic" if row.get("log") else "linear"} for row in searched] + [
-        {"name": name, "low": value, "high": value, "scale": "fixed"} for name, value in fixed.items()
+def space(record: Record) -> list[dict[str, Any]]:
+    """What was searched, then what was fixed: a row per hyperparameter."""
+    fixed = record_view.fixed(record)
+    return [
+        *({"name": name, **domain, "scale": scale(domain)} for name, domain in record_view.searched(record).items()),
+        *(
+            {"name": name, "scale": "fixed"}
+            | ({"choices": [value]} if isinstance(value, str) else {"low": value, "high": value})
+            for name, value in fixed.items()
+        ),
     ]
+
+
+def scale(domain: Mapping[str, Any]) -> str:
+    return "choices" if "choices" in domain else "logarithmic" if domain["log"] else "linear"
+
+
+def space_table(
+    id: str, title: str, rows: Sequence[Row], *, before: Sequence[Column] = (), shape: Literal["half", "wide"] = "wide"
+) -> Table:
+    """A space as a table; without a column of choices where there are none.
+
+    Args:
+        id, title: of the table.
+        rows: as `space` gives them.
+        before: columns that come first.
+        shape: how much of a row of the page it takes.
+    """
+    choices = [Column("choices", "Choices", bound)] if any("choices" in row for row in rows) else []
     columns = [
-        Column("name", "Hyperparameter"),
-        Column("low", "Lowest", said, "number"),
-        Column("high", "Highest", said, "number"),
+        *before,
+        Column("name", "Hyperparameter", record_view.title),
+        Column("low", "Lowest", bound, "number"),
+        Column("high", "Highest", bound, "number"),
+        *choices,
         Column("scale", "Scale"),
     ]
-    return Table("space", "Search space", columns, rows, shape="half")
+    return Table(id, title, columns, rows, shape=shape)
+
+
+def bound(value: Any) -> str:
+    return "" if value is None else in_words(value)
 
 
 def runs(study: Mapping[str, Any]) -> list[tuple[str, str]]:
-    rows = [(f"seeds of {r['trial_id']}", said(r["seeds"])) for r in study.get("replicates", ())]
+    rows = [(f"seeds of {r['trial_id']}", in_words(r["seeds"])) for r in study.get("replicates", ())]
     if "last_epoch" in study.get("winner", {}):
-        rows.append(("epochs of the test runs", said(study["winner"]["last_epoch"])))
+        rows.append(("epochs of the test runs", in_words(study["winner"]["last_epoch"])))
     if study.get("test"):
-        rows.append(("seeds of the test runs", said(study["test"]["seeds"])))
+        rows.append(("seeds of the test runs", in_words(study["test"]["seeds"])))
     return rows
 
 
@@ -87,17 +117,17 @@ def entries(content: Any) -> list[tuple[str, str]]:
     if not content:
         return []
     if not isinstance(content, Mapping):
-        return [("name", said(content))]
+        return [("name", in_words(content))]
     rows: list[tuple[str, str]] = []
     for name, value in content.items():
         if isinstance(value, Mapping):
-            rows += [(f"{name}.{inner}", said_inner) for inner, said_inner in entries(value)]
+            rows += [(f"{name}.{inner}", inner_value) for inner, inner_value in entries(value)]
         else:
-            rows.append((str(name).replace("_", " "), said(value)))
+            rows.append((str(name).replace("_", " "), in_words(value)))
     return rows
 
 
-def said(value: Any) -> str:
+def in_words(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -107,5 +137,5 @@ def said(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple):
-        return ", ".join(said(v) for v in value) or "none"
+        return ", ".join(in_words(v) for v in value) or "none"
     return str(value)

@@ -1,11 +1,19 @@
 """What several sections ask of a record: who won, which point is the paper's, what the classes are called."""
 
+from collections import Counter
 from collections.abc import Sequence
 
-from study.report.numbers import known
+from study.design.states import Phase, RunStatus, StudyStatus
+from study.results.point import backbone_stages, fixed, format_value, metric, searched, shown
 from study.results.record import Record, Row
+from study.text import plural
+from trainables.hyperparameters import DECLARED, Value
+
+__all__ = ["backbone_stages", "fixed", "metric", "searched", "shown"]
 
 PAPER = "trial-000"
+RUN_NAMES = {Phase.SEARCH: "trial", Phase.REPLICATE: "replicate", Phase.TEST: "test run"}
+MOST_REASONS = 3
 
 
 def config(record: Record) -> Row:
@@ -16,20 +24,22 @@ def class_names(record: Record) -> Sequence[str]:
     return record.study.get("data", {}).get("classes", ())
 
 
-def stage_names(record: Record) -> Sequence[str]:
-    return record.study.get("model", {}).get("stage_names", ())
+def status(record: Record) -> StudyStatus | None:
+    """None where the study has not started."""
+    return StudyStatus(record.study["status"]) if "status" in record.study else None
 
 
 def finished(record: Record) -> bool:
-    return record.study.get("status") == "finished"
+    return status(record) is StudyStatus.FINISHED
 
 
 def best(record: Record) -> Row | None:
     """The winner; before there is one, the best trial so far."""
     if "winner" in record.study:
         return record.study["winner"]
-    scored = [t for t in record.trials if t["status"] == "completed" and known(t["val_accuracy"])]
-    return max(scored, key=lambda trial: trial["val_accuracy"], default=None)
+    by = metric(record)
+    completed = [t for t in record.trials if t["status"] == RunStatus.COMPLETED and by.of(t) is not None]
+    return max(completed, key=lambda trial: by.merit(by.of(trial)), default=None)
 
 
 def paper(record: Record) -> Row | None:
@@ -44,24 +54,63 @@ def best_name(record: Record) -> str:
 
 
 def badges(record: Record) -> dict[str, list[str]]:
-    """What to say beside the id of a trial."""
-    said: dict[str, list[str]] = {PAPER: ["paper"]}
+    """The words beside the id of a trial."""
+    words: dict[str, list[str]] = {PAPER: ["paper"]}
     top = best(record)
     if top:
-        said.setdefault(top["trial_id"], []).append(best_name(record))
-    return said
+        words.setdefault(top["trial_id"], []).append(best_name(record))
+    return words
 
 
-def depth(freeze_depth: int | None, record: Record) -> str:
-    """`2 of 6`: frozen stages of those that can be frozen, which the head cannot."""
-    backbone_stages = len(stage_names(record)) - 1
-    if freeze_depth is None:
-        return "–"
-    return f"{freeze_depth} of {backbone_stages}" if backbone_stages > 0 else str(freeze_depth)
+def title(name: str) -> str:
+    """Of a hyperparameter, as a heading has it."""
+    text = DECLARED[name].title
+    return text[:1].upper() + text[1:]
+
+
+def value(name: str, of: Value, record: Record) -> str:
+    """A hyperparameter's value for a reader."""
+    return format_value(name, of, backbone_stages(record))
 
 
 def nothing_yet(record: Record, what: str) -> str:
     """Why a section is empty."""
-    if finished(record):
-        return f"No {what}: the study finished without one."
-    return f"No {what} yet: the study is {record.study.get('status', 'not started')}."
+    match status(record):
+        case StudyStatus.FINISHED:
+            return f"No {what}: the study finished without one."
+        case StudyStatus.FAILED:
+            return f"No {what}: the study failed."
+        case state:
+            return f"No {what} yet: the study is {state or 'not started'}."
+
+
+def failure(record: Record) -> str:
+    """Which step of a failed study had no run that was completed, how many runs it had, and why they failed."""
+    for phase, runs in by_phase(record).items():
+        statuses = Counter(run["status"] for run in runs)
+        if runs and not statuses[RunStatus.COMPLETED]:
+            failed = statuses[RunStatus.FAILED]
+            how = f"all {plural(failed, RUN_NAMES[phase])} failed"
+            if failed < len(runs):
+                pruned = len(runs) - failed
+                were = "was" if pruned == 1 else "were"
+                how = f"no {RUN_NAMES[phase]} was completed: {failed} failed, {pruned} {were} pruned"
+            elif failed == 1:
+                how = f"its only {RUN_NAMES[phase]} failed"
+            return f"{how}. {reasons(runs)}"
+    return "the record does not say which runs"
+
+
+def by_phase(record: Record) -> dict[Phase, list[Row]]:
+    return {
+        Phase.SEARCH: list(record.trials),
+        **{phase: [run for run in record.runs if run["phase"] == phase] for phase in (Phase.REPLICATE, Phase.TEST)},
+    }
+
+
+def reasons(runs: Sequence[Row]) -> str:
+    """`NotFinite: the training loss is nan in epoch 1 (3 times).`, the commonest first."""
+    counts = Counter(run["reason"] or "no reason recorded" for run in runs if run["status"] == RunStatus.FAILED)
+    each = [f"{reason} ({n} times)" if n > 1 else reason for reason, n in counts.most_common(MOST_REASONS)]
+    more = len(counts) - len(each)
+    return "; ".join(each) + (f"; and {plural(more, 'other reason')}" if more else "") + "."

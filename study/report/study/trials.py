@@ -1,12 +1,17 @@
 """Every run as a row: the trials of the search, and the replicates and test runs."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from study.report.blocks import Note, Section
-from study.report.numbers import count, duration, percent, plural, short, size
+from study.report.numbers import count, duration, percent, size
 from study.report.study import record_view
-from study.report.tables import Column, Table
+from study.report.study.search import by_id
+from study.report.tables import Column, Table, metric_column
 from study.results.record import Record
+from study.text import plural
+from trainables.hyperparameters import DECLARED
+from trainables.metrics import Metric
 
 COST = (
     Column("epochs", "Epochs", count, "number"),
@@ -27,25 +32,42 @@ def section(record: Record) -> Section:
 
 
 def point(record: Record) -> Sequence[Column]:
-    return (
-        Column("lr", "Learning rate", short, "number"),
-        Column("weight_decay", "Weight decay", short, "number"),
-        Column("freeze_depth", "Frozen", lambda depth: record_view.depth(depth, record), "number"),
-    )
+    """A column per hyperparameter: those that were searched, then those that were fixed."""
+    return [
+        Column(
+            name,
+            record_view.title(name),
+            partial(record_view.value, name, record=record),
+            "text" if DECLARED[name].kind is str else "number",
+        )
+        for name in record_view.shown(record)
+    ]
+
+
+def results(record: Record) -> Sequence[Column]:
+    """On validation: the study's metric, and accuracy beside it."""
+    by = record_view.metric(record)
+    return [metric_column(metric) for metric in dict.fromkeys([by, Metric.ACCURACY])]
 
 
 def trials(record: Record) -> Table:
     columns = (
         Column("trial_id", "Trial"),
         Column("status", "Status", kind="status"),
-        Column("val_accuracy", "Validation accuracy", percent, "share"),
+        *results(record),
         *point(record),
         Column("trained_share", "Trained", percent, "number"),
         *COST,
         Column("reason", "Reason"),
     )
-    said = f"{plural(len(record.trials), 'trial')}. Accuracy at the best epoch; trained is the share of the parameters."
-    return Table("trials-table", "Search", columns, record.trials, caption=said, badges=record_view.badges(record))
+    by = record_view.metric(record)
+    caption = (
+        f"{plural(len(record.trials), 'trial')}, each at the epoch with its best {by.words}; trained is the share of "
+        "the parameters."
+    )
+    return Table(
+        "trials-table", "Search", columns, by_id(record.trials), caption=caption, badges=record_view.badges(record)
+    )
 
 
 def runs(record: Record) -> Table:
@@ -54,7 +76,7 @@ def runs(record: Record) -> Table:
         Column("trial_id", "Recipe of"),
         Column("seed", "Seed", kind="number"),
         Column("status", "Status", kind="status"),
-        Column("val_accuracy", "Validation accuracy", percent, "share"),
+        *results(record),
         Column("test_accuracy", "Test accuracy", percent, "share"),
         *COST,
         Column("reason", "Reason"),

@@ -1,4 +1,4 @@
-"""Data requirements of one small study: the runs, the table, and what it takes to go on."""
+"""Data efficiency of one small study: the runs, the table, and what it takes to go on."""
 
 import json
 import os
@@ -15,7 +15,8 @@ from study import run
 from study.data import named
 from study.data.splits import split
 from study.data_efficiency import measure
-from study.data_efficiency.measure import SCHEMA, Requirements, main
+from study.data_efficiency.measure import Measurement, main
+from study.results.data_efficiency import SCHEMA
 from study.results.record import Record, Row, read_table
 
 STUDY = ["--model", "resnet", "--pretraining", "none", "--name", "small", "--trials", "2", "--epochs", "1"]
@@ -26,7 +27,7 @@ CLOCK = ("train_seconds", "total_seconds", "peak_memory_bytes", "boundary")
 
 def rows(folder: Path) -> dict[str, Row]:
     """The table by run, without the clock."""
-    table = read_table(folder, "requirements")
+    table = read_table(folder, "data_efficiency")
     kept: dict[str, Row] = {
         row["run_id"]: {name: value for name, value in row.items() if name not in CLOCK} for row in table
     }
@@ -52,8 +53,8 @@ def measured(studied: Path) -> Path:
 
 @pytest.fixture
 def copied(studied: Path, tmp_path: Path) -> Path:
-    """The study as it was before its requirements were measured."""
-    shutil.copytree(studied, tmp_path / "small", ignore=shutil.ignore_patterns("requirements.parquet"))
+    """The study as it was before its data efficiency was measured."""
+    shutil.copytree(studied, tmp_path / "small", ignore=shutil.ignore_patterns("data_efficiency.parquet"))
     return tmp_path / "small"
 
 
@@ -67,7 +68,7 @@ def changed(folder: Path, **entries: dict[str, Any] | str) -> None:
 
 
 def test_there_is_a_run_for_every_amount_and_seed(measured: Path) -> None:
-    table = pq.read_table(measured / "requirements.parquet")
+    table = pq.read_table(measured / "data_efficiency.parquet")
     assert table.schema.equals(SCHEMA)
     points = {(row["images_per_class"], row["images"], row["seed"]) for row in table.to_pylist()}
     assert points == {(n, 10 * n, seed) for n in (1, 4) for seed in (1, 2)}
@@ -94,10 +95,10 @@ def test_every_test_image_is_answered_once_and_the_accuracy_is_that_of_the_answe
 def test_a_second_call_trains_nothing_and_says_the_same(
     measured: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = (measured / "requirements.parquet").read_bytes()
+    before = (measured / "data_efficiency.parquet").read_bytes()
     monkeypatch.setattr(measure, "Pool", None)  # it would be called
     assert main([str(measured), *ASKED]) == 0
-    assert (measured / "requirements.parquet").read_bytes() == before
+    assert (measured / "data_efficiency.parquet").read_bytes() == before
     out = capsys.readouterr().out
     assert "small, freeze depth" in out
     assert "(2 runs of 17 epochs)" in out
@@ -106,17 +107,17 @@ def test_a_second_call_trains_nothing_and_says_the_same(
 def test_one_that_is_interrupted_says_how_to_go_on_and_then_gives_the_same_runs(
     measured: Path, copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep = Requirements.keep
+    keep = Measurement.keep
 
-    def keep_and_press_ctrl_c(self: Requirements, *ended: Any) -> None:
+    def keep_and_press_ctrl_c(self: Measurement, *ended: Any) -> None:
         keep(self, *ended)
         os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Requirements, "keep", keep_and_press_ctrl_c)
+        patch.setattr(Measurement, "keep", keep_and_press_ctrl_c)
         assert main([str(copied), *ASKED]) == 130
     error = capsys.readouterr().err
-    assert f"go on with: python -m study.requirements {copied} --images-per-class 1 4 --seeds 2" in error
+    assert f"go on with: python -m study.data_efficiency {copied} --images-per-class 1 4 --seeds 2" in error
     assert len(rows(copied)) == 1
     assert Record(copied).study["status"] == "finished"
 
@@ -139,7 +140,7 @@ MISTAKES = {
     "words for images": (["--images-per-class", "many"], ["--images-per-class", "'many'"]),
     "a depth beyond the backbone": (["--freeze-depths", "0", "9"], ["0 to 5", "got '9'"]),
     "no seeds": (["--seeds", "0"], ["seeds must be at least 1, got 0"]),
-    "an unknown option": (["--depths", "0"], ["--depths", "python -m study.requirements --help"]),
+    "an unknown option": (["--depths", "0"], ["--depths", "python -m study.data_efficiency --help"]),
 }
 
 
@@ -164,7 +165,7 @@ def test_a_mistake_is_one_line_and_writes_nothing(
     said = line([str(copied), *arguments], capsys)
     for word in words:
         assert word in said
-    assert not (copied / "requirements.parquet").exists()
+    assert not (copied / "data_efficiency.parquet").exists()
 
 
 def test_a_folder_that_is_no_finished_study_is_refused(

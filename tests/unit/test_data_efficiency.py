@@ -13,8 +13,12 @@ from study.data import named
 from study.data.splits import DatasetSplits, choose, split
 from study.data_efficiency import plan
 from study.data_efficiency.plan import MOST_EPOCHS, Amount, Planned, epochs
-from study.data_efficiency.summary import Measured, summary
-from study.design.study import RECIPES, Study
+from study.data_efficiency.summary import summary
+from study.design.recipes import RECIPES
+from study.design.study import Study
+from study.results import data_efficiency as table
+from study.results.data_efficiency import Measured
+from study.results.record import write_table
 from study.statistics import Curve, accuracy_interval, compared, crossings, curve, images_needed
 from study.statistics.comparison import difference
 from study.statistics.data_efficiency import Answers
@@ -33,7 +37,7 @@ def answers(accuracies: dict[float, float]) -> Answers:
 
 
 def line(*accuracies: float) -> Curve:
-    """A curve over 1, 10, 100... images a class, with a band of 5 points on either side."""
+    """A curve over 1, 10, 100... images per class, with a band of 5 points on either side."""
     values = np.array(accuracies)
     amounts = 10.0 ** np.arange(len(values))
     return Curve(amounts, values, values - 0.05, values + 0.05, np.full(len(values), 3))
@@ -154,7 +158,7 @@ def test_a_larger_part_holds_every_smaller_one_and_another_seed_draws_another(
     splits: DatasetSplits, study: Study
 ) -> None:
     parts = splits.digests()
-    hyperparameters = study.hyperparameters({})
+    hyperparameters = study.point({})
     model = Model("resnet", "mini", "resnet_mini", 10)
     template = Run("", model, hyperparameters, study.recipe, 0, parts)
     drawn: dict[tuple[int | None, int], Any] = {}
@@ -194,8 +198,29 @@ def test_freeze_depths_are_numbers_or_named(study: Study) -> None:
 
 
 def test_a_runs_name_says_what_it_is() -> None:
-    assert Planned(Amount(5, 50), 2, 1).run_id == "requirements-5-depth2-seed1"
-    assert Planned(Amount(None, 1077), 2, 1).run_id == "requirements-all-depth2-seed1"
+    assert Planned(Amount(5, 50), 2, 1).run_id == "data_efficiency-5-depth2-seed1"
+    assert Planned(Amount(None, 1077), 2, 1).run_id == "data_efficiency-all-depth2-seed1"
+
+
+# The table
+
+
+ROW = {"run_id": "data_efficiency-5-depth2-seed1", "images_per_class": 5, "status": "completed", "correct": [True]}
+
+
+def test_a_table_of_the_former_name_is_read_and_replaced_by_one_of_the_new_name(tmp_path: Path) -> None:
+    former = {**ROW, "run_id": "requirements-5-depth2-seed1"}
+    write_table(tmp_path, "requirements", table.SCHEMA, [former])
+    (row,) = table.read(tmp_path)
+    assert row["run_id"] == Planned(Amount(5, 50), 2, 1).run_id
+    assert row["correct"] == [True]
+    table.write(tmp_path, [row, {**ROW, "run_id": "another"}])
+    assert [path.name for path in tmp_path.iterdir()] == ["data_efficiency.parquet"]
+    assert [one["run_id"] for one in table.read(tmp_path)] == [row["run_id"], "another"]
+
+
+def test_a_study_without_a_table_has_no_rows(tmp_path: Path) -> None:
+    assert table.read(tmp_path) == []
 
 
 # Sentences
@@ -227,14 +252,14 @@ VIT = measured("vit", {0: {1: 0.4, 10: 0.7, 100: 0.95}})
 
 def test_the_summary_names_who_overtakes_whom_and_where() -> None:
     text = summary([RESNET, VIT])
-    assert "vit overtakes resnet at about 25 images a class (established to be worse at 10, better at 100)" in text
-    assert "resnet is better than vit at 1 and 10 images a class" in text
-    assert "vit is better than resnet at 100 images a class" in text
+    assert "vit overtakes resnet at about 25 images per class (established to be worse at 10, better at 100)" in text
+    assert "resnet is better than vit at 1 and 10 images per class" in text
+    assert "vit is better than resnet at 100 images per class" in text
 
 
 def test_the_summary_says_how_many_images_an_accuracy_takes() -> None:
     text = summary([VIT])
-    assert "vit reaches 50% with 2.15 images a class" in text
+    assert "vit reaches 50% with 2.15 images per class" in text
     assert "vit does not stay at 98% with these images; its best is 95.00%" in text
     assert "overtakes" not in text
 
@@ -245,7 +270,7 @@ def test_studies_of_other_images_are_not_compared() -> None:
 
 def test_equal_curves_are_said_to_be_no_different() -> None:
     text = summary([RESNET, replace(RESNET, name="twin")])
-    assert "resnet and twin: no difference is established at 1, 10 and 100 images a class" in text
+    assert "resnet and twin: no difference is established at 1, 10 and 100 images per class" in text
     assert "overtakes" not in text
 
 

@@ -1,0 +1,26 @@
+"""What --dataset may be, before anything is read: one of ours by name, or a place.
+
+Imports no reader of images: the command line checks its options with it.
+"""
+
+import re
+from pathlib import Path
+
+from study.data import named
+from trainables.choices import choose
+
+
+def name_of(given: str) -> str:
+    """A short name, for folders and tables."""
+    if given in named.names():
+        return given
+    return re.sub(r"[^\w.-]+", "-", Path(given.split("?")[0].rstrip("/")).stem).strip("-.") or "images"
+
+
+def check(given: str) -> None:
+    """Raises ValueError where it can be neither a name nor a place."""
+    if given in named.names() or "://" in given or Path(given).exists():
+        return
+    if "/" in given or given.startswith("."):
+        raise ValueError(f"dataset {given}: no such folder or file")
+    choose("dataset", given, [*named.names(), "a folder", "a Parquet file", "s3://..."])

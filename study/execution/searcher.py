@@ -1,0 +1,257 @@
+"""Which point comes next: Optuna, told the truth of every trial, and never asked to train a point twice.
+
+Every proposal draws from a generator of its own, seeded by the study's seed and the trial's number, so that an
+interrupted search that goes on proposes what it would have proposed. Optuna works in memory; the journal is a copy for
+optuna-dashboard.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, Trial, TrialState
+from ray.tune.search.optuna import OptunaSearch
+
+from study.design.space import Choices, Domain, Space, contains
+from study.design.states import RunStatus
+from study.design.study import Study
+from study.results.record import Record, Row
+from trainables.hyperparameters import DECLARED
+from trainables.metrics import Metric
+
+SAMPLER: dict[str, Any] = {"multivariate": True, "constant_liar": True}  # of Optuna's TPE
+STATES = {
+    RunStatus.COMPLETED: TrialState.COMPLETE,
+    RunStatus.PRUNED: TrialState.PRUNED,
+    RunStatus.FAILED: TrialState.FAIL,
+}
+DRAWS = 10  # of the sampler, before a point is drawn from all that are left
+
+Point = tuple[Any, ...]  # the values of what is searched, in the order of the space
+
+
+def trial_id(number: int) -> str:
+    return f"trial-{number:03d}"
+
+
+def number_of(trial_id: str) -> int:
+    return int(trial_id.removeprefix("trial-"))
+
+
+class NotSaved:
+    """What Tune need not keep: it pickles its parts to be able to restore them, which we never ask of it."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Tune saves its searcher as often as its own state."""
+
+
+class Searcher(NotSaved, OptunaSearch):
+    """Ray's OptunaSearch that is told what the record holds, and what became of each trial."""
+
+    def __init__(self, study: Study, record: Record) -> None:
+        done = {row["trial_id"] for row in record.trials}
+        self._study = study
+        self._distributions = distributions(study.space)
+        self._numbers = [n for n in range(study.trials + len(done)) if trial_id(n) not in done]
+        self._told: dict[str, int] = {}  # by Tune's id, the last epoch that Optuna was told of
+        self._outside = ""  # Tune's id of trial 0, where the paper's point is not in the space: Optuna cannot be told
+        paper = study.point({})
+        start = {name: getattr(paper, name) for name in study.space}
+        enqueued = contains(study.space, paper) and trial_id(0) not in done
+        super().__init__(
+            space=dict(self._distributions),
+            metric=study.metric.column,
+            mode=study.metric.mode,
+            points_to_evaluate=[start] if enqueued else None,
+            study_name=study.name,
+            seed=study.seed,
+        )
+        assert self._ot_study is not None
+        self._optuna: optuna.Study = self._ot_study
+        self._journal: Journal = Journal(study)
+        self._proposed: set[Point] = set()
+        for row in sorted(record.trials, key=lambda row: number_of(row["trial_id"])):
+            frozen = finished(study, row, record.curve(row["trial_id"]), self._distributions)
+            self._journal.add(frozen)
+            if frozen.params:
+                self._optuna.add_trial(frozen)
+                self._proposed.add(self._key(frozen.params))
+
+    def suggest(self, trial_id_of_tune: str) -> Any:
+        """The next trial's configuration, or FINISHED where no point is left that was not trained."""
+        number = self._numbers[0]
+        if number == 0 and not contains(self._study.space, self._study.point({})):
+            self._outside = trial_id_of_tune
+            self._numbers.pop(0)
+            return {"trial_id": trial_id(0), "hyperparameters": asdict(self._study.point({}))}
+        trial = self._ask(number)
+        if trial is None:
+            return self.FINISHED
+        self._numbers.pop(0)
+        self._proposed.add(self._key(trial.params))
+        trial.set_user_attr("trial_id", trial_id(number))
+        self._ot_trials[trial_id_of_tune] = trial
+        return {"trial_id": trial_id(number), "hyperparameters": asdict(self._study.point(trial.params))}
+
+    def _ask(self, number: int) -> Trial | None:
+        """A trial at a point that no other has: the sampler's, drawn anew if need be, or one of those that are left."""
+        for draw in range(DRAWS):
+            entropy = [self._study.seed, number, *([draw] if draw else [])]
+            seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+            self._optuna.sampler = TPESampler(**SAMPLER, seed=seed)
+            trial = self._optuna.ask(fixed_distributions=self._distributions)
+            if self._key(trial.params) not in self._proposed:
+                return trial
+            self._optuna.tell(trial, state=TrialState.FAIL)  # which the sampler does not look at
+        left = [point for point in points(self._study.space) if point not in self._proposed]
+        if not left:
+            return None
+        chosen = left[np.random.default_rng([self._study.seed, number]).integers(len(left))]
+        self._optuna.enqueue_trial(dict(zip(self._distributions, chosen, strict=True)))
+        return self._optuna.ask(fixed_distributions=self._distributions)
+
+    def _key(self, params: Mapping[str, Any]) -> Point:
+        return tuple(params[name] for name in self._distributions)
+
+    def on_trial_result(self, trial_id_of_tune: str, result: dict[str, Any]) -> None:
+        # Tune may hand on a result of a trial that it has stopped already
+        if trial_id_of_tune not in self._completed_trials | {self._outside}:
+            self._report(trial_id_of_tune, result)
+
+    def _report(self, trial_id_of_tune: str, result: Mapping[str, Any]) -> None:
+        epoch = result.get("epochs", 0)
+        if "failure" not in result and epoch > self._told.get(trial_id_of_tune, 0):
+            self._told[trial_id_of_tune] = epoch
+            self._ot_trials[trial_id_of_tune].report(result[self._study.metric.column], epoch)
+
+    def on_trial_complete(
+        self, trial_id_of_tune: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        if trial_id_of_tune in self._completed_trials:
+            return
+        self._completed_trials.add(trial_id_of_tune)
+        status = RunStatus.FAILED if error or not result else status_of(result, self._study.recipe.epochs)
+        value = result[self._study.metric.column] if result and status == RunStatus.COMPLETED else None
+        if trial_id_of_tune == self._outside:
+            self._journal.add(without_params(trial_id(0), status, value))
+            return
+        if result:  # Tune hands the result that stops a trial to this function alone
+            self._report(trial_id_of_tune, result)
+        trial = self._ot_trials[trial_id_of_tune]
+        self._journal.add(self._optuna.tell(trial, value, state=STATES[status]))
+
+    def close(self) -> None:
+        """Writes what the journal still waits to write."""
+        self._journal.close()
+
+
+class Journal:
+    """The search on disk for optuna-dashboard, in which a trial has the number that the record gives it.
+
+    Optuna numbers trials in the order in which they are written, so one that ends early waits for those before it. A
+    new journal is written when a study goes on: the record fills it again.
+    """
+
+    def __init__(self, study: Study) -> None:
+        path = study.folder / "optuna.journal"
+        path.unlink(missing_ok=True)
+        storage = JournalStorage(JournalFileBackend(str(path)))
+        directions = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
+        self._study = optuna.create_study(
+            storage=storage, study_name=study.name, direction=directions[study.metric.mode]
+        )
+        self._waiting: dict[int, FrozenTrial] = {}
+        self._next = 0
+
+    def add(self, trial: FrozenTrial) -> None:
+        """Adds a trial that has ended."""
+        self._waiting[number_of(trial.user_attrs["trial_id"])] = trial
+        while self._next in self._waiting:
+            self._study.add_trial(self._waiting.pop(self._next))
+            self._next += 1
+
+    def close(self) -> None:
+        """Adds what still waits; a trial that has not ended has the place of one that has not begun."""
+        for number in sorted(self._waiting):
+            while self._next < number:
+                self._study.add_trial(optuna.trial.create_trial(state=TrialState.WAITING))
+                self._next += 1
+            self.add(self._waiting[number])
+
+
+def distributions(space: Space) -> dict[str, BaseDistribution]:
+    """A space as Optuna's."""
+    return {name: distribution(name, domain) for name, domain in space.items()}
+
+
+def distribution(name: str, domain: Domain) -> BaseDistribution:
+    if isinstance(domain, Choices):
+        return CategoricalDistribution(domain.values)
+    kind = IntDistribution if DECLARED[name].kind is int else FloatDistribution
+    return kind(domain.low, domain.high, log=domain.log)  # type: ignore[arg-type]
+
+
+def points(space: Space) -> Iterator[Point]:
+    """Every point of a finite space, in order; nothing of one that is not."""
+    values = []
+    for domain in space.values():
+        if isinstance(domain, Choices):
+            values.append(domain.values)
+        elif isinstance(domain.low, int) and isinstance(domain.high, int):
+            values.append(tuple(range(domain.low, domain.high + 1)))
+        else:
+            return iter(())
+    return itertools.product(*values)
+
+
+def finished(study: Study, row: Row, curve: list[Row], distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
+    """A trial of the record as Optuna's; with no parameters where it is not in the space, as the paper's may not be."""
+    best = best_so_far(study.metric, curve)
+    point = study.point_of(row)
+    if not contains(study.space, point):
+        return without_params(row["trial_id"], RunStatus(row["status"]), study.metric.of(row))
+    return optuna.trial.create_trial(
+        state=STATES[RunStatus(row["status"])],
+        value=study.metric.of(row) if row["status"] == RunStatus.COMPLETED else None,
+        params={name: getattr(point, name) for name in distributions},
+        distributions=dict(distributions),
+        intermediate_values={epoch["epoch"]: value for epoch, value in zip(curve, best, strict=True)},
+        user_attrs={"trial_id": row["trial_id"]},
+    )
+
+
+def without_params(trial_id: str, status: RunStatus, value: float | None) -> FrozenTrial:
+    return optuna.trial.create_trial(
+        state=STATES[status],
+        value=value if status == RunStatus.COMPLETED else None,
+        user_attrs={"trial_id": trial_id},
+    )
+
+
+def best_so_far(metric: Metric, curve: list[Row]) -> list[float]:
+    """The best value of the metric up to each epoch."""
+    better = min if metric.mode == "min" else max
+    return list(itertools.accumulate((epoch[metric.column] for epoch in curve), better))
+
+
+def status_of(result: Mapping[str, Any], budget: int) -> RunStatus:
+    """What became of a trial that had `budget` epochs, by its last result."""
+    if "failure" in result:
+        return RunStatus.FAILED
+    return RunStatus.COMPLETED if result["epochs"] == budget else RunStatus.PRUNED

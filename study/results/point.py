@@ -1,0 +1,67 @@
+"""What a reader is shown of a study's points: the hyperparameters it searched, then those it fixed, and its metric."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from trainables.hyperparameters import DECLARED, Value
+from trainables.metrics import Metric
+
+if TYPE_CHECKING:
+    from study.results.record import Record, Row
+
+Domain = Mapping[str, Any]  # `low, high, log`, or `choices`
+
+
+def searched(record: "Record") -> dict[str, Domain]:
+    """The space by hyperparameter, without what was fixed."""
+    space = record.study.get("space") or {}
+    return {name: space[name] for name in space if name in DECLARED and name not in fixed(record)}
+
+
+def fixed(record: "Record") -> dict[str, Value]:
+    """What was taken out of the search, with its value."""
+    values = record.study.get("study", {}).get("fixed") or {}
+    return {name: values[name] for name in values if name in DECLARED}
+
+
+def shown(record: "Record") -> list[str]:
+    """The names of what a point is shown by."""
+    return [*searched(record), *fixed(record)]
+
+
+def metric(record: "Record") -> Metric:
+    """What the study chose by: accuracy in records from before there was a choice."""
+    return Metric(record.study.get("study", {}).get("metric") or Metric.ACCURACY)
+
+
+def backbone_stages(record: "Record") -> int | None:
+    """How many stages can be frozen, which the head cannot; None where the record does not say."""
+    stages = record.study.get("model", {}).get("stage_names", ())
+    return len(stages) - 1 if stages else None
+
+
+def format_value(name: str, value: Value, backbone_stages: int | None = None) -> str:
+    """A hyperparameter's value for a reader; a freeze depth of how many: `2 of 6`."""
+    text = DECLARED[name].format(value)
+    of_how_many = name == "freeze_depth" and value is not None and backbone_stages
+    return f"{text} of {backbone_stages}" if of_how_many else text
+
+
+def format_point(row: "Row", names: Iterable[str], backbone_stages: int | None = None) -> str:
+    """`learning rate 1.0e-03  weight decay 1.0e-02  freeze depth 2 of 6`"""
+    return "  ".join(f"{DECLARED[name].title} {format_value(name, row.get(name), backbone_stages)}" for name in names)
+
+
+def score(row: "Row", metric: Metric) -> float | None:
+    """On validation: a run's, or the mean over seeds of a replicated point."""
+    return row["score"] if row.get("score") is not None else metric.of(row)
+
+
+def scores(row: "Row", metric: Metric) -> list[float]:
+    """On validation, by seed: a replicated point has several, a run the one that it reached."""
+    if "scores" in row:
+        return list(row["scores"])
+    if metric is Metric.ACCURACY and "val_accuracies" in row:
+        return list(row["val_accuracies"])
+    one = score(row, metric)
+    return [] if one is None else [one]

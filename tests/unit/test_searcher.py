@@ -1,0 +1,155 @@
+"""What the search proposes: each point once, the same again for a seed, and what Optuna is told of every trial."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from study.design import space as spaces
+from study.design.recipes import FAIR
+from study.design.study import Study
+from study.execution.searcher import Searcher, trial_id
+from study.results.record import Record
+from trainables.metrics import Metric
+
+EPOCHS = 3
+
+
+def study_of(folder: Path, **changes: Any) -> Study:
+    described = Study(
+        model="alexnet",
+        scale="mini",
+        variant="alexnet_mini",
+        dataset="digits",
+        name="searched",
+        results=folder,
+        recipe=replace(FAIR, epochs=EPOCHS),
+        trials=40,
+    )
+    described = replace(described, **changes)
+    described.folder.mkdir(exist_ok=True, parents=True)
+    return described
+
+
+def curve_of(proposed: dict[str, Any], epochs: int) -> list[float]:
+    """Accuracies that depend on the point alone."""
+    point = proposed["hyperparameters"]
+    level = 0.5 + 0.05 * np.log10(point["lr"]) + 0.01 * point["freeze_depth"]
+    return [level + 0.01 * epoch for epoch in range(1, epochs + 1)]
+
+
+def run(searcher: Searcher, proposed: dict[str, Any], *, epochs: int) -> list[dict[str, Any]]:
+    """A trial that Tune stops after some epochs: the last result goes to `on_trial_complete` alone."""
+    name = proposed["trial_id"]
+    results = [
+        {"epochs": epoch, "val_accuracy": value, "val_loss": 1 - value}
+        for epoch, value in enumerate(curve_of(proposed, epochs), 1)
+    ]
+    for result in results[:-1]:
+        searcher.on_trial_result(name, result)
+    searcher.on_trial_complete(name, results[-1])
+    return results
+
+
+def rows_of(proposed: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    status = "completed" if len(results) == EPOCHS else "pruned"
+    name = proposed["trial_id"]
+    row = {**proposed["hyperparameters"], **results[-1], "trial_id": name, "status": status, "seed": 0}
+    curve = [{"run_id": name, "epoch": one["epochs"], "phase": "search", **one} for one in results]
+    return {"trials": [row], "curves": curve}
+
+
+def searched(study: Study, record: Record, trials: int, *, keep: bool = True) -> list[dict[str, Any]]:
+    """So many more trials; every third of them is pruned after its first epoch."""
+    searcher, proposals = Searcher(study, record), []
+    for _ in range(trials):
+        number = len(record.trials)
+        proposed = searcher.suggest(trial_id(number))
+        if proposed == searcher.FINISHED:
+            break
+        assert isinstance(proposed, dict)
+        results = run(searcher, proposed, epochs=1 if number % 3 == 2 else EPOCHS)
+        if keep:
+            record.add(**rows_of(proposed, results))
+        proposals.append(proposed)
+    searcher.close()
+    return proposals
+
+
+def journal_of(study: Study) -> list[optuna.trial.FrozenTrial]:
+    storage = JournalStorage(JournalFileBackend(str(study.folder / "optuna.journal")))
+    return optuna.load_study(study_name=study.name, storage=storage).trials
+
+
+def test_the_first_trial_is_the_papers_point_and_the_others_are_drawn_from_the_space(tmp_path: Path) -> None:
+    study = study_of(tmp_path)
+    first, *others = searched(study, Record(study.folder), 6)
+    assert study.point(first["hyperparameters"]) == study.point({})
+    assert all(spaces.contains(study.space, study.point(one["hyperparameters"])) for one in others)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_search_that_goes_on_proposes_what_an_undisturbed_one_proposes(tmp_path: Path, seed: int) -> None:
+    whole = study_of(tmp_path / "whole", seed=seed)
+    undisturbed = searched(whole, Record(whole.folder), 24)
+    parts = study_of(tmp_path / "parts", seed=seed)
+    resumed = searched(parts, Record(parts.folder), 13) + searched(parts, Record(parts.folder), 11)
+    assert resumed == undisturbed
+
+
+def test_optuna_knows_every_epoch_of_a_trial_that_was_pruned(tmp_path: Path) -> None:
+    study = study_of(tmp_path)
+    searched(study, Record(study.folder), 6)
+    trials = journal_of(study)
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED] * 2
+    assert [len(trial.intermediate_values) for trial in trials] == [3, 3, 1] * 2
+
+
+def test_no_point_is_proposed_twice_and_a_space_that_is_used_up_ends_the_search(tmp_path: Path) -> None:
+    table = spaces.parse('freeze_depth = { low = 0, high = "all" }', "a file", 7)
+    study = study_of(tmp_path, table=table, trials=32)
+    assert study.budget == 8
+    proposals = searched(study, Record(study.folder), 32)
+    assert sorted(one["hyperparameters"]["freeze_depth"] for one in proposals) == list(range(8))
+
+
+def test_a_point_of_the_paper_that_lies_outside_of_the_space_is_trained_all_the_same(tmp_path: Path) -> None:
+    table = spaces.parse(
+        'freeze_depth = { low = 0, high = 2 }\nschedule = { choices = ["step", "constant"] }', "a file", 7
+    )
+    study = study_of(tmp_path, table=table, trials=32)
+    assert study.budget == 7
+    proposals = searched(study, Record(study.folder), 4) + searched(study, Record(study.folder), 28)
+    points = [(one["hyperparameters"]["freeze_depth"], one["hyperparameters"]["schedule"]) for one in proposals]
+    assert points[0] == (7, "cosine")
+    assert sorted(points[1:]) == [(depth, name) for depth in range(3) for name in ("constant", "step")]
+    assert [trial.user_attrs["trial_id"] for trial in journal_of(study)] == [trial_id(n) for n in range(7)]
+
+
+def test_the_journal_numbers_trials_as_the_record_does_whichever_ends_first(tmp_path: Path) -> None:
+    study = study_of(tmp_path)
+    searcher = Searcher(study, Record(study.folder))
+    proposed = [searcher.suggest(trial_id(number)) for number in range(4)]
+    for number in (1, 3, 0):
+        one = proposed[number]
+        assert isinstance(one, dict)
+        run(searcher, one, epochs=EPOCHS)
+    searcher.close()  # trial 2 has not ended
+    trials = journal_of(study)
+    assert [trial.user_attrs.get("trial_id") for trial in trials] == ["trial-000", "trial-001", None, "trial-003"]
+    assert trials[2].state == TrialState.WAITING
+
+
+def test_a_search_by_loss_looks_for_the_smallest(tmp_path: Path) -> None:
+    study = study_of(tmp_path, metric=Metric.LOSS, trials=40)
+    searched(study, Record(study.folder), 8)
+    storage = JournalStorage(JournalFileBackend(str(study.folder / "optuna.journal")))
+    journal = optuna.load_study(study_name=study.name, storage=storage)
+    assert journal.direction == optuna.study.StudyDirection.MINIMIZE
+    assert journal.best_value == min(t.value for t in journal.trials if t.value is not None)
