@@ -369,7 +369,7 @@ def prepared_model(model: Model, seed: int, cache: ProcessCache) -> StagedModel:
 
 
 def weights_of(model: Model, cache: ProcessCache) -> State:
-    """The pretrained weights, from Ray's object store once a process."""
+    """The pretrained weights, from Ray's object store once per process."""
     assert model.weights is not None
     if model.weights not in cache.weights:
         cache.weights[model.weights] = ray.get(model.weights)
