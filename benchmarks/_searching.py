@@ -20,7 +20,8 @@ from study.design.study import Study
 from study.execution.search import search
 from study.results.record import Record, Row
 from trainables import building
-from trainables.trainer import Model, Resources, Run
+from trainables.resources import Resources
+from trainables.trainer import Model, Run
 
 
 @contextmanager

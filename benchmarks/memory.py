@@ -96,7 +96,8 @@ def train_on(folder: Path) -> None:
     from study.data.splits import split
     from study.design.recipes import RECIPES
     from trainables.hyperparameters import Hyperparameters
-    from trainables.trainer import Model, Resources, Run, train
+    from trainables.resources import Resources
+    from trainables.trainer import Model, Run, train
 
     connection.quieten()
     with connection.connected():

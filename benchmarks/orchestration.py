@@ -28,8 +28,9 @@ from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits
 from study.design.recipes import RECIPES
 from study.design.study import Study
+from trainables.resources import Resources
 from trainables.splits import ImagesKey
-from trainables.trainer import Model, Resources, Run, train
+from trainables.trainer import Model, Run, train
 
 GOAL = "at most 0.25 s a trial, at least 50 x less than the documented pattern"
 

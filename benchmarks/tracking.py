@@ -11,6 +11,7 @@ from pathlib import Path
 from time import perf_counter
 
 from study import tracking
+from study.design.states import Phase, RunStatus
 
 GOAL = "logging does not hold up a trial"
 
@@ -26,14 +27,14 @@ def calls(tracker: tracking.Tracker) -> list[float]:
     for trial in range(TRIALS):
         run_id = f"trial-{trial:03d}"
         started = perf_counter()
-        tracker.begin(run_id, "search", config)
+        tracker.begin(run_id, Phase.SEARCH, config)
         seconds.append(perf_counter() - started)
         for epoch in range(1, EPOCHS + 1):
             started = perf_counter()
             tracker.log(run_id, {"epoch": epoch, **row})
             seconds.append(perf_counter() - started)
         started = perf_counter()
-        tracker.finish(run_id, {"val_accuracy": 0.8}, "completed")
+        tracker.finish(run_id, {"val_accuracy": 0.8}, RunStatus.COMPLETED)
         seconds.append(perf_counter() - started)
     return seconds
 

@@ -79,7 +79,7 @@ class Hyperparameter:
         if value is None:
             return "–"
         if self.kind is float:
-            return f"{value:.1e}" if self.log and value else f"{value:.6g}"
+            return f"{value:.1e}" if self.log and value else f"{value:.4g}"
         return str(value)
 
     @property

@@ -32,6 +32,7 @@ from trainables.precision import Precision, precision
 from trainables.process import PreparedModel, ProcessCache, State
 from trainables.reader import Reader, iter_image_batches, open_or_cache
 from trainables.recipe import Recipe
+from trainables.resources import Resources
 from trainables.splits import ImagesKey, SplitDigest
 from trainables.stages import StagedModel
 
@@ -109,19 +110,6 @@ class Run:
         margin = needs_margin(self.hyperparameters.augmentation)
         keys = [*(ImagesKey(name, margin) for name in self.fit_on), *(ImagesKey(name) for name in self.evaluated)]
         return {key: (self.split_digests[key.split], own.with_margin if key.margin else own) for key in keys}
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What one run may use: its workers, and for each of them logical CPUs, threads and GPUs (fractions share one).
-
-    As for Ray Train, no workers means local mode: the run is trained in the process that asks for it.
-    """
-
-    workers: int = 0
-    cpus: float = 1
-    threads: int = 1
-    gpus: float = 0
 
 
 @dataclass

@@ -53,7 +53,8 @@ from trainables.features import Features, features
 from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Predictions
 from trainables.recipe import Recipe
-from trainables.trainer import Model, Resources, Run
+from trainables.resources import Resources
+from trainables.trainer import Model, Run
 
 
 def probe(

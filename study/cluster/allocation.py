@@ -1,11 +1,8 @@
 """What each run may use of the cluster: its share of the CPUs and GPUs, and how many runs there are at a time."""
 
-from typing import TYPE_CHECKING
-
 import ray
 
-if TYPE_CHECKING:
-    from trainables.trainer import Resources
+from trainables.resources import Resources
 
 
 def gpus(resources: dict[str, float]) -> int:
@@ -13,14 +10,12 @@ def gpus(resources: dict[str, float]) -> int:
     return int(max(resources.get("GPU", 0), resources.get("autoscaled_gpus", 0)))
 
 
-def allocate(workers: int, requested: int | None) -> "tuple[Resources, int]":
+def allocate(workers: int, requested: int | None) -> tuple[Resources, int]:
     """What each run may use, and how many run at a time (one per GPU, or one per core, unless `requested`).
 
     The logical CPUs of all runs together leave one for Ray Data, which otherwise starves. Runs that share a GPU
     get a fraction of it each.
     """
-    from trainables.trainer import Resources
-
     cluster = ray.cluster_resources()
     cpus, graphics = int(cluster.get("CPU", 1)), gpus(cluster)
     concurrent = requested or max(1, (graphics or cpus) // workers)

@@ -9,7 +9,7 @@ import numpy as np
 
 from study.design.states import RunStatus, StudyStatus
 from study.results.point import metric
-from study.results.record import FORMAT, Record
+from study.results.record import Record
 from study.statistics import ExpectedBest, Interval, expected_best, score_intervals
 from study.statistics.intervals import class_means
 from trainables import architecture
@@ -109,8 +109,6 @@ def read(folder: Path) -> Row:
 def from_record(record: Record) -> Row:
     """The same from a record. Raises ValueError; KeyError or TypeError where the record is none of ours."""
     study = record.study
-    if study["format"] != FORMAT:
-        raise ValueError(f"its record has format {study['format']}, this version reads format {FORMAT}")
     if study["status"] != StudyStatus.FINISHED:
         raise ValueError(f"it is not finished but {study['status']}; go on with: {going_on(study['command'])}")
     facts, data = study["study"], study["data"]

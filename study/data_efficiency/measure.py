@@ -34,6 +34,7 @@ from study.options.command_line import Parser
 from study.results import data_efficiency
 from study.results.data_efficiency import Measured
 from study.results.record import Record, Row
+from study.results.study_file import plain
 from study.terminal import progress
 from trainables.augmentation import needs_margin
 from trainables.trainer import Outcome, Run
@@ -115,7 +116,7 @@ class Measurement:
         session = Session.prepare(options, recorded(record, options))
         session.interrupted = interrupted
         study = replace(session.study, seeds=options.seeds or session.study.seeds)
-        depths = plan.depths(options.freeze_depths, study, record.study["winner"])
+        depths = plan.depths(options.freeze_depths, study, record.winner)
         planned = plan.plan(study, plan.amounts(session.splits, options.images_per_class), depths)
         return cls(session, planned, data_efficiency.read(folder))
 
@@ -137,7 +138,7 @@ class Measurement:
             return
         study, splits = session.study, session.splits
         template = replace(session.run(), readers=len(missing))
-        runs = [plan.run(one, study, splits, session.record.study["winner"], template) for one in missing.values()]
+        runs = [plan.run(one, study, splits, session.record.winner, template) for one in missing.values()]
         margin = any(needs_margin(run.hyperparameters.augmentation) for run in runs)
         datasets = datasets_of_study(splits, study.pretrained_variant.preprocessing, margin=margin)
         pool = Pool(*allocate(study.workers_per_trial, session.options.max_concurrent))
@@ -187,9 +188,9 @@ def row_of(planned: Planned, run: Run, outcome: Outcome) -> dict[str, Any]:
 def recorded(record: Record, options: argparse.Namespace) -> Study:
     """The study of a record, as it was. Raises ValueError if it is not finished, or is one of a part of train."""
     folder = record.folder
-    if not record.study:
+    if not record.begun:
         raise ValueError(f"{folder} is no study: give the folder of a finished one, with its study.json")
-    facts = record.study["study"]
+    facts = plain(record.configuration)
     if record.study["status"] != "finished":
         raise ValueError(f"{folder} is not finished ({record.study['status']}): go on with study.run and --resume")
     for name in ("train_fraction", "images_per_class"):

@@ -9,8 +9,9 @@ from ray.data import Dataset
 from ray.exceptions import RayError
 
 from study.execution import failures
+from trainables.resources import Resources
 from trainables.splits import ImagesKey
-from trainables.trainer import Outcome, Resources, Run, train
+from trainables.trainer import Outcome, Run, train
 
 T = TypeVar("T")
 

@@ -27,8 +27,9 @@ from study.execution.searcher import NotSaved, Searcher, best_so_far, status_of
 from study.results.record import Record, Row
 from trainables.hyperparameters import Hyperparameters
 from trainables.metrics import COLUMNS
+from trainables.resources import Resources
 from trainables.splits import ImagesKey
-from trainables.trainer import Resources, Run, cache_images, fill_boundaries, train
+from trainables.trainer import Run, cache_images, fill_boundaries, train
 
 OnStart = Callable[[str, dict[str, Any]], None]
 OnEpoch = Callable[[str, Row], None]

@@ -20,7 +20,7 @@ from study.cluster.allocation import allocate
 from study.data import resolve
 from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits, choose, split
-from study.design.states import RunStatus
+from study.design.states import Phase, RunStatus, StudyStatus
 from study.design.study import Study
 from study.execution import evaluate
 from study.execution.pool import Pool
@@ -29,11 +29,11 @@ from study.execution.searcher import SAMPLER
 from study.options import command_line
 from study.report import study as report
 from study.results import best, cost, provenance, samples
-from study.results.record import FORMAT, Record, Row
+from study.results.record import Record, Row
+from study.results.study_file import FORMAT, plain
 from study.terminal.progress import Terminal
 from study.terminal.runs import format_run
 from study.text import shorten
-from study.tracking import JobType
 from trainables import building
 from trainables.augmentation import needs_margin
 from trainables.trainer import Model, Outcome, Run
@@ -82,28 +82,28 @@ class Session:
         """Everything that may be a user's mistake, before anything starts or is written. Raises ValueError."""
         command_line.check_folder(study, resume=options.resume)
         record = Record(study.folder)
-        if record.study:
-            command_line.check_same(study, record.study["study"], tested=bool(record.tables["predictions"]))
+        if record.begun:
+            command_line.check_same(study, plain(record.configuration), tested=bool(record.tables["predictions"]))
         splits = choose(
             split(resolve.load(study.dataset, study.request)),
             fraction=study.train_fraction,
             images_per_class=study.images_per_class,
             seed=study.seed,
         )
-        if record.study:
-            command_line.check_same_images(study, record.study["data"]["fingerprint"], splits.fingerprint)
+        if record.begun:
+            command_line.check_same_images(study, record.data.fingerprint, splits.fingerprint)
         weights = building.pretrained(
             study.architecture, study.pretrained_variant, path=options.weights, offline=options.offline
         )
-        if record.study:
-            command_line.check_same_weights(study, record.study["model"].get("weights"), digest(weights))
+        if record.begun:
+            command_line.check_same_weights(study, record.model.weights, digest(weights))
         command_line.make_folder(study.folder)
         return cls(study, options, Terminal(quiet=options.quiet, metric=study.metric), record, splits, weights)
 
     @property
     def finished(self) -> bool:
         """Whether the record holds all that this study asks for."""
-        return self.record.study.get("status") == "finished"
+        return self.record.study.status is StudyStatus.FINISHED
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -118,7 +118,8 @@ class Session:
             try:
                 yield
             except (Interrupted, NoCompletedRuns) as end:
-                self.record.note(status="interrupted" if isinstance(end, Interrupted) else "failed")
+                interrupted = isinstance(end, Interrupted)
+                self.record.note(status=StudyStatus.INTERRUPTED if interrupted else StudyStatus.FAILED)
                 self.tracker.close(timeout=10)
                 with suppress(Exception):  # the page is a courtesy here; the record is complete
                     report.write(study.folder)
@@ -140,7 +141,7 @@ class Session:
         whole = self.template.model.build()
         self.record.note(
             format=FORMAT,
-            status="running",
+            status=StudyStatus.RUNNING,
             study=study.facts() | {"max_concurrent": self.max_concurrent},
             data={
                 "name": source.name,
@@ -148,9 +149,9 @@ class Session:
                 "fingerprint": self.splits.fingerprint,
                 "test_set": self.template.split_digests["test"].content,
                 "sizes": self.splits.sizes(),
-                "left_out": [list(one) for one in source.left_out],
+                "left_out": source.left_out,
             },
-            preprocessing=asdict(variant.preprocessing),
+            preprocessing=variant.preprocessing,
             model={
                 "parameters": whole.parameter_counts()[0],
                 "stage_names": whole.stage_names,
@@ -161,9 +162,8 @@ class Session:
             command=command,
             versions=provenance.versions(),
             hardware=provenance.hardware(),
-            resources=asdict(self.resources),
-            started=self.record.study.get("started", datetime.now(UTC).isoformat(timespec="seconds")),
-            seconds=self.record.study.get("seconds", {}),
+            resources=self.resources,
+            started=self.record.study.started or datetime.now(UTC).isoformat(timespec="seconds"),
         )
         margin = any(needs_margin(str(name)) for name in study.possible("augmentation"))
         self.datasets = datasets_of_study(self.splits, variant.preprocessing, margin=margin)
@@ -195,7 +195,7 @@ class Session:
         start = perf_counter()
         if self.study.budget < self.study.trials:
             self.warn_once([f"the space has {self.study.budget} points, so as many trials train each of them once"])
-        with self.terminal.phase("search", self.study.budget, len(self.record.trials)):
+        with self.terminal.phase(Phase.SEARCH, self.study.budget, len(self.record.trials)):
             search(
                 self.study,
                 self.record,
@@ -204,22 +204,22 @@ class Session:
                 self.resources,
                 max_concurrent=self.max_concurrent,
                 interrupted=self.interrupted,
-                on_start=lambda name, point: self.tracker.begin(name, "search", self._config(point, self.study.seed)),
+                on_start=self._trial_started,
                 on_epoch=self.tracker.log,
                 on_end=self._trial_ended,
             )
         statuses = [row["status"] for row in self.record.trials]
-        self.record.note(search={status: statuses.count(status) for status in ("completed", "pruned", "failed")})
+        self.record.note(search={status: statuses.count(status) for status in RunStatus})
         self._spent("search", start)
         self.check()
-        if "completed" not in statuses:
+        if RunStatus.COMPLETED not in statuses:
             raise NoCompletedRuns(
                 f"no trial was completed, so none can be evaluated: {self._reasons(self.record.trials)}"
             )
 
     def replicate(self) -> None:
         start = perf_counter()
-        self._run_all("replicate", evaluate.replicate_runs(self.study, self.record, self.template))
+        self._run_all(Phase.REPLICATE, evaluate.replicate_runs(self.study, self.record, self.template))
         ranked = evaluate.ranking(self.study, self.record)
         if ranked[0]["score"] is None:
             raise NoCompletedRuns(f"no replicate was completed: {self._reasons(self.record.runs)}")
@@ -229,7 +229,7 @@ class Session:
 
     def test(self) -> None:
         start = perf_counter()
-        self._run_all("test", evaluate.test_runs(self.study, self.record.study["winner"], self.template))
+        self._run_all(Phase.TEST, evaluate.test_runs(self.study, self.record.winner, self.template))
         if not self.record.tables["predictions"]:
             raise NoCompletedRuns(f"no test run was completed: {self._reasons(self.record.runs)}")
         self.record.note(test=evaluate.verdict(self.record, self.splits.source.classes))
@@ -241,12 +241,13 @@ class Session:
         except RayError as error:  # the study is complete without it
             self.terminal.warn(f"note: inference could not be measured: {str(error).strip().splitlines()[-1]}")
         best.describe(self.record)
-        self.record.note(status="finished")
+        self.record.note(status=StudyStatus.FINISHED)
         self.tracker.close(timeout=60)
         report.write(self.study.folder)
 
     def _reasons(self, rows: list[Row]) -> str:
-        return "; ".join(sorted({row["reason"] for row in rows if row["status"] == "failed"})) or "see trials.parquet"
+        failed = {row["reason"] for row in rows if row["status"] == RunStatus.FAILED}
+        return "; ".join(sorted(failed)) or "see trials.parquet"
 
     def check(self) -> None:
         if self.interrupted.is_set():
@@ -259,6 +260,9 @@ class Session:
                 self._said.add(note)
                 self.terminal.warn(f"note: {note}")
 
+    def _trial_started(self, name: str, point: dict[str, Any]) -> None:
+        self.tracker.begin(name, Phase.SEARCH, self._config(point, self.study.seed))
+
     def _trial_ended(self, row: Row, curve: list[Row]) -> None:
         self.warn_once(row.get("notes", ()))
         self.record.add(trials=[row], curves=curve)
@@ -267,7 +271,7 @@ class Session:
             row["trial_id"], self.line(row), self.study.metric.of(row), completed=row["status"] == RunStatus.COMPLETED
         )
 
-    def _run_all(self, phase: JobType, planned: dict[str, tuple[Row, Run]]) -> None:
+    def _run_all(self, phase: Phase, planned: dict[str, tuple[Row, Run]]) -> None:
         """Trains the runs of a phase that the record lacks, and records each as it ends."""
         done = {row["run_id"] for row in self.record.runs}
         runs = [run for name, (_, run) in planned.items() if name not in done]
@@ -281,7 +285,7 @@ class Session:
                 self._run_ended(phase, planned[run.run_id][0]["trial_id"], run, outcome)
         self.check()
 
-    def _run_ended(self, phase: str, trial_id: str, run: Run, outcome: Outcome) -> None:
+    def _run_ended(self, phase: Phase, trial_id: str, run: Run, outcome: Outcome) -> None:
         seen = outcome.predictions
         self.warn_once(outcome.notes)
         row = {
@@ -291,7 +295,7 @@ class Session:
             "phase": phase,
             "trial_id": trial_id,
             "seed": run.seed,
-            "status": "failed" if outcome.failure else "completed",
+            "status": RunStatus.FAILED if outcome.failure else RunStatus.COMPLETED,
             "reason": outcome.failure,
             "test_accuracy": seen.accuracy if seen else None,
         }
@@ -317,7 +321,7 @@ class Session:
         return asdict(self.study.point(point)) | self.study.facts() | {"seed": seed}
 
     def _spent(self, step: str, since: float) -> None:
-        seconds = self.record.study["seconds"]
+        seconds = self.record.study.seconds
         self.record.note(seconds=seconds | {step: round(seconds.get(step, 0.0) + perf_counter() - since, 2)})
 
 

@@ -5,6 +5,8 @@ from torch import Tensor
 
 from study.files import replacing, write_json
 from study.results.record import Record
+from study.results.study_file import plain
+from trainables.hyperparameters import DECLARED
 
 
 def save(record: Record, state: dict[str, Tensor]) -> None:
@@ -16,17 +18,18 @@ def save(record: Record, state: dict[str, Tensor]) -> None:
 
 
 def describe(record: Record) -> None:
-    study, test = record.study, record.study["test"]
+    """What one must know of it: classes, preprocessing, every hyperparameter, and how well it does."""
+    study, test, winner = record.configuration, record.test, record.winner
     write_json(
         record.folder / "best" / "config.json",
         {
-            **{name: study["study"][name] for name in ("model", "scale", "variant", "pretraining", "dataset")},
-            "classes": study["data"]["classes"],
-            "preprocessing": study["preprocessing"],
-            "hyperparameters": {name: study["winner"][name] for name in ("lr", "weight_decay", "freeze_depth")},
-            "epochs": study["winner"]["last_epoch"],
-            "recipe": study["study"]["recipe"],
-            "metrics": {"seed": test["seeds"][0], "test_accuracy": test["accuracies"][0], "n": test["n"]},
-            "versions": study["versions"],
+            **{name: getattr(study, name) for name in ("model", "scale", "variant", "pretraining", "dataset")},
+            "classes": record.data.classes,
+            "preprocessing": plain(record.study.preprocessing),
+            "hyperparameters": {name: winner[name] for name in DECLARED if name in winner},
+            "epochs": winner["last_epoch"],
+            "recipe": study.recipe,
+            "metrics": {"seed": test.seeds[0], "test_accuracy": test.accuracies[0], "n": test.n},
+            "versions": record.study.versions,
         },
     )

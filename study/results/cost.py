@@ -6,21 +6,23 @@ nothing else to do. All the rest are pure functions of a record, or of a model's
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from statistics import fmean, median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from study.results.study_file import Inference, MeasuredCost
 from trainables import architecture, building, process, world
 from trainables.planner import synchronize
 from trainables.precision import Precision, precision
+from trainables.resources import Resources
 from trainables.stages import StagedModel
-from trainables.trainer import Model, Resources, Run, prepared_model
+from trainables.trainer import Model, Run, prepared_model
 
 if TYPE_CHECKING:
     from study.results.record import Record, Row
@@ -82,26 +84,6 @@ def flops(model: str, scale: str, variant: str, classes: int) -> Flops:
 # Measured
 
 
-@dataclass(frozen=True)
-class Inference:
-    """How fast a model answers, from uint8 images of its own size on the device, without decoding.
-
-    Attributes:
-        images_per_second: at the best batch among `BATCHES`, from the median pass.
-        latency_ms, latency_p95_ms: of a batch of one image, median and 95th percentile of `repeats` passes.
-        threads: of the CPU; it says nothing where the device is a GPU.
-    """
-
-    images_per_second: float
-    batch: int
-    latency_ms: float
-    latency_p95_ms: float
-    repeats: int
-    device: str
-    precision: str
-    threads: int
-
-
 def measure_inference(
     model: StagedModel, precision: Precision, device: torch.device, size: int, *, seconds: float = 1.5
 ) -> Inference:
@@ -155,7 +137,7 @@ def passes(
     return took
 
 
-def of_a_study(run: Run, threads: int) -> dict[str, Any]:
+def of_a_study(run: Run, threads: int) -> MeasuredCost:
     """The entry `cost` of a study: FLOPs of its model, and how fast it answers in this process, as a run trains there.
 
     The model is the winner's but for its weights, which change no time.
@@ -165,7 +147,7 @@ def of_a_study(run: Run, threads: int) -> dict[str, Any]:
     choice = precision(run.precision, device, tiny=run.model.scale == "mini")
     model = prepared_model(run.model, run.seed, process.current()).to(device)
     inference = measure_inference(model, choice, device, run.model.described.preprocessing.size)
-    return {"stage_flops": list(flops_of(run.model).stages), "inference": asdict(inference)}
+    return MeasuredCost(stage_flops=flops_of(run.model).stages, inference=inference)
 
 
 def flops_of(model: Model) -> Flops:
@@ -189,7 +171,8 @@ class Devices:
 
 
 def devices(record: "Record") -> Devices:
-    return Devices.of(Resources(**record.study["resources"]))
+    assert record.study.resources is not None
+    return Devices.of(record.study.resources)
 
 
 def device_seconds(record: "Record") -> dict[str, float]:
@@ -225,29 +208,28 @@ def training_images_per_second(record: "Record") -> float | None:
 
 def images_of_an_epoch(record: "Record") -> int:
     """Of a test run, which trains on train + validation, or on the part of train that a study is about."""
-    sizes, study = record.study["data"]["sizes"], record.study["study"]
-    part = study.get("train_fraction") or study.get("images_per_class")
-    return sizes["train"] + (0 if part else sizes["val"])
+    sizes = record.data.sizes
+    return sizes["train"] + (0 if record.configuration.part_of_train else sizes["val"])
 
 
 def costs(record: "Record") -> dict[str, float]:
     """Every cost of a finished study by its name in `COSTS`; those that its record does not tell are left out."""
-    tests, winner, entry = test_runs(record), record.study.get("winner"), record.study.get("cost", {})
-    found: dict[str, float | None] = {"parameters": record.study["model"]["parameters"]}
+    tests, winner, measured = test_runs(record), record.study.winner, record.study.cost
+    found: dict[str, float | None] = {"parameters": record.model.parameters}
     if tests and winner:
         found["trained_parameters"] = tests[0]["trained_parameters"]
         found["peak_memory_bytes"] = max(row["peak_memory_bytes"] for row in tests)
         found["bytes_read"] = max(row.get("bytes_read") or 0 for row in tests) or None
         found["training_images_per_second"] = training_images_per_second(record)
-    if "stage_flops" in entry:
-        counted = Flops(tuple(entry["stage_flops"]))
+    if measured and measured.stage_flops:
+        counted = Flops(measured.stage_flops)
         found["flops"] = counted.forward
         if winner:
             seen = images_of_an_epoch(record) * winner["last_epoch"]
             found["training_flops"] = counted.training(winner["freeze_depth"]) * seen
-    if "inference" in entry:
-        found |= {name: entry["inference"][name] for name in ("images_per_second", "latency_ms", "latency_p95_ms")}
-    if "resources" in record.study:
+    if measured and (speed := measured.inference):
+        found |= {name: getattr(speed, name) for name in ("images_per_second", "latency_ms", "latency_p95_ms")}
+    if record.study.resources:
         spent = device_seconds(record)
         found |= {"winner_device_seconds": spent.get("winner"), "study_device_seconds": spent["all"]}
     return {name: value for name, value in found.items() if value is not None}

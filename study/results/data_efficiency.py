@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
+from study.design.states import RunStatus
 from study.results.record import COST, POINT, Record, Row, read_table, write_table
 from study.statistics.data_efficiency import Answers
 
@@ -40,7 +41,7 @@ def path(folder: Path) -> Path:
 
 def read(folder: Path) -> list[Row]:
     """The rows of a study's table, none where it has none. Raises ValueError for a file that is damaged."""
-    rows = read_table(folder, path(folder).stem)
+    rows = read_table(folder, path(folder).stem, SCHEMA)
     return [{**row, "run_id": row["run_id"].replace(f"{BEFORE}-", f"{TABLE}-", 1)} for row in rows]
 
 
@@ -70,15 +71,14 @@ class Measured:
 
     @classmethod
     def of(cls, record: Record, rows: Sequence[Row]) -> Self:
-        facts: dict[str, Any] = record.study
         return cls(
-            name=facts["study"]["name"],
-            images=facts["data"]["fingerprint"],
-            classes=len(facts["data"]["classes"]),
-            winners_depth=facts["winner"]["freeze_depth"],
-            depths=len(facts["model"]["stage_names"]) - 1,
-            completed=[row for row in rows if row["status"] == "completed"],
-            failed=[row for row in rows if row["status"] != "completed"],
+            name=record.configuration.name,
+            images=record.data.fingerprint,
+            classes=len(record.data.classes),
+            winners_depth=record.winner["freeze_depth"],
+            depths=record.model.backbone_stages,
+            completed=[row for row in rows if row["status"] == RunStatus.COMPLETED],
+            failed=[row for row in rows if row["status"] != RunStatus.COMPLETED],
         )
 
     def answers(self, freeze_depth: int) -> Answers:

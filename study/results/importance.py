@@ -70,12 +70,12 @@ def importance(record: "Record", evaluator: str = "ped-anova", *, shuffles: int 
     space = distributions(domains)
     rows = [row for row in with_result(record) if inside(row, domains)]
     pruned = sum(row["status"] == RunStatus.PRUNED for row in rows)
-    note = f"{len(rows)} trials with a validation {by.words}, {pruned} of them pruned: theirs is of fewer epochs"
+    note = f"{len(rows)} trials with a validation {by.words}, {pruned} of them pruned after fewer epochs"
     if len(rows) < LEAST_TRIALS[evaluator]:
-        return Importance(evaluator, None, None, f"{note}: {evaluator} needs at least {LEAST_TRIALS[evaluator]}")
+        return Importance(evaluator, None, None, f"{note}; {evaluator} needs at least {LEAST_TRIALS[evaluator]}")
     results = np.array([by.of(row) for row in rows])
     if np.ptp(results) == 0:
-        return Importance(evaluator, None, None, f"{note}: all have the same")
+        return Importance(evaluator, None, None, f"{note}; all have the same")
     shares = shares_of(rows, results, by, space, evaluator)
     draw = np.random.default_rng(0)
     shuffled = [shares_of(rows, draw.permutation(results), by, space, evaluator) for _ in range(shuffles)]

@@ -14,13 +14,13 @@ Domain = Mapping[str, Any]  # `low, high, log`, or `choices`
 
 def searched(record: "Record") -> dict[str, Domain]:
     """The space by hyperparameter, without what was fixed."""
-    space = record.study.get("space") or {}
+    space = record.study.space
     return {name: space[name] for name in space if name in DECLARED and name not in fixed(record)}
 
 
 def fixed(record: "Record") -> dict[str, Value]:
     """What was taken out of the search, with its value."""
-    values = record.study.get("study", {}).get("fixed") or {}
+    values = record.study.configuration.fixed if record.study.configuration else {}
     return {name: values[name] for name in values if name in DECLARED}
 
 
@@ -31,13 +31,12 @@ def shown(record: "Record") -> list[str]:
 
 def metric(record: "Record") -> Metric:
     """What the study chose by: accuracy in records from before there was a choice."""
-    return Metric(record.study.get("study", {}).get("metric") or Metric.ACCURACY)
+    return record.study.configuration.metric if record.study.configuration else Metric.ACCURACY
 
 
 def backbone_stages(record: "Record") -> int | None:
     """How many stages can be frozen, which the head cannot; None where the record does not say."""
-    stages = record.study.get("model", {}).get("stage_names", ())
-    return len(stages) - 1 if stages else None
+    return record.study.model.backbone_stages if record.study.model else None
 
 
 def format_value(name: str, value: Value, backbone_stages: int | None = None) -> str:

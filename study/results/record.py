@@ -4,18 +4,21 @@ Every finished run is on disk before the next line is printed, each file replace
 that dies has lost nothing that was finished. docs/record.md describes the files for their readers.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from study.files import write_json, write_parquet
-from trainables.loop import Predictions
+from study.files import write_parquet
+from study.results.study_file import Configuration, Data, ModelFacts, StudyFile, TestResult, damaged
+from trainables.hyperparameters import DECLARED
+from trainables.metrics import COLUMNS
 
-FORMAT = 1
+if TYPE_CHECKING:
+    from trainables.loop import Predictions
+
 COST = [
     ("epochs", pa.int64()),
     ("best_epoch", pa.int64()),
@@ -30,7 +33,9 @@ COST = [
     ("boundary", pa.string()),
     ("micro_batch_size", pa.int64()),
 ]
-POINT = [("lr", pa.float64()), ("weight_decay", pa.float64()), ("freeze_depth", pa.int64())]
+KINDS = {float: pa.float64(), int: pa.int64(), str: pa.string()}
+POINT = [(name, KINDS[one.kind]) for name, one in DECLARED.items()]
+VALIDATION = [(name, pa.float64()) for name in COLUMNS]
 PLACE = pa.dictionary(pa.int32(), pa.string())  # where a user finds an image: once, however many seeds predict it
 TABLES = {
     "trials": pa.schema(
@@ -39,7 +44,7 @@ TABLES = {
             ("status", pa.string()),
             ("reason", pa.string()),
             *POINT,
-            ("val_accuracy", pa.float64()),
+            *VALIDATION,
             *COST,
             ("seed", pa.int64()),
         ]
@@ -53,7 +58,7 @@ TABLES = {
             ("status", pa.string()),
             ("reason", pa.string()),
             *POINT,
-            ("val_accuracy", pa.float64()),
+            *VALIDATION,
             ("test_accuracy", pa.float64()),
             *COST,
         ]
@@ -65,8 +70,7 @@ TABLES = {
             ("seed", pa.int64()),
             ("epoch", pa.int64()),
             ("train_loss", pa.float64()),
-            ("val_loss", pa.float64()),
-            ("val_accuracy", pa.float64()),
+            *VALIDATION,
             ("lr", pa.float64()),
             ("train_seconds", pa.float64()),
             ("seconds", pa.float64()),
@@ -103,20 +107,44 @@ class Record:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.tables: dict[str, list[Row]] = {name: read_table(folder, name) for name in TABLES}
-        self.study: dict[str, Any] = self._facts()
+        self.tables: dict[str, list[Row]] = {name: read_table(folder, name, TABLES[name]) for name in TABLES}
+        self.study = StudyFile.read(folder)
 
-    def _facts(self) -> dict[str, Any]:
-        path = self.folder / "study.json"
-        if not path.exists():
-            return {}
-        try:
-            facts = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise damaged(path, error) from None
-        if not isinstance(facts, dict):
-            raise ValueError(f"{path} is not an object: it is no record of ours")
-        return facts
+    @property
+    def begun(self) -> bool:
+        """Whether there is a study, and not an empty folder."""
+        return self.study.configuration is not None
+
+    @property
+    def configuration(self) -> Configuration:
+        """Of a study that has begun. Raises ValueError for a folder that holds none."""
+        if self.study.configuration is None:
+            raise ValueError(f"{self.folder} is no study: it has no study.json")
+        return self.study.configuration
+
+    @property
+    def data(self) -> Data:
+        return self._entry("data")
+
+    @property
+    def model(self) -> ModelFacts:
+        return self._entry("model")
+
+    @property
+    def winner(self) -> Row:
+        """Of a study whose replicates have ended."""
+        return self._entry("winner")
+
+    @property
+    def test(self) -> TestResult:
+        """Of a study whose test runs have ended."""
+        return self._entry("test")
+
+    def _entry(self, name: str) -> Any:
+        entry = getattr(self.study, name)
+        if entry is None:
+            raise ValueError(f"{self.folder} has no {name} in its study.json: the study has not come so far")
+        return entry
 
     @property
     def trials(self) -> list[Row]:
@@ -140,7 +168,7 @@ class Record:
             self.tables[name].extend(new)
             self._write(name)
 
-    def keep_predictions(self, seed: int, seen: Predictions, place: Callable[[int], str | None]) -> None:
+    def keep_predictions(self, seed: int, seen: "Predictions", place: Callable[[int], str | None]) -> None:
         """The predictions of the test run with that seed, in place of any that an interrupted session left.
 
         `place` says of an index where that image is found.
@@ -155,21 +183,25 @@ class Record:
     def _write(self, name: str) -> None:
         write_table(self.folder, name, TABLES[name], self.tables[name])
 
-    def note(self, **facts: Any) -> None:
-        """Sets top-level entries of `study.json`."""
-        self.study.update(facts)
-        write_json(self.folder / "study.json", self.study)
+    def note(self, **entries: Any) -> None:
+        """Sets top-level entries of `study.json`, under the names that they have there."""
+        self.study = self.study.with_entries(entries)
+        self.study.write(self.folder)
 
 
-def read_table(folder: Path, name: str) -> list[Row]:
+def read_table(folder: Path, name: str, schema: pa.Schema | None = None) -> list[Row]:
+    """The rows; a column of the schema that the file is too old to have is empty."""
     path = folder / f"{name}.parquet"
     if not path.exists():
         return []
     try:
         # in one go: the file may be replaced between two looks at it
-        return pq.read_table(pa.BufferReader(path.read_bytes())).to_pylist()
+        rows: list[Row] = pq.read_table(pa.BufferReader(path.read_bytes())).to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, error) from None
+    if schema and rows and (missing := set(schema.names) - rows[0].keys()):
+        return [{**row, **dict.fromkeys(missing)} for row in rows]
+    return rows
 
 
 def write_table(folder: Path, name: str, schema: pa.Schema, rows: Iterable[Row]) -> None:
@@ -178,14 +210,7 @@ def write_table(folder: Path, name: str, schema: pa.Schema, rows: Iterable[Row])
     write_parquet(folder / f"{name}.parquet", table)
 
 
-def damaged(path: Path, error: Exception) -> ValueError:
-    why = " ".join(str(error).split())[:120] or type(error).__name__
-    return ValueError(
-        f"{path} cannot be read ({why}): bring it back from a copy, or remove the folder and run it again"
-    )
-
-
-def prediction_rows(seed: int, seen: Predictions, place: Callable[[int], str | None]) -> list[dict[str, Any]]:
+def prediction_rows(seed: int, seen: "Predictions", place: Callable[[int], str | None]) -> list[dict[str, Any]]:
     columns = (seen.index, seen.label, seen.predicted, seen.confidence)
     return [
         {

@@ -20,6 +20,6 @@ def format_run(row: Mapping[str, Any], names: Iterable[str], metric: Metric) -> 
     how = {
         RunStatus.COMPLETED: "",
         RunStatus.PRUNED: f", pruned at epoch {row.get('epochs')}",
-        RunStatus.FAILED: f"failed: {row['reason']}",
+        RunStatus.FAILED: f"failed: {row.get('reason')}",
     }[RunStatus(row["status"])]
     return f"{format_point(row, names)}  trains {row.get('trained_share') or 0:.1%}  {result}{how}"

@@ -12,11 +12,10 @@ from pathlib import Path
 from study.tracking.client import Client
 from study.tracking.folder import Tracked, tracked
 from study.tracking.service import MODES, Unreachable, account
-from study.tracking.tracker import Disabled, JobType, Predictions, Sample, Tracker
+from study.tracking.tracker import Disabled, Predictions, Sample, Tracker
 
 __all__ = [
     "Disabled",
-    "JobType",
     "Predictions",
     "Sample",
     "Tracked",

@@ -7,16 +7,20 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from study.design.states import Phase, RunStatus
 from study.tracking import service
 from study.tracking.folder import stamp
 from study.tracking.media import media
 from study.tracking.run import Ending, Run, id_of, tags
-from study.tracking.tracker import JobType, Mode, Predictions, Row, Status
+from study.tracking.tracker import Mode, Predictions, Row
+
+INTERRUPTED = "interrupted"  # a run that was open when its study ended
 
 
 class Client:
@@ -50,14 +54,14 @@ class Client:
 
     # What the driver calls.
 
-    def begin(self, run_id: str, job_type: JobType, config: Row) -> None:
-        self._calls.put(partial(self._begin, run_id, job_type, _present(config)))
+    def begin(self, run_id: str, phase: Phase, config: Row) -> None:
+        self._calls.put(partial(self._begin, run_id, phase, _present(config)))
 
     def log(self, run_id: str, row: Row) -> None:
         self._calls.put(partial(self._log, run_id, _present(row)))
 
-    def finish(self, run_id: str, summary: Row, status: Status, test: Predictions | None = None) -> None:
-        self._calls.put(partial(self._finish, run_id, Ending(_present(summary), status, test)))
+    def finish(self, run_id: str, summary: Row, status: RunStatus, test: Predictions | None = None) -> None:
+        self._calls.put(partial(self._finish, run_id, Ending(_present(summary), str(status), test)))
 
     def close(self, timeout: float) -> None:
         if self._abandoned:
@@ -85,7 +89,7 @@ class Client:
         while (call := self._calls.get()) is not None and not self._abandoned:
             self._attempt(call)
         for run_id in list(self._runs):
-            self._attempt(partial(self._finish, run_id, Ending({}, "interrupted", None)))
+            self._attempt(partial(self._finish, run_id, Ending({}, INTERRUPTED, None)))
         # A thread that was given up must not end the service of the next study.
         if not self._abandoned:
             service.teardown()
@@ -140,10 +144,10 @@ class Client:
         elif not logged_in:
             raise service.Unreachable("not logged in, which `wandb login` does")
 
-    def _begin(self, run_id: str, job_type: JobType, config: Row) -> None:
+    def _begin(self, run_id: str, phase: Phase, config: Row) -> None:
         if run_id in self._runs:
-            self._attempt(partial(self._finish, run_id, Ending({}, "interrupted", None)))
-        self._runs[run_id] = Run(job_type, config)
+            self._attempt(partial(self._finish, run_id, Ending({}, INTERRUPTED, None)))
+        self._runs[run_id] = Run(phase, config)
         self._open(run_id)
 
     def _log(self, run_id: str, row: Row) -> None:
@@ -171,7 +175,7 @@ class Client:
                 dir=self._folder,
                 project=self._project,
                 group=self._group,
-                job_type=run.job_type,
+                job_type=str(run.phase),
                 id=identity,
                 name=f"{self._group} {run_id}",
                 # Of all that W&B holds, this alone tells the runs of this record from those of another of its name.
@@ -194,7 +198,7 @@ class Client:
         written.tags = (*(written.tags or ()), ending.status)
         with self._server():
             # 255 is the client's own code of an interruption.
-            written.finish(exit_code={"failed": 1, "interrupted": 255}.get(ending.status, 0))
+            written.finish(exit_code={RunStatus.FAILED: 1, INTERRUPTED: 255}.get(ending.status, 0))
 
     def _media(self, test: Predictions) -> dict[str, Any]:
         try:
@@ -223,4 +227,6 @@ class Client:
 
 
 def _present(row: Row) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if value is not None}
+    """What W&B is told: an enumeration as its value, where the client would write its name."""
+    known = {name: value for name, value in row.items() if value is not None}
+    return {name: str(value) if isinstance(value, StrEnum) else value for name, value in known.items()}

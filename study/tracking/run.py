@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from study.tracking.tracker import JobType, Predictions, Row
+from study.design.states import Phase
+from study.tracking.tracker import Predictions, Row
 
 if TYPE_CHECKING:
     import wandb
@@ -26,7 +27,7 @@ class Ending:
 class Run:
     """A run that is open, with all that was asked of it, so that it can be written again offline."""
 
-    job_type: JobType
+    phase: Phase
     config: Row
     rows: list[Row] = field(default_factory=list)
     ending: Ending | None = None

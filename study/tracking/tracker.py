@@ -6,9 +6,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from study.design.states import Phase, RunStatus
+
 Mode = Literal["online", "offline", "disabled"]
-JobType = Literal["search", "replicate", "test"]
-Status = Literal["completed", "pruned", "failed"]
 Row = Mapping[str, Any]
 
 
@@ -42,13 +42,16 @@ class Predictions:
 class Tracker(Protocol):
     """What the driver calls. No call waits, and none raises."""
 
-    def begin(self, run_id: str, job_type: JobType, config: Row) -> None:
-        """Opens a run; where the folder has one of that id, which was interrupted, the new one takes its place."""
+    def begin(self, run_id: str, phase: Phase, config: Row) -> None:
+        """Opens a run, whose job type in W&B is the phase.
+
+        Where the folder has one of that id, which was interrupted, the new one takes its place.
+        """
 
     def log(self, run_id: str, row: Row) -> None:
         """Logs one epoch: `row["epoch"]` is the step."""
 
-    def finish(self, run_id: str, summary: Row, status: Status, test: Predictions | None = None) -> None:
+    def finish(self, run_id: str, summary: Row, status: RunStatus, test: Predictions | None = None) -> None:
         """Closes a run."""
 
     def close(self, timeout: float) -> None:
@@ -58,13 +61,13 @@ class Tracker(Protocol):
 class Disabled:
     """Tracks nothing, and never imports the client."""
 
-    def begin(self, run_id: str, job_type: JobType, config: Row) -> None:
+    def begin(self, run_id: str, phase: Phase, config: Row) -> None:
         pass
 
     def log(self, run_id: str, row: Row) -> None:
         pass
 
-    def finish(self, run_id: str, summary: Row, status: Status, test: Predictions | None = None) -> None:
+    def finish(self, run_id: str, summary: Row, status: RunStatus, test: Predictions | None = None) -> None:
         pass
 
     def close(self, timeout: float) -> None:

@@ -18,7 +18,7 @@ from study import tracking
 from study.files import write_text
 from study.terminal import progress
 from study.wandb_report import published
-from study.wandb_report.runs import Runs, commands, found
+from study.wandb_report.runs import Runs, commands, read
 
 if TYPE_CHECKING:
     from study.wandb_report.blocks import Report
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parse(arguments)
     try:
-        runs = found(options.folder)
+        runs = read(options.folder)
         blocks = imported()
         for name in runs.without:
             print(f"note: {name} has no W&B runs, so it has no panels", file=sys.stderr)

@@ -7,12 +7,11 @@ import wandb_workspaces.reports.v2.interface as wr  # what v2 itself hands on
 from wandb_workspaces.reports.v2.interface import BlockTypes, PanelTypes, Report, Runset
 
 from study.comparison import Comparison, Group, tables
-from study.tracking import JobType
+from study.design.states import Phase
+from study.text import sentence
 from study.wandb_report.runs import Runs, Study, commands
+from trainables.metrics import Metric
 
-COLUMNS = ("config:lr.value", "config:weight_decay.value", "config:freeze_depth.value")
-SEARCHED = ("run:displayName", "summary:status", "summary:val_accuracy", *COLUMNS, "summary:train_seconds")
-TESTED = ("run:displayName", "config:seed.value", "summary:test_accuracy", *COLUMNS, "summary:train_seconds")
 MOST_TITLE_CHARACTERS = 128
 HALF, THIRD, WHOLE, HEIGHT = 12, 8, 24, 9  # in cells of W&B's grid of 24 columns
 
@@ -90,19 +89,22 @@ def origin(runs: Runs) -> list[BlockTypes]:
 # From the runs
 
 
-def runset(study: Study, job: JobType, entity: str | None, *, seed: int | None = None, grouped: bool = False) -> Runset:
+def runset(study: Study, job: Phase, entity: str | None, *, seed: int | None = None, grouped: bool = False) -> Runset:
     """The runs of a step of a study, or that of one seed; as a table, those that a reader looks for first."""
     tracked = study.tracked
     wanted = f"Config('record') == '{tracked.record}' and Metric('JobType') == '{job}'"
-    accuracy, columns = ("test_accuracy", TESTED) if job == "test" else ("val_accuracy", SEARCHED)
+    tests = job == Phase.TEST
+    result = "test_accuracy" if tests else study.metric.column
+    first = ["config:seed.value"] if tests else ["summary:status"]
+    point = [f"config:{name}.value" for name in (*study.searched, *study.fixed)]
     return wr.Runset(
         entity=(tracked.entity or entity) if entity else "",
         project=tracked.project if entity else "",
         name=study.label if seed is None else f"seed {seed}",
         filters=wanted if seed is None else f"{wanted} and Config('seed') == {seed}",
         groupby=["Group"] if grouped else [],
-        order=[wr.OrderBy(wr.SummaryMetric(accuracy))],
-        visible_columns=[*columns],
+        order=[wr.OrderBy(wr.SummaryMetric(result), ascending=not tests and study.metric is Metric.LOSS)],
+        visible_columns=["run:displayName", *first, f"summary:{result}", *point, "summary:train_seconds"],
         lock_columns=True,
     )
 
@@ -116,7 +118,7 @@ def costs(runs: Runs, entity: str | None) -> list[BlockTypes]:
         wr.H1("What does accuracy cost?"),
         wr.P("Every test run is a point. Below: what differs between the runs, and their table."),
         wr.PanelGrid(
-            runsets=[runset(study, "test", entity) for study in tested],
+            runsets=[runset(study, Phase.TEST, entity) for study in tested],
             panels=[
                 *(
                     wr.ScatterPlot(
@@ -137,27 +139,28 @@ def costs(runs: Runs, entity: str | None) -> list[BlockTypes]:
 def searches(runs: Runs, entity: str | None) -> list[BlockTypes]:
     blocks: list[BlockTypes] = [
         wr.H1("What did the searches find?"),
-        wr.P("Every line is a trial, pruned ones included; failed ones have no accuracy."),
+        wr.P("Every line is a trial, pruned ones included; failed ones have no result."),
     ]
     for study in runs.studies:
+        result, words = study.metric.column, f"validation {study.metric.words}"
         panels: list[PanelTypes] = [
             wr.ParallelCoordinatesPlot(
-                title="Hyperparameters to validation accuracy",
+                title=f"Hyperparameters to {words}",
                 columns=[
                     *(
                         wr.ParallelCoordinatesPlotColumn(wr.Config(name), display_name=name, log=log)
                         for name, log in study.searched.items()
                     ),
-                    wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric("val_accuracy"), display_name="val_accuracy"),
+                    wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(result), display_name=result),
                 ],
                 layout=layout(0, 0, WHOLE),
             ),
-            wr.ParameterImportancePlot(with_respect_to="val_accuracy", layout=layout(0, HEIGHT, HALF)),
-            line("val_accuracy", "Validation accuracy of the trials", x=HALF, y=HEIGHT, width=HALF),
+            wr.ParameterImportancePlot(with_respect_to=result, layout=layout(0, HEIGHT, HALF)),
+            line(result, f"{sentence(words)} of the trials", x=HALF, y=HEIGHT, width=HALF),
         ]
         blocks += [
             wr.H2(study.label),
-            wr.PanelGrid(runsets=[runset(study, "search", entity)], panels=panels),
+            wr.PanelGrid(runsets=[runset(study, Phase.SEARCH, entity)], panels=panels),
         ]
     return blocks
 
@@ -166,15 +169,16 @@ def curves(runs: Runs, entity: str | None) -> list[BlockTypes]:
     replicated = [study for study in runs.studies if study.seeds]
     if not replicated:
         return []
-    shown = {"val_accuracy": "Validation accuracy", "val_loss": "Validation loss", "train_loss": "Training loss"}
+    metrics = dict.fromkeys([*(study.metric for study in replicated), Metric.LOSS])
+    panels = {metric.column: f"Validation {metric.words}" for metric in metrics} | {"train_loss": "Training loss"}
     return [
         wr.H1("How do they learn?"),
-        wr.P("Replicates of the best trials over seeds: a line a study, the mean with the least and the most."),
+        wr.P("Replicates of the best trials over seeds: one line per study, the mean with the least and the most."),
         wr.PanelGrid(
-            runsets=[runset(study, "replicate", entity, grouped=True) for study in replicated],
+            runsets=[runset(study, Phase.REPLICATE, entity, grouped=True) for study in replicated],
             panels=[
-                line(name, words, x=THIRD * i, y=0, width=THIRD, grouped=True)
-                for i, (name, words) in enumerate(shown.items())
+                line(name, words, x=THIRD * (i % 3), y=HEIGHT * (i // 3), width=THIRD, grouped=True)
+                for i, (name, words) in enumerate(panels.items())
             ],
         ),
     ]
@@ -187,7 +191,7 @@ def confusion(runs: Runs, entity: str | None) -> list[BlockTypes]:
             blocks += [
                 wr.H2(study.label),
                 wr.PanelGrid(
-                    runsets=[runset(study, "test", entity, seed=seed) for seed in study.seeds],
+                    runsets=[runset(study, Phase.TEST, entity, seed=seed) for seed in study.seeds],
                     panels=[
                         wr.CustomChart(
                             query={"summaryTable": {"tableKey": "confusion_matrix_table"}},

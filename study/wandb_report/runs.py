@@ -7,9 +7,9 @@ from pathlib import Path
 
 from study import tracking
 from study.comparison import Comparison, compare, study_folders
+from study.results.point import fixed, metric, searched
 from study.results.record import Record
-
-HYPERPARAMETERS = ("lr", "weight_decay", "freeze_depth")
+from trainables.metrics import Metric
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Study:
     Attributes:
         label: what the comparison calls it; the name of its folder where it is not finished.
         searched: the hyperparameters of its search, each with whether it is on a log scale.
+        fixed: the hyperparameters that were taken out of it.
+        metric: what chose the best epochs, trials and the winner, on validation.
         seeds: of its test runs; empty where it is not finished.
         command: that ran it.
     """
@@ -26,6 +28,8 @@ class Study:
     label: str
     tracked: tracking.Tracked
     searched: dict[str, bool]
+    fixed: tuple[str, ...]
+    metric: Metric
     seeds: tuple[int, ...]
     command: str
 
@@ -44,7 +48,7 @@ class Runs:
     without: tuple[str, ...]
 
 
-def found(folder: Path) -> Runs:
+def read(folder: Path) -> Runs:
     """The studies in a folder and their W&B runs. Raises ValueError where there are none."""
     folders = folders_in(folder)
     comparison = compare(folders)
@@ -55,14 +59,16 @@ def found(folder: Path) -> Runs:
         if tracked is None:
             without.append(path.name)
             continue
-        facts = row.record.study if row else Record(path).study
+        record = row.record if row else Record(path)
         studies.append(
             Study(
                 label=f"{row.label} on {row.dataset}" if row else path.name,
                 tracked=tracked,
-                searched={name: facts["space"][name]["log"] for name in HYPERPARAMETERS if name in facts["space"]},
+                searched={name: domain.get("log", False) for name, domain in searched(record).items()},
+                fixed=tuple(fixed(record)),
+                metric=metric(record),
                 seeds=row.seeds if row else (),
-                command=facts["command"],
+                command=record.study["command"],
             )
         )
     if not studies:

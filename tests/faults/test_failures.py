@@ -19,8 +19,9 @@ from study.execution.pool import Pool
 from study.execution.search import search
 from study.results.record import Record, Row
 from study.run import main
+from trainables.resources import Resources
 from trainables.splits import ImagesKey
-from trainables.trainer import Model, Resources, Run
+from trainables.trainer import Model, Run
 
 DATA = tuple[DatasetSplits, dict[ImagesKey, Any]]
 

@@ -13,7 +13,8 @@ from study.design.recipes import RECIPES
 from study.design.study import Study
 from study.execution.search import search
 from study.results.record import Record
-from trainables.trainer import Model, Resources, Run, train
+from trainables.resources import Resources
+from trainables.trainer import Model, Run, train
 
 
 def test_two_workers_give_the_curve_and_the_predictions_of_one(ray_session: None) -> None:

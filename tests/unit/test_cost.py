@@ -19,12 +19,14 @@ from study.results.cost import (
     training_images_per_second,
 )
 from study.results.record import Record
+from study.results.study_file import Inference
 from tests import records
 from tests.contract.tiny import CPU, FP32, untrained
 from tests.contract.variants import PAPER, Pair, library_name, title
 from trainables.hyperparameters import Hyperparameters
 from trainables.recipe import Recipe
-from trainables.trainer import Model, Resources, Run
+from trainables.resources import Resources
+from trainables.trainer import Model, Run
 
 # Multiply-accumulates of an image at 224 px, in 10^9, from torchvision's and timm's tables of models; the original
 # AlexNet is in neither: 105 + 448 + 150 + 224 + 150 million in its convolutions, 38 + 17 + 4 in its linear layers
@@ -144,7 +146,7 @@ def test_training_speed_is_images_of_train_and_validation_a_second(record: Recor
 
 
 def test_a_finished_study_tells_every_cost(record: Record) -> None:
-    inference = {"images_per_second": 100.0, "latency_ms": 9.0, "latency_p95_ms": 10.0}
+    inference = Inference(100.0, 32, 9.0, 10.0, repeats=10, device="cpu", precision="fp32", threads=1)
     record.note(cost={"stage_flops": [10, 20, 30, 20, 10, 10], "inference": inference})
     found = costs(record)
     assert set(found) == set(COSTS)
@@ -197,6 +199,7 @@ def test_what_a_study_measures_is_of_its_own_model() -> None:
     finally:
         torch.set_num_threads(threads)
     backbone = run.model.described.backbone_stages
-    assert len(entry["stage_flops"]) == backbone + 1
-    assert entry["inference"]["threads"] == 1
-    assert entry["inference"]["images_per_second"] > 0
+    assert len(entry.stage_flops) == backbone + 1
+    assert entry.inference is not None
+    assert entry.inference.threads == 1
+    assert entry.inference.images_per_second > 0

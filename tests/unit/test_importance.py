@@ -47,7 +47,7 @@ def test_the_only_one_that_matters_is_the_most_important(name: str, evaluator: s
     assert next(iter(found.shares)) == name
     assert found.shares[name] > 0.7
     assert sum(found.shares.values()) == pytest.approx(1)
-    assert found.note == "40 trials with a validation accuracy, 13 of them pruned: theirs is of fewer epochs"
+    assert found.note == "40 trials with a validation accuracy, 13 of them pruned after fewer epochs"
 
 
 def test_what_matters_is_told_from_what_does_not_by_chance(tmp_path: Path) -> None:

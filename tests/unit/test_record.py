@@ -4,6 +4,8 @@ import json
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from enum import StrEnum
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -13,8 +15,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from study.design.states import RunStatus, StudyStatus
 from study.results.record import TABLES, Record, prediction_rows
+from study.results.study_file import (
+    ENTRIES,
+    Configuration,
+    Data,
+    Inference,
+    MeasuredCost,
+    ModelFacts,
+    StudyFile,
+    TestResult,
+)
+from trainables.architecture import Preprocessing
+from trainables.hyperparameters import DECLARED
 from trainables.loop import Predictions
+from trainables.resources import Resources
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "record.md"
 CONTRACT = {
@@ -49,7 +65,8 @@ def record(tmp_path: Path) -> Record:
 def test_an_empty_folder_is_an_empty_record_and_gets_no_file_by_being_read(tmp_path: Path) -> None:
     record = Record(tmp_path)
     assert record.tables == {name: [] for name in TABLES}
-    assert record.study == {}
+    assert record.study == StudyFile()
+    assert not record.begun
     assert list(tmp_path.iterdir()) == []
 
 
@@ -71,22 +88,25 @@ def test_a_table_has_its_columns_and_types_on_disk_whatever_its_rows_hold(name: 
 def test_a_study_that_goes_on_finds_every_row_and_every_fact(record: Record) -> None:
     record.add(trials=[trial(0, val_accuracy=0.5), trial(1, status="failed", reason="the loss is nan")])
     record.add(curves=[curve_row("trial-000", 1), curve_row("trial-001", 1), curve_row("trial-000", 2)])
-    record.note(status="running", data={"classes": ["ant", "bée"]})
+    data = {"name": "insects", "classes": ["ant", "bée"], "fingerprint": "f", "sizes": {"train": 3}}
+    record.note(status="running", data=data)
     again = Record(record.folder)
     assert [row["trial_id"] for row in again.trials] == ["trial-000", "trial-001"]
     assert again.trials[0]["val_accuracy"] == 0.5
     assert again.trials[1]["reason"] == "the loss is nan"
     assert again.trials[1]["val_accuracy"] is None
     assert [row["epoch"] for row in again.curve("trial-000")] == [1, 2]
-    assert again.study == {"status": "running", "data": {"classes": ["ant", "bée"]}}
+    assert again.study.status is StudyStatus.RUNNING
+    assert again.data == Data(name="insects", classes=("ant", "bée"), fingerprint="f", sizes={"train": 3})
+    assert again.study == record.study
     again.add(trials=[trial(2)])
     assert [row["trial_id"] for row in Record(record.folder).trials] == ["trial-000", "trial-001", "trial-002"]
 
 
 def test_facts_are_replaced_by_name_and_the_others_stay(record: Record) -> None:
-    record.note(status="running", seed=0)
+    record.note(status="running", started="today")
     record.note(status="finished")
-    assert json.loads((record.folder / "study.json").read_text()) == {"status": "finished", "seed": 0}
+    assert json.loads((record.folder / "study.json").read_text()) == {"status": "finished", "started": "today"}
 
 
 def test_columns_that_a_table_does_not_have_are_not_written(record: Record) -> None:
@@ -141,12 +161,12 @@ def test_who_has_a_file_open_keeps_reading_what_was_there(record: Record) -> Non
 def rows_and_facts(folder: Path) -> tuple[int, int]:
     """How many rows there are, read in one go from each file, and how many `study.json` says there are."""
     table = pq.read_table(pa.BufferReader((folder / "trials.parquet").read_bytes()))
-    return table.num_rows, json.loads((folder / "study.json").read_text())["rows"]
+    return table.num_rows, int(json.loads((folder / "study.json").read_text())["seconds"]["search"])
 
 
 def rows_and_facts_of_a_record(folder: Path) -> tuple[int, int]:
     record = Record(folder)
-    return len(record.trials), record.study["rows"]
+    return len(record.trials), int(record.study.seconds["search"])
 
 
 @pytest.mark.parametrize("look", [rows_and_facts, rows_and_facts_of_a_record])
@@ -155,7 +175,7 @@ def test_a_reader_sees_a_whole_record_while_it_is_being_written(
 ) -> None:
     writes = 200
     record.add(trials=[trial(0)])
-    record.note(rows=1)
+    record.note(seconds={"search": 1})
     done = Event()
 
     def read() -> set[int]:
@@ -169,7 +189,7 @@ def test_a_reader_sees_a_whole_record_while_it_is_being_written(
         try:
             for number in range(1, writes):
                 record.add(trials=[trial(number)])
-                record.note(rows=number + 1)
+                record.note(seconds={"search": number + 1})
         finally:
             done.set()
         assert reader.result() <= set(range(1, writes + 1))
@@ -180,13 +200,11 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(record: Record) -> None:
     record.note(status="running")
     with pytest.raises(pa.ArrowException):
         record.add(trials=[trial(1, lr="fast")])
-    circle: list[Any] = []
-    circle.append(circle)
-    with pytest.raises(ValueError, match="Circular"):
-        record.note(status=circle)
+    with pytest.raises(ValueError, match="Invalid enum value 'almost finished'"):
+        record.note(status="almost finished")
     again = Record(record.folder)
     assert [row["trial_id"] for row in again.trials] == ["trial-000"]
-    assert again.study == {"status": "running"}
+    assert again.study.status is StudyStatus.RUNNING
 
 
 @pytest.mark.parametrize("name", ["trials.parquet", "study.json"])
@@ -209,11 +227,17 @@ def test_facts_that_are_no_object_are_no_record(record: Record) -> None:
 # As it is documented
 
 
+def words(text: str) -> list[str]:
+    """What is in backquotes, but not in brackets; several names in one pair are several."""
+    quoted = re.findall(r"`([^`]+)`", re.sub(r"\([^)]*\)", "", text))
+    return [name for names in quoted for name in names.split(", ") if name.isidentifier()]
+
+
 def documented(name: str) -> list[str]:
-    """Column names in the table of docs/record.md: what is in backquotes, but not in brackets."""
+    """The columns of a table in docs/record.md, the hyperparameters among them, each by its name."""
     row = re.search(rf"^\| `{name}\.parquet` \|.*?\| (.*) \|$", DOCUMENT.read_text(), re.MULTILINE)
     assert row is not None, f"docs/record.md has no row for {name}.parquet"
-    return re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", row[1]))
+    return words(row[1].replace("every hyperparameter", ", ".join(f"`{one}`" for one in DECLARED)))
 
 
 @pytest.mark.parametrize("name", ["trials", "curves", "predictions"])
@@ -224,10 +248,50 @@ def test_the_columns_of_a_table_are_those_of_its_documentation(name: str) -> Non
 def test_the_columns_of_runs_are_documented_by_those_of_a_trial() -> None:
     trials = documented("trials")
     cost = [column for column in trials[trials.index("epochs") :] if column != "seed"]
-    hyperparameters = ["lr", "weight_decay", "freeze_depth"]
-    named = documented("runs")
-    before = named.index("val_accuracy")
-    assert TABLES["runs"].names == [*named[:before], *hyperparameters, *named[before:], *cost]
+    assert TABLES["runs"].names == [*documented("runs"), *cost]
+
+
+def test_the_hyperparameters_of_the_documentation_are_those_that_are_declared() -> None:
+    sentence = re.search(r"^The hyperparameters are (.*?):", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    assert sentence is not None
+    assert re.findall(r"`(\w+)`", sentence[1]) == list(DECLARED)
+
+
+def entries() -> dict[str, str]:
+    """The table of study.json in docs/record.md: each entry, and what it is said to hold."""
+    text = DOCUMENT.read_text()
+    table = text[text.index("`study.json` holds one object") : text.index("Before the study is finished")]
+    rows = re.findall(r"^\| (`.*?) \| (.*) \|$", table, re.MULTILINE)
+    return {name: holds for names, holds in rows for name in re.findall(r"`(\w+)`", names)}
+
+
+def test_the_entries_of_study_json_are_those_of_its_documentation() -> None:
+    assert set(entries()) == ENTRIES
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [
+        ("study", Configuration),
+        ("data", Data),
+        ("preprocessing", Preprocessing),
+        ("model", ModelFacts),
+        ("resources", Resources),
+        ("test", TestResult),
+        ("cost", MeasuredCost),
+    ],
+)
+def test_what_an_entry_of_study_json_holds_is_documented(entry: str, kind: type[Any]) -> None:
+    assert set(words(entries()[entry])) == {field.name for field in fields(kind)}
+
+
+@pytest.mark.parametrize(("entry", "states"), [("status", StudyStatus), ("search", RunStatus)])
+def test_every_status_is_documented(entry: str, states: type[StrEnum]) -> None:
+    assert set(words(entries()[entry])) == set(states)
+
+
+def test_what_is_measured_of_inference_is_documented() -> None:
+    assert {field.name for field in fields(Inference)} <= set(re.findall(r"\w+", entries()["cost"]))
 
 
 def test_the_columns_of_samples_are_those_of_predictions_and_a_picture() -> None:

@@ -108,12 +108,12 @@ def test_the_tables_hold_the_numbers_of_the_record(record: Record, page: Page) -
         assert all(near(row[name], t[name]) for row, t in zip(trials, record.trials, strict=True)), name
     classes = zip(page.csv("per-class"), record.study["test"]["per_class"], strict=True)
     assert all(near(row["f1-score"], truth["f1-score"]) for row, truth in classes)
-    pairs = [[row["true"], row["predicted"], int(row["count"])] for row in page.csv("most-confused")]
-    assert pairs == record.study["test"]["most_confused"]
+    pairs = [(row["true"], row["predicted"], int(row["count"])) for row in page.csv("most-confused")]
+    assert pairs == [*record.test.most_confused]
 
 
 def test_the_confusion_matrix_is_that_of_the_record(record: Record, page: Page) -> None:
-    matrix = record.study["test"]["confusion"]
+    matrix = [[*row] for row in record.test.confusion]
     assert [[int(row[name]) for name in DIGITS] for row in page.csv("confusion-matrix")] == matrix
     assert page.figure("confusion-matrix")["data"][1]["z"] == matrix
 
@@ -196,8 +196,7 @@ def test_an_unfinished_search_shows_its_best_trial_and_calls_it_no_test_result(t
 
 def test_a_study_that_stops_during_its_test_does_not_call_the_test_set_unseen(tmp_path: Path) -> None:
     record = finished(tmp_path)
-    del record.study["test"]
-    record.note(status="interrupted")
+    record.note(status="interrupted", test=None)
     assert "the winner; the test is not complete" in Page(report.render(record)).said
 
 
@@ -228,7 +227,8 @@ def test_a_hyperparameter_that_was_fixed_is_told_and_not_drawn(tmp_path: Path) -
 def test_a_study_in_which_every_trial_failed_says_how_many_and_why(tmp_path: Path) -> None:
     page = Page(report.write(failed(tmp_path).folder).read_text())
     assert (
-        "This study failed: all 3 trials failed. NotFinite: the training loss is nan in epoch 1 (3 times)." in page.said
+        "This study failed: all 3 trials failed. Reason: NotFinite: the training loss is nan in epoch 1 (3 times)."
+        in page.said
     )
     assert "Nothing has run yet" not in page.said
     assert "No result yet" not in page.said
@@ -238,7 +238,7 @@ def test_a_study_in_which_every_trial_failed_says_how_many_and_why(tmp_path: Pat
 def test_a_study_whose_trials_were_pruned_or_failed_says_that_none_was_completed(tmp_path: Path) -> None:
     record = failed(tmp_path)
     record.add(trials=[trial(3, Shape(), np.random.default_rng(3), RunStatus.PRUNED)])
-    assert "no trial was completed: 3 failed, 1 was pruned. NotFinite" in Page(report.render(record)).said
+    assert "no trial was completed: 3 failed, 1 was pruned. Reason: NotFinite" in Page(report.render(record)).said
 
 
 def test_a_study_whose_test_runs_failed_says_so_with_the_commonest_reasons_first(tmp_path: Path) -> None:
@@ -249,10 +249,10 @@ def test_a_study_whose_test_runs_failed_says_so_with_the_commonest_reasons_first
         for run, reason in zip([run for run in record.runs if run["phase"] == "test"], reasons, strict=True)
     ]
     record.replace("runs", [*(run for run in record.runs if run["phase"] != "test"), *tests])
-    del record.study["test"]
+    record.note(test=None)
     record.note(status="failed")
     page = Page(report.render(record))
-    assert "This study failed: all 3 test runs failed. out of memory (2 times); disk full." in page.said
+    assert "This study failed: all 3 test runs failed. Reasons: out of memory (2 times); disk full." in page.said
 
 
 def test_the_table_of_trials_is_in_the_order_of_their_ids_however_they_ended(tmp_path: Path) -> None:

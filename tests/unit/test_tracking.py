@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from study import tracking
+from study.design.states import Phase, RunStatus
 from tests.wandb_stand_in import KEY, Server, Written, read, runs
 
 ROOT = Path(__file__).parents[2]
@@ -138,10 +139,10 @@ def predictions(*, first_image: bytes | None = None) -> tracking.Predictions:
 
 
 def whole_run(tracker: tracking.Tracker, run_id: str = "trial-000") -> None:
-    tracker.begin(run_id, "search", CONFIG)
+    tracker.begin(run_id, Phase.SEARCH, CONFIG)
     for row in CURVE:
         tracker.log(run_id, row)
-    tracker.finish(run_id, {"val_accuracy": 0.3}, "completed")
+    tracker.finish(run_id, {"val_accuracy": 0.3}, RunStatus.COMPLETED)
 
 
 # What a run holds.
@@ -169,10 +170,10 @@ def test_history_is_what_was_logged_and_the_step_is_the_epoch(begin: Begin, tmp_
 
 def test_the_summary_is_the_drivers_and_not_the_last_epochs(begin: Begin, tmp_path: Path):
     tracker = begin()
-    tracker.begin("trial-000", "search", CONFIG)
+    tracker.begin("trial-000", Phase.SEARCH, CONFIG)
     tracker.log("trial-000", {"epoch": 1, "val_accuracy": 0.9})
     tracker.log("trial-000", {"epoch": 2, "val_accuracy": 0.1})
-    tracker.finish("trial-000", {"val_accuracy": 0.9, "reason": None}, "pruned")
+    tracker.finish("trial-000", {"val_accuracy": 0.9, "reason": None}, RunStatus.PRUNED)
     tracker.close(SECONDS)
     written = runs(tmp_path / "results")["trial-000"]
     assert (written.summary["val_accuracy"], written.summary["status"]) == (0.9, "pruned")
@@ -181,9 +182,9 @@ def test_the_summary_is_the_drivers_and_not_the_last_epochs(begin: Begin, tmp_pa
 
 def test_what_a_run_does_not_have_is_left_out(begin: Begin, tmp_path: Path):
     tracker = begin()
-    tracker.begin("test-seed0", "test", {"lr": 0.1, "dataset": None})
+    tracker.begin("test-seed0", Phase.TEST, {"lr": 0.1, "dataset": None})
     tracker.log("test-seed0", {"epoch": 1, "train_loss": 0.5, "val_loss": None})
-    tracker.finish("test-seed0", {}, "completed")
+    tracker.finish("test-seed0", {}, RunStatus.COMPLETED)
     tracker.close(SECONDS)
     written = runs(tmp_path / "results")["test-seed0"]
     assert written.curve == [{"epoch": 1, "train_loss": 0.5}]
@@ -193,12 +194,12 @@ def test_what_a_run_does_not_have_is_left_out(begin: Begin, tmp_path: Path):
 def test_runs_that_are_open_at_once_stay_apart(begin: Begin, tmp_path: Path):
     tracker = begin()
     for run_id in ("trial-000", "trial-001"):
-        tracker.begin(run_id, "search", {"name": run_id})
+        tracker.begin(run_id, Phase.SEARCH, {"name": run_id})
     for row in CURVE:
         tracker.log("trial-000", row)
         tracker.log("trial-001", {**row, "val_accuracy": 0.0})
-    tracker.finish("trial-001", {}, "pruned")
-    tracker.finish("trial-000", {}, "failed")
+    tracker.finish("trial-001", {}, RunStatus.PRUNED)
+    tracker.finish("trial-000", {}, RunStatus.FAILED)
     tracker.close(SECONDS)
     written = runs(tmp_path / "results")
     assert written["trial-000"].curve == CURVE
@@ -208,9 +209,9 @@ def test_runs_that_are_open_at_once_stay_apart(begin: Begin, tmp_path: Path):
 
 def test_a_test_run_has_its_tables_and_images_as_files_in_the_folder(begin: Begin, tmp_path: Path):
     tracker = begin()
-    tracker.begin("test-seed0", "test", CONFIG)
+    tracker.begin("test-seed0", Phase.TEST, CONFIG)
     tracker.log("test-seed0", {"epoch": 1, "train_loss": 0.5})
-    tracker.finish("test-seed0", {}, "completed", predictions())
+    tracker.finish("test-seed0", {}, RunStatus.COMPLETED, predictions())
     tracker.close(SECONDS)
     folder = tmp_path / "results"
     [run_folder] = folder.glob("wandb/offline-run-*")
@@ -238,8 +239,8 @@ def test_a_test_run_has_its_tables_and_images_as_files_in_the_folder(begin: Begi
 def test_an_image_that_cannot_be_read_leaves_the_run_finished(begin: Begin, tmp_path: Path, said: list[str]):
     tracker = begin()
     for run_id in ("test-seed0", "test-seed1"):
-        tracker.begin(run_id, "test", CONFIG)
-        tracker.finish(run_id, {"test_accuracy": 0.5}, "completed", predictions(first_image=b"no image"))
+        tracker.begin(run_id, Phase.TEST, CONFIG)
+        tracker.finish(run_id, {"test_accuracy": 0.5}, RunStatus.COMPLETED, predictions(first_image=b"no image"))
     tracker.close(SECONDS)
     [line] = said
     assert "cannot identify image" in line
@@ -255,7 +256,7 @@ def test_an_image_that_cannot_be_read_leaves_the_run_finished(begin: Begin, tmp_
 def test_a_run_begun_again_by_a_resumed_study_takes_the_place_of_the_interrupted_one(begin: Begin, tmp_path: Path):
     first = begin()
     whole_run(first, "trial-000")
-    first.begin("trial-001", "search", CONFIG)
+    first.begin("trial-001", Phase.SEARCH, CONFIG)
     first.log("trial-001", {"epoch": 1, "val_loss": 9.0})
     first.close(SECONDS)
     before = runs(tmp_path / "results")
@@ -272,7 +273,7 @@ def test_a_run_begun_again_by_a_resumed_study_takes_the_place_of_the_interrupted
 
 def test_a_run_may_be_begun_again_in_the_same_study(begin: Begin, tmp_path: Path):
     tracker = begin()
-    tracker.begin("trial-000", "search", CONFIG)
+    tracker.begin("trial-000", Phase.SEARCH, CONFIG)
     tracker.log("trial-000", {"epoch": 1, "val_loss": 9.0})
     whole_run(tracker, "trial-000")
     tracker.close(SECONDS)
@@ -326,9 +327,9 @@ def test_a_disabled_tracker_writes_nothing_and_never_imports_the_client(tmp_path
         from pathlib import Path
         from study import tracking
         tracker = tracking.start("disabled", Path("results"), "study1")
-        tracker.begin("trial-000", "search", {})
+        tracker.begin("trial-000", Phase.SEARCH, {})
         tracker.log("trial-000", {"epoch": 1})
-        tracker.finish("trial-000", {}, "completed")
+        tracker.finish("trial-000", {}, RunStatus.COMPLETED)
         tracker.close(1)
         print([name for name in sys.modules if name.split(".")[0] == "wandb"])
     """
@@ -456,18 +457,18 @@ def test_a_server_that_goes_away_in_the_middle_loses_nothing(
 ):
     tracker = begin("online", patience=2.0)
     whole_run(tracker, "trial-000")
-    tracker.begin("trial-001", "search", CONFIG)
+    tracker.begin("trial-001", Phase.SEARCH, CONFIG)
     tracker.log("trial-001", CURVE[0])
-    tracker.begin("trial-002", "search", CONFIG)
+    tracker.begin("trial-002", Phase.SEARCH, CONFIG)
     while len(server.begun) < 3 and not said:
         sleep(0.01)
     server.stop()
     for row in CURVE[1:]:
         tracker.log("trial-001", row)
-    tracker.finish("trial-001", {"val_accuracy": 0.3}, "completed")
+    tracker.finish("trial-001", {"val_accuracy": 0.3}, RunStatus.COMPLETED)
     for row in CURVE:
         tracker.log("trial-002", row)
-    tracker.finish("trial-002", {}, "pruned")
+    tracker.finish("trial-002", {}, RunStatus.PRUNED)
     tracker.close(SECONDS)
     [line] = said
     assert "wandb sync" in line
@@ -517,13 +518,13 @@ def test_a_folder_that_cannot_be_written_is_one_line(begin: Begin, tmp_path: Pat
 
 def test_a_call_that_fails_is_one_line_and_the_others_are_written(begin: Begin, tmp_path: Path, said: list[str]):
     tracker = begin()
-    tracker.begin("trial-000", "search", CONFIG)
+    tracker.begin("trial-000", Phase.SEARCH, CONFIG)
     tracker.log("trial-000", {"epoch": 1, "val_loss": object()})
     tracker.log("trial-000", {"val_loss": 1.0})
     tracker.log("no such run", {"epoch": 1})
     for row in CURVE[1:]:
         tracker.log("trial-000", row)
-    tracker.finish("trial-000", {}, "completed")
+    tracker.finish("trial-000", {}, RunStatus.COMPLETED)
     tracker.close(SECONDS)
     assert len(said) == 1
     assert runs(tmp_path / "results")["trial-000"].curve[-2:] == CURVE[1:]

@@ -7,6 +7,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ import wandb
 from study import tracking
 from study.execution.session import summary_of
 from study.results import samples
+from study.results.point import shown
 from study.results.record import Record
 from study.tracking import service
 from study.wandb_report.__main__ import main
 from tests import records
 from tests.wandb_stand_in import KEY, Server, Written, read
 from trainables.loop import Predictions
+from trainables.metrics import Metric
 
 SHAPE = records.Shape(classes=("ant", "bee", "cat"), trials=4, epochs=3, seeds=2, images_per_class=8, samples=4)
 Block = dict[str, Any]
@@ -37,7 +40,7 @@ def logged(record: Record) -> Record:
     tracker = tracking.start("offline", record.folder, facts["name"])
     for run in [*record.trials, *record.runs]:
         run_id = run.get("run_id", run["trial_id"])
-        point = {name: run[name] for name in ("lr", "weight_decay", "freeze_depth")}
+        point = {name: run[name] for name in shown(record)}
         tracker.begin(run_id, run.get("phase", "search"), point | facts | {"seed": run["seed"]})
         for row in record.tables["curves"]:
             if row["run_id"] == run_id:
@@ -207,6 +210,21 @@ def test_parallel_coordinates_have_the_searched_hyperparameters_on_their_scales(
     assert sorted(map(len, axes)) == [3, 4, 4]
     assert every in axes
     assert [axis for axis in every if axis[0] != "weight_decay"] in axes
+
+
+def test_a_search_by_another_metric_is_drawn_by_it_with_everything_that_was_searched_and_fixed(tmp_path: Path):
+    shape = replace(SHAPE, space=records.EIGHT, metric=Metric.LOSS)
+    record = records.searched(tmp_path / "study", shape)
+    record.note(study=record.study["study"] | {"fixed": {"schedule": "cosine"}})
+    [(runsets, panels)] = grids(specified(logged(record).folder))
+    [axes] = [panel["config"]["columns"] for panel in panels if panel["viewType"] == "Parallel Coordinates Plot"]
+    searched = [name for name in records.EIGHT if name != "schedule"]
+    assert [axis["displayName"] for axis in axes] == [*searched, "val_loss"]
+    [importance] = [panel["config"] for panel in panels if panel["viewType"] == "Parameter Importance"]
+    assert importance["targetKey"] == "val_loss"
+    text = json.dumps(runsets)
+    assert all(f"{name}.value" in text for name in [*searched, "schedule"])
+    assert [key["ascending"] for key in runsets[0]["sort"]["keys"]] == [True]
 
 
 def test_a_test_run_has_a_run_set_and_the_winner_of_a_study_a_confusion_matrix(folder: Path):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from study.comparison import Row
 from study.results import data_efficiency
 from study.results.data_efficiency import Measured
-from study.results.record import damaged
+from study.results.study_file import damaged
 from study.statistics import Interval
 
 

@@ -27,7 +27,7 @@ def section(record: Record) -> Section:
         Facts("Preprocessing", entries(study.get("preprocessing"))),
         Facts("Model", entries(study.get("model"))),
         Facts("Configuration", entries({k: v for k, v in config.items() if k not in SHOWN_ELSEWHERE})),
-        Facts("Runs after the search", runs(study)),
+        Facts("Runs after the search", runs(study.content())),
         Facts("Time", time(record)),
         Facts("Hardware", entries(study.get("hardware"))),
         Facts("Versions", entries(study.get("versions"))),

@@ -109,8 +109,13 @@ def by_phase(record: Record) -> dict[Phase, list[Row]]:
 
 
 def reasons(runs: Sequence[Row]) -> str:
-    """`NotFinite: the training loss is nan in epoch 1 (3 times).`, the commonest first."""
+    """`Reason: NotFinite: the training loss is nan in epoch 1 (3 times).`, the commonest first."""
     counts = Counter(run["reason"] or "no reason recorded" for run in runs if run["status"] == RunStatus.FAILED)
     each = [f"{reason} ({n} times)" if n > 1 else reason for reason, n in counts.most_common(MOST_REASONS)]
     more = len(counts) - len(each)
-    return "; ".join(each) + (f"; and {plural(more, 'other reason')}" if more else "") + "."
+    return (
+        f"Reason{'s' if len(counts) > 1 else ''}: "
+        + "; ".join(each)
+        + (f"; and {plural(more, 'other reason')}" if more else "")
+        + "."
+    )

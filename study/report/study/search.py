@@ -21,6 +21,7 @@ MARKS = {RunStatus.COMPLETED: "circle", RunStatus.PRUNED: "x-thin", RunStatus.FA
 KEYS = {RunStatus.COMPLETED: "disc", RunStatus.PRUNED: "cross", RunStatus.FAILED: "triangle"}
 PER_LINE = 3  # hyperparameters of a point in a hover
 GOLDEN = 0.618034  # its multiples spread evenly between 0 and 1
+ROOM = 30  # letters beside each other under a figure
 FEW_VALUES = 12  # of a whole number, that each have a tick
 
 
@@ -137,7 +138,7 @@ def choices_axis(title: str, choices: list[Value], values: Sequence[Value]) -> A
         "ticktext": names,
         "range": [-0.5, len(order) - 0.5],
         "showgrid": False,
-        "tickangle": 0 if sum(map(len, names)) < 34 else -35,
+        "tickangle": 0 if len(names) * max(map(len, names)) <= ROOM else -35,
     }
 
     def place(value: Value, trial: int) -> float:
