@@ -14,11 +14,12 @@ import numpy as np
 
 from study.cluster import connection
 from study.data import named
-from study.data.reading import prepare
+from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits, split, stratified
 from study.design.study import Study
 from study.execution.search import search
 from study.results.record import Record, Row
+from trainables import building
 from trainables.resources import Resources
 from trainables.trainer import Model, Run
 
@@ -69,10 +70,10 @@ def searched(study: Study, splits: DatasetSplits, *, boundaries: str, trials: in
         study.folder.mkdir()
         record = Record(study.folder)
         variant = study.pretrained_variant
-        data = dict(prepare(splits, variant.preprocessing, ("train", "val")))
+        data = datasets_of_study(splits, variant.preprocessing, margin=False)
         if boundaries == "off":
-            data = {name: dataset.materialize() for name, dataset in data.items()}
-        weights = connection.put(study.architecture.pretrained(variant))
+            data = {key: dataset.materialize() for key, dataset in data.items()}
+        weights = connection.put(building.pretrained(study.architecture, variant))
         template = Run(
             run_id="",
             model=Model(study.model, study.scale, study.variant, len(splits.source.classes), weights),

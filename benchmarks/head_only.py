@@ -21,6 +21,7 @@ from study.data.reading import prepare
 from study.data.splits import DatasetSplits
 from study.design.recipes import RECIPES
 from study.design.study import Study
+from trainables import building
 from trainables.precision import precision
 from trainables.reader import load_in_memory
 
@@ -64,7 +65,7 @@ def forward_pass(study: Study, splits: DatasetSplits) -> float:
     images = [
         load_in_memory(dataset).images for dataset in prepare(splits, variant.preprocessing, ("train", "val")).values()
     ]
-    model = study.architecture.assemble(variant, 10).to(memory_format=torch.channels_last).eval()
+    model = building.assemble(study.architecture, variant, 10).to(memory_format=torch.channels_last).eval()
     choice = precision("auto", torch.device("cpu"))
     batches = torch.cat(images).split(64)
     with torch.inference_mode(), choice.autocast():

@@ -91,11 +91,11 @@ def own(process: psutil.Process) -> int:
 def train_on(folder: Path) -> None:
     from study.cluster import connection
     from study.data import resolve
-    from study.data.reading import prepare
+    from study.data.reading import datasets_of_study
     from study.data.source import DatasetRequest
     from study.data.splits import split
     from study.design.recipes import RECIPES
-    from trainables.recipe import Hyperparameters
+    from trainables.hyperparameters import Hyperparameters
     from trainables.resources import Resources
     from trainables.trainer import Model, Run, train
 
@@ -104,7 +104,7 @@ def train_on(folder: Path) -> None:
         splits = split(resolve.load(str(folder), DatasetRequest()))
         model = Model("alexnet", "paper", "alexnet", CLASSES)
         run = Run("memory", model, Hyperparameters(1e-3, 0.0, 7), RECIPES["fair"], 0, splits.digests(), last_epoch=1)
-        data = dict(prepare(splits, model.described.preprocessing, ("train", "val")))
+        data = datasets_of_study(splits, model.described.preprocessing, margin=False)
         outcome = train(run, data, Resources(), report=lambda row: None)
         assert outcome.failure is None
 

@@ -11,18 +11,18 @@ freeze depths is measured and scaled to the depths that the other side tried.
 
 import argparse
 import os
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
-
-from optuna.distributions import FloatDistribution, IntDistribution
 
 from benchmarks._searching import Searched, all_digits, emptied, ray_with_a_store, searched, some_digits
 from study.design.recipes import RECIPES
+from study.design.space import Range, Space
 from study.design.study import Study
 from study.results import cost
+from trainables.hyperparameters import Value
 
 GOAL = "mini: at least 2 x less; late: at least 5 x less"
 
@@ -71,17 +71,17 @@ class Late(Study):
     """A study that trains at most its last two backbone stages."""
 
     @cached_property
-    def space(self) -> dict[str, FloatDistribution | IntDistribution]:
+    def space(self) -> Space:
         last = self.backbone_stages
-        return super().space | {"freeze_depth": IntDistribution(last - 2, last)}
+        return {**super().space, "freeze_depth": Range(last - 2, last)}
 
     @cached_property
-    def paper(self) -> dict[str, Any]:
-        return super().paper | {"freeze_depth": self.backbone_stages}
+    def paper(self) -> Mapping[str, Value]:
+        return {**super().paper, "freeze_depth": self.backbone_stages}
 
 
 def late() -> tuple[float, float, float]:
-    recipe = replace(RECIPES["fair"], epochs=EPOCHS, batch_size=16)
+    recipe = replace(RECIPES["fair"], epochs=EPOCHS).with_settings(batch_size=16)
     study = Study("coatnet", "paper", "coatnet_1_rw_224", "digits", "bench", Path(), recipe, early_stopping="none")
     last = study.backbone_stages
     images = some_digits(LATE_IMAGES)

@@ -24,12 +24,12 @@ from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from benchmarks._searching import all_digits, ray_with_a_store, searched
-from study.data.reading import prepare
+from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits
 from study.design.recipes import RECIPES
 from study.design.study import Study
-from trainables.recipe import Hyperparameters
 from trainables.resources import Resources
+from trainables.splits import ImagesKey
 from trainables.trainer import Model, Run, train
 
 GOAL = "at most 0.25 s a trial, at least 50 x less than the documented pattern"
@@ -44,7 +44,7 @@ def main() -> None:
     with ray_with_a_store():
         splits = all_digits()
         study = described(trials=1)
-        data = dict(prepare(splits, study.pretrained_variant.preprocessing, ("train", "val")))
+        data = datasets_of_study(splits, study.pretrained_variant.preprocessing, margin=False)
         model = Model(study.model, study.scale, study.variant, len(splits.source.classes))
         run = Run("", model, study.point({}), study.recipe, seed=0, split_digests=splits.digests())
         pairs = []
@@ -78,11 +78,16 @@ def our_search(trials: int, splits: DatasetSplits) -> float:
     return ours.seconds - sum(row["seconds"] for row in ours.record.curves)
 
 
-def documented_search(trials: int, run: Run, data: dict[str, Any]) -> float:
+def documented_search(trials: int, run: Run, data: dict[ImagesKey, Any]) -> float:
     """The same trials as Ray's documentation would run them, less what they spent in training and evaluation."""
 
     def trial(config: dict[str, Any]) -> None:
-        point = Hyperparameters(config["lr"], config["weight_decay"], int(config["freeze_depth"]))
+        point = replace(
+            run.hyperparameters,
+            lr=config["lr"],
+            weight_decay=config["weight_decay"],
+            freeze_depth=int(config["freeze_depth"]),
+        )
         group = Resources(workers=1, cpus=0.5)
         outcome = train(replace(run, hyperparameters=point), data, group, lambda row: None, [TuneReportCallback()])
         (spent / uuid4().hex).write_text(str(sum(epoch.seconds for epoch in outcome.epochs)))

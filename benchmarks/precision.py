@@ -12,14 +12,16 @@ from time import perf_counter
 import torch
 from torch.nn.functional import cross_entropy
 
-from trainables import architecture
+from trainables import architecture, building
+from trainables.hyperparameters import Hyperparameters
+from trainables.optimisation import optimizer
 from trainables.precision import Precision
-from trainables.recipe import optimizer
 from trainables.stages import StagedModel
 
 GOAL = "says why auto is fp32 at mini scale"
 
 ROUNDS, STEPS, BATCH = 3, 20, 64
+POINT = Hyperparameters(lr=1e-4, weight_decay=0.0, freeze_depth=0)
 
 
 def main() -> None:
@@ -27,7 +29,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for family, variant in architecture.every():
         if (variant.scale, variant.pretraining) == ("mini", "none"):
-            model = family.assemble(variant, 10).to(memory_format=torch.channels_last)
+            model = building.assemble(family, variant, 10).to(memory_format=torch.channels_last)
             pairs = [(rate(model, "fp32"), rate(model, "bf16")) for _ in range(ROUNDS)]
             fp32, bf16 = (median(side) for side in zip(*pairs, strict=True))
             ratio = median(half / full for full, half in pairs)
@@ -38,7 +40,7 @@ def rate(model: StagedModel, name: str) -> float:
     """Training images a second, after some steps that are not counted."""
     images = torch.randint(0, 256, (BATCH, 32, 32, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
     labels = torch.randint(0, 10, (BATCH,))
-    precision, optimiser = Precision(name, torch.device("cpu")), optimizer(model.train(), lr=1e-4, weight_decay=0.0)
+    precision, optimiser = Precision(name, torch.device("cpu")), optimizer(model.train(), POINT)
     start = 0.0
     for step in range(STEPS + 3):
         if step == 3:

@@ -18,18 +18,17 @@ from torch.nn.functional import cross_entropy
 from study.data import named
 from study.data.reading import resized
 from study.design.recipes import RECIPES
-from trainables import architecture
+from trainables import architecture, building
 from trainables.architecture import MINI_INPUT
 from trainables.batches import CachedSplit
 from trainables.loop import fit
 from trainables.precision import Precision
-from trainables.recipe import Hyperparameters
 from trainables.stages import StagedModel
 
 GOAL = "at least 0.95 of a bare loop"
 
 ROUNDS, EPOCHS, BATCH = 5, 1, 64
-POINT = Hyperparameters(lr=1e-3, weight_decay=1e-2, freeze_depth=0)
+POINT = RECIPES["fair"].point(lr=1e-3, weight_decay=1e-2, freeze_depth=0, batch_size=BATCH)
 FP32 = Precision("fp32", torch.device("cpu"))
 
 
@@ -54,7 +53,7 @@ def digits() -> CachedSplit:
 
 
 def ours(name: str, split: CachedSplit) -> float:
-    recipe = replace(RECIPES["fair"], epochs=EPOCHS, batch_size=BATCH)
+    recipe = replace(RECIPES["fair"], epochs=EPOCHS)
     model = untrained(name)
     start = perf_counter()
     fit(model, split, None, hyperparameters=POINT, recipe=recipe, precision=FP32, seed=0, report=lambda epoch: None)
@@ -81,7 +80,7 @@ def bare(name: str, split: CachedSplit) -> float:
 def untrained(name: str) -> StagedModel:
     torch.manual_seed(0)
     family = architecture.get(name)
-    return family.assemble(family.variant("mini", "none"), 10).to(memory_format=torch.channels_last)
+    return building.assemble(family, family.variant("mini", "none"), 10).to(memory_format=torch.channels_last)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Random changes of training images, drawn anew for every image in every epoch: torchvision's, one call an image.
+"""Random changes of training images, drawn anew for every image in every epoch: torchvision's, one call per image.
 
 A torchvision v2 transform draws once a call, so on a batch every image would get the same draw. AlexNet's colour
 jitter, which torchvision lacks, is here.

@@ -55,7 +55,7 @@ class Examples:
         """This worker's part of one epoch's batches, in a random order.
 
         The batches are of equal size to within one image, so that no epoch ends in a batch of one, which
-        BatchNorm cannot take. Every worker draws the same order and takes its share of every batch.
+        BatchNorm cannot take. Every worker draws the same order and gets its own rows of every batch.
         """
         for rows in self.orders(batch_size, generator, world):
             yield self.batch(rows)
@@ -76,9 +76,13 @@ class Examples:
 
 
 class CachedSplit(Examples):
-    """One array of images: boundary 0 is (N, 3, H, W) uint8.
+    """One array of images.
 
-    `places` are where in it the rows lie, None for all; `file` is what it is mapped from, None for memory.
+    Args:
+        images: (M, ...) as boundary `boundary` has them: of 0 (M, 3, H, W) uint8.
+        labels, index: (N,) int64 of the rows.
+        places: (N,) int64, where in `images` the rows lie; None for all of them in order.
+        file: what `images` is mapped from, None for memory.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """The store of boundaries: what flows into a stage, computed once on a node and read without a copy by its processes.
 
-An entry is a folder, named by a hash of all that determines its content. `boundary.npy` holds a row an image,
+An entry is a folder, named by a hash of all that determines its content. `boundary.npy` holds a row per image,
 `rows.npz` its index in the dataset and its label, and `entry.json`, which is written last, what the entry is and
 its checksum. Whoever needs an entry first fills it, under a lock that the kernel releases if the process dies, in a
 folder that is renamed when it is whole. Nothing here may end a run: where the disk fails, the answer is None, and
@@ -71,7 +71,7 @@ class Store:
         limit: the bytes that all entries together may take; the least recently used that nobody reads make room.
         notes: what went wrong, for the record: a store says it and goes on.
         verified: what the files of entries were when their checksums were found right, so that these are computed
-            once a process.
+            once per process.
     """
 
     folder: Path
@@ -199,48 +199,48 @@ class Store:
 
     def sweep(self) -> None:
         """Removes what processes left that died while they filled an entry."""
-        for part in self.folder.glob(".*.part-*"):
-            with suppress(OSError), held(part, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                shutil.rmtree(part, ignore_errors=True)
+        for partial in self.folder.glob(".*.part-*"):
+            with suppress(OSError), file_lock(partial, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                shutil.rmtree(partial, ignore_errors=True)
 
     def _fill(self, path: Path, facts: Facts, length: int, rows: Iterable[Chunk]) -> None:
         with writing():
-            part = Path(mkdtemp(prefix=f".{path.name}.part-", dir=self.folder))
+            partial = Path(mkdtemp(prefix=f".{path.name}.part-", dir=self.folder))
         try:
-            with writing(), held(part, fcntl.LOCK_EX):
-                self._write(part, facts, length, rows)
+            with writing(), file_lock(partial, fcntl.LOCK_EX):
+                self._write(partial, facts, length, rows)
                 discard(path)
-                os.replace(part, path)
+                os.replace(partial, path)
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)
 
-    def _write(self, part: Path, facts: Facts, length: int, rows: Iterable[Chunk]) -> None:
+    def _write(self, partial: Path, facts: Facts, length: int, rows: Iterable[Chunk]) -> None:
         index, label = np.full(length, -1, np.int64), np.full(length, -1, np.int64)
         stored: np.memmap | None = None
         dtype, last = "", False
         for positions, indices, labels, data in rows:
             if stored is None:
                 dtype, last = str(data.dtype).removeprefix("torch."), is_channels_last(data)
-                stored = allocated(part / "boundary.npy", length, like=plain(data, last))
+                stored = allocate(partial / "boundary.npy", length, like=plain(data, last))
             stored[positions] = plain(data, last)
             index[positions], label[positions] = indices, labels
         if stored is None or (index < 0).any():
             raise RuntimeError(f"{(index < 0).sum()} of {length} rows of a boundary did not come")
         stored.flush()
-        np.savez(part / "rows.npz", index=index, label=label)
+        np.savez(partial / "rows.npz", index=index, label=label)
         entry = {
             "facts": dict(facts),
             "shape": stored.shape,
             "dtype": dtype,
             "channels_last": last,
-            "checksums": {name: checksum(part / name) for name in FILES[:2]},
+            "checksums": {name: checksum(partial / name) for name in FILES[:2]},
         }
         text = json.dumps({**entry, "checksum": checksum_of(entry)}, indent=1)
-        (part / "entry.json").write_text(text + "\n")
+        (partial / "entry.json").write_text(text + "\n")
 
 
 @contextmanager
-def held(path: Path, mode: int) -> Iterator[None]:
+def file_lock(path: Path, mode: int) -> Iterator[None]:
     """A lock on a file or folder; the kernel takes it back from a process that dies."""
     file = os.open(path, os.O_RDONLY)
     try:
@@ -259,7 +259,7 @@ def writing() -> Iterator[None]:
         raise Unusable(error.strerror or str(error)) from error
 
 
-def allocated(path: Path, length: int, like: np.ndarray) -> np.memmap:
+def allocate(path: Path, length: int, like: np.ndarray) -> np.memmap:
     """An .npy on disk for `length` rows, all its space taken: a mapped hole of a full disk would kill the process."""
     array = open_memmap(path, mode="w+", dtype=like.dtype, shape=(length, *like.shape[1:]))
     size = path.stat().st_size
@@ -285,8 +285,8 @@ def plain(data: Tensor, last_axis: bool) -> np.ndarray:
 def checksum(path: Path) -> int:
     value = 0
     with path.open("rb") as file:
-        while part := file.read(CHECKED_AT_A_TIME):
-            value = zlib.crc32(part, value)
+        while partial := file.read(CHECKED_AT_A_TIME):
+            value = zlib.crc32(partial, value)
     return value
 
 
@@ -347,7 +347,7 @@ def opened(path: Path, verified: dict[Path, Hashable]) -> Entry:
 def unused(path: Path) -> bool:
     """Whether no process reads the entry."""
     try:
-        with held(path / "boundary.npy", fcntl.LOCK_EX | fcntl.LOCK_NB):
+        with file_lock(path / "boundary.npy", fcntl.LOCK_EX | fcntl.LOCK_NB):
             return True
     except BlockingIOError:
         return False

@@ -19,7 +19,7 @@ from trainables.trainer import Run, prepared_model, reader_of
 
 @dataclass(frozen=True)
 class Features:
-    """A row an image, in the order of its split: values (N, D) float32, label (N,) int64, index (N,) in the dataset."""
+    """In the order of its split: values (N, D) float32, label (N,) int64, index (N,) in the dataset."""
 
     values: np.ndarray
     label: np.ndarray

@@ -235,7 +235,7 @@ class Step:
         self.point = point
         self.precision = precision
         self.world, self.memory = world, memory
-        self.rehearsed = 0
+        self.memory_probes = 0
         self.before = ForwardState(model)
         self.trained = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = optimizer(model, point)
@@ -277,18 +277,18 @@ class Step:
         `labels` are (N,) int64, or mixed: (N, classes) float32.
 
         A worker in a group must not halve a batch by itself: the others would wait for it. So they find the size
-        together, in rehearsals of the first two batches (the optimiser's state is made between them), and memory that
-        runs out later ends the run.
+        together, by computing the first two batches on trial (the optimiser's state is made between them), and memory
+        that runs out later ends the run.
         """
 
         def compute(size: int) -> Tensor:
             return self.gradients(self.model, images, labels, boundary, size)
 
-        if self.world.size > 1 and self.rehearsed == 2:
+        if self.world.size > 1 and self.memory_probes == 2:
             return compute(self.memory.size(TRAINING, len(labels)))
         self.before.capture(labels.device)
 
-        def rehearse(size: int) -> None:
+        def probe_memory(size: int) -> None:
             lacking = torch.zeros((), device=labels.device)
             try:
                 self.gradients(self.alone, images, labels, boundary, size)
@@ -305,9 +305,9 @@ class Step:
 
         if self.world.size == 1:
             return self.memory.run_with_oom_backoff(TRAINING, len(labels), compute, undo)
-        self.memory.run_with_oom_backoff(TRAINING, len(labels), rehearse, undo)
+        self.memory.run_with_oom_backoff(TRAINING, len(labels), probe_memory, undo)
         undo()
-        self.rehearsed += 1
+        self.memory_probes += 1
         return compute(self.memory.size(TRAINING, len(labels)))
 
     def gradients(self, model: nn.Module, images: Tensor, labels: Tensor, boundary: int, size: int) -> Tensor:
@@ -315,30 +315,30 @@ class Step:
         self.optimizer.zero_grad(set_to_none=True)
         losses = []
         count = ceil(len(labels) / size)
-        parts = list(zip(images.tensor_split(count), labels.tensor_split(count), strict=True))
-        for number, (some, theirs) in enumerate(parts, 1):
+        micro_batches = zip(images.tensor_split(count), labels.tensor_split(count), strict=True)
+        for number, (some_images, some_labels) in enumerate(micro_batches, 1):
             with self.world.no_sync(model) if number < count else nullcontext():
                 with self.precision.autocast():
                     loss = cross_entropy(
-                        model(some, boundary),
-                        theirs,
+                        model(some_images, boundary),
+                        some_labels,
                         weight=self.class_weights,
                         label_smoothing=self.point.label_smoothing,
                     )
-                loss = loss * self.share(theirs, len(labels))
+                loss = loss * self.share(some_labels, len(labels))
                 self.scaler.scale(loss).backward()
             losses.append(loss.detach())
         return torch.stack(losses).sum()
 
-    def share(self, part: Tensor, images: int) -> float | Tensor:
-        """What the mean loss of a part counts for in a batch of so many images.
+    def share(self, labels: Tensor, batch_size: int) -> float | Tensor:
+        """What the mean loss over some labels counts for in a batch of `batch_size` images.
 
         torch divides a mean with class weights by the sum of these weights, which is another in each part and worker:
         this multiplies it in again, so that every image counts by its class wherever it is computed.
         """
-        if self.class_weights is None or part.is_floating_point():
-            return len(part) / images
-        return self.class_weights[part].sum() / images
+        if self.class_weights is None or labels.is_floating_point():
+            return len(labels) / batch_size
+        return self.class_weights[labels].sum() / batch_size
 
 
 def balanced(labels: Tensor, classes: int) -> Tensor:

@@ -27,12 +27,13 @@ class DoesNotFit(RuntimeError):
 class Memory:
     """What a run has found out about its device's memory.
 
-    Args:
-        parts: into how many parts every training batch is divided; None: into as few as fit.
+    Attributes:
+        grad_accum_steps: into how many parts every training batch is divided; None: into as few as fit.
+        micro_batch_size: the most images of a training batch that are computed at once.
     """
 
     grad_accum_steps: int | None = None
-    micro_batch_size: int = 0  # the most images of a training batch that are computed at once
+    micro_batch_size: int = 0
     _fitting: dict[str, int] = field(default_factory=dict)
     _notes: dict[str, str] = field(default_factory=dict)
 

@@ -111,7 +111,7 @@ class Reader:
         return moved
 
     def plan(self, name: str, images: CachedSplit, freeze_depth: int, epochs: int) -> Plan:
-        part = self.split_digests[name]
+        digest = self.split_digests[name]
         limit = self.store.limit if self.store else 0
         existing = [k for k in range(1, freeze_depth + 1) if self.store and self.store.has(self.facts(name, k))]
         mode = self.mode if self.store else "off"
@@ -119,7 +119,7 @@ class Reader:
         return plan(
             freeze_depth,
             costs,
-            images=len(images) if part.chosen is None else len(part.chosen),
+            images=len(images) if digest.chosen is None else len(digest.chosen),
             stored=len(images),
             epochs=epochs,
             readers=self.readers,
@@ -129,7 +129,7 @@ class Reader:
         )
 
     def costs(self, images: CachedSplit) -> Costs:
-        """Measured once a process."""
+        """Measured once per process."""
         key = (self.variant, self.preprocessing.size, self.precision.name, str(self.device), torch.get_num_threads())
         if key not in self.cache.costs:
             depth = self.model.freeze_depth
@@ -143,24 +143,27 @@ class Reader:
 
         With a margin around what the model takes where random crops are cut from it.
         """
-        part, preprocessing = self.split_digests[name], self.preprocessing.with_margin if margin else self.preprocessing
+        digest, preprocessing = (
+            self.split_digests[name],
+            self.preprocessing.with_margin if margin else self.preprocessing,
+        )
         dataset = partial(self.shard, ImagesKey(name, margin))
-        key, kept = key_of(part, preprocessing), self.cache.images
+        key, kept = key_of(digest, preprocessing), self.cache.images
         if self.store and key not in kept:
-            entry = open_or_cache(self.store, part, preprocessing, iter_image_batches(dataset))
+            entry = open_or_cache(self.store, digest, preprocessing, iter_image_batches(dataset))
             if entry:
                 return self.register(entry)
         if key not in kept:
             for stale in kept.keys() - self.keys():
                 del kept[stale]
-            check_memory(part.length * image_bytes(preprocessing))
+            check_memory(digest.length * image_bytes(preprocessing))
             kept[key] = load_in_memory(dataset())
         return kept[key]
 
     def keys(self) -> set[str]:
         """Of all images that the run may read."""
         both = (self.preprocessing, self.preprocessing.with_margin)
-        return {key_of(part, preprocessing) for part in self.split_digests.values() for preprocessing in both}
+        return {key_of(digest, preprocessing) for digest in self.split_digests.values() for preprocessing in both}
 
     def boundary(self, name: str, k: int) -> CachedSplit:
         """Boundary k of a split, stored; filled from the nearest that exists; the images where it cannot be stored."""
@@ -301,12 +304,12 @@ def versions() -> dict[str, str]:
     return {library: version(library) for library in ("torch", "torchvision", "timm")}
 
 
-def facts_of_images(part: SplitDigest, preprocessing: Preprocessing) -> Facts:
+def facts_of_images(digest: SplitDigest, preprocessing: Preprocessing) -> Facts:
     """Everything that determines boundary 0."""
     return {
         "format": FORMAT,
         "boundary": 0,
-        "images": part.content,
+        "images": digest.content,
         "transform": [preprocessing.size, preprocessing.crop, preprocessing.interpolation],
         "versions": versions(),
     }
@@ -326,13 +329,15 @@ def check_memory(size: int) -> None:
         )
 
 
-def key_of(part: SplitDigest, preprocessing: Preprocessing) -> str:
-    return boundaries.name_of(facts_of_images(part, preprocessing))
+def key_of(digest: SplitDigest, preprocessing: Preprocessing) -> str:
+    return boundaries.name_of(facts_of_images(digest, preprocessing))
 
 
-def open_or_cache(store: Store, part: SplitDigest, preprocessing: Preprocessing, rows: Iterator[Chunk]) -> Entry | None:
+def open_or_cache(
+    store: Store, digest: SplitDigest, preprocessing: Preprocessing, rows: Iterator[Chunk]
+) -> Entry | None:
     """Boundary 0, from the store or else from `rows`, which are then kept there; None where it cannot be kept."""
-    return store.open_or_fill(facts_of_images(part, preprocessing), part.length, image_bytes(preprocessing), rows)
+    return store.open_or_fill(facts_of_images(digest, preprocessing), digest.length, image_bytes(preprocessing), rows)
 
 
 def iter_image_batches(images: Dataset | Callable[[], Dataset]) -> Iterator[Chunk]:

@@ -95,9 +95,9 @@ class StagedModel(nn.Module):
     def train(self, mode: bool = True) -> Self:
         self.training = self.stages.training = mode
         for position, stage in enumerate(self.stages.values()):
-            wanted = mode and position >= self.freeze_depth
-            if stage.training != wanted:  # a frozen backbone is not walked through at every epoch
-                stage.train(wanted)
+            trains = mode and position >= self.freeze_depth
+            if stage.training != trains:  # a frozen backbone is not walked through at every epoch
+                stage.train(trains)
         return self
 
     def between(self, start: int, stop: int, boundary: Tensor) -> Tensor:

@@ -65,12 +65,12 @@ class Augmented(Examples):
 
 
 def dataset(rows: Examples, name: str, seed: int, orders: list[list[Tensor]]) -> Dataset:
-    """A Ray Dataset of a block a batch, in order: `image (H, W, 3) uint8 or float32, label`."""
+    """A Ray Dataset of a block per batch, in order: `image (H, W, 3) uint8 or float32, label`."""
     plan = [(epoch, order.numpy()) for epoch, batches in enumerate(orders) for order in batches]
-    held = ray.put((pixels_of(rows), rows.labels.cpu().numpy(), rows.index, plan))
+    shared = ray.put((pixels_of(rows), rows.labels.cpu().numpy(), rows.index, plan))
 
     def change(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        pixels, labels, index, plan = ray.get(held)
+        pixels, labels, index, plan = ray.get(shared)
         epoch, chosen = plan[int(batch["id"][0])]
         changed = augmented(name, pixels.at(chosen), seeds_of(seed, epoch, index[chosen]))
         return {"image": changed.permute(0, 2, 3, 1).contiguous().numpy(), "label": labels[chosen]}
@@ -102,7 +102,7 @@ class Stored:
 class ConcatStored:
     """Some of them, one after the other; `ends` are the rows at which each ends."""
 
-    parts: tuple[Stored, ...]
+    splits: tuple[Stored, ...]
     ends: np.ndarray
 
     def at(self, rows: np.ndarray) -> Tensor:
@@ -111,7 +111,7 @@ class ConcatStored:
         images: Any = [None] * len(rows)
         for i in np.unique(which):
             here = np.flatnonzero(which == i)
-            for place, image in zip(here, self.parts[i].at(rows[here] - starts[i]), strict=True):
+            for place, image in zip(here, self.splits[i].at(rows[here] - starts[i]), strict=True):
                 images[place] = image
         return torch.stack(images)
 

@@ -375,7 +375,7 @@ def draw(head: nn.Module, seed: int) -> None:
 
 
 def weights_of(model: Model, cache: ProcessCache) -> State:
-    """The pretrained weights, from Ray's object store once a process."""
+    """The pretrained weights, from Ray's object store once per process."""
     assert model.weights is not None
     if model.weights not in cache.weights:
         cache.weights[model.weights] = ray.get(model.weights)

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables import boundaries
 from trainables.boundaries import GIB, Chunk, Entry, Store
 from trainables.precision import DTYPES
 
@@ -70,9 +69,9 @@ def contents(store: Store) -> set[str]:
     return {path.name for path in store.folder.iterdir() if path.suffix != ".lock"}
 
 
-def forget_what_was_verified() -> None:
+def forget_what_was_verified(store: Store) -> None:
     """As a new process begins."""
-    boundaries._verified.clear()
+    store.verified.clear()
 
 
 def flip(path: Path, position: int) -> None:

@@ -271,3 +271,17 @@ def test_an_augmented_split_is_one_stream_whatever_a_phase_freezes(store: Store)
         assert train.at(5) is train.at(0)
         assert train.at(5).boundary == 0
         assert len(reader.streams) == 1
+
+
+def test_a_run_that_mixes_reads_the_images_whatever_is_frozen_and_says_why(store: Store) -> None:
+    mixed = replace(POINT, mixup=0.2)
+    stored = trained(RESNET, store, 3, point=mixed)
+    assert stored == trained(RESNET, None, 3, point=mixed)
+    assert stored.curve != trained(RESNET, store, 3).curve
+    assert stored.line == "reads boundary 0, computes 3 of 3 frozen stages: mixup needs images"
+
+
+def test_a_run_that_mixes_what_it_augments_says_both(store: Store) -> None:
+    with reading(RESNET, store) as reader:
+        reader.source("train", augmentation="flip", images_for="mixup").at(2)
+        assert reader.line.endswith(": flip changes them at random, mixup needs images")

@@ -292,7 +292,7 @@ def test_a_damaged_entry_is_computed_again(harm: Callable[[Path], None], name: s
     time.sleep(TICK)
     harm(store.path(FACTS) / name)
     if not known:
-        forget_what_was_verified()
+        forget_what_was_verified(store)
     assert holds(fill(store, DATA), DATA)
     assert damage(store.path(FACTS)) is None
     assert contents(store) == {store.path(FACTS).name}
@@ -319,7 +319,7 @@ def test_a_run_that_finds_damage_gives_the_same_numbers(
     time.sleep(TICK)
     for path in store.entries():
         harm(path / name)
-    forget_what_was_verified()
+    forget_what_was_verified(store)
     assert trained(RESNET, store, DEPTH) == wanted
     assert all(damage(path) is None for path in store.entries())
     assert len(store.notes) == 4  # images and boundary of train and val

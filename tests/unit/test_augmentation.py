@@ -13,12 +13,10 @@ from trainables.augmentation import (
     EIGENVECTORS,
     NONE,
     augmented,
-    check,
-    crop_side,
-    margin_side,
     pca_jitter,
     seeds_of,
 )
+from trainables.margin import crop_side, margin_side
 from trainables.recipe import Recipe
 
 
@@ -122,9 +120,8 @@ def test_the_seeds_of_an_epoch_are_those_of_its_images_and_new_in_every_epoch_an
 
 
 def test_an_unknown_augmentation_is_refused_with_the_nearest() -> None:
-    assert check(NONE) == NONE
     with pytest.raises(ValueError, match=r"unknown augmentation 'flipp'.*did you mean flip"):
-        Recipe("mine", epochs=1, augmentation="flipp")
+        Recipe("mine", epochs=1, settings={"augmentation": "flipp"})
 
 
 def test_the_command_line_names_every_augmentation(capsys: pytest.CaptureFixture[str]) -> None:

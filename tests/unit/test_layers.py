@@ -1,6 +1,8 @@
 """The arrows of the design: who may import whom. What only type checkers import counts for nothing here."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -159,8 +161,22 @@ def test_the_design_of_a_study_is_read_without_torch_and_ray(module: str) -> Non
 
 
 def test_the_loop_knows_no_ray() -> None:
-    for name in ("loop", "stages", "batches", "recipe", "precision", "world", "boundaries", "planner"):
+    for name in ("loop", "stages", "batches", "optimisation", "precision", "world", "boundaries", "planner", "process"):
         assert not uses(f"trainables.{name}", "ray")
+
+
+DECLARATIONS = ("architecture", "choices", "hyperparameters", "margin", "metrics", "recipe", "splits", "weights")
+HEAVY = ("torch", "ray", "timm", "torchvision")
+
+
+def test_what_the_command_line_reads_imports_neither_torch_nor_ray() -> None:
+    script = (
+        f"import sys; {'; '.join(f'import trainables.{name}' for name in DECLARATIONS)}\n"
+        "from trainables.architecture import every; list(every())\n"
+        f"sys.exit(' '.join({set(HEAVY)} & set(sys.modules)) or None)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
 
 
 @pytest.mark.parametrize("library", ONLY_IN)

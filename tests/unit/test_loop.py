@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 
 from tests.contract.tiny import CPU, FP32, POINT, RECIPE, digits, losses, numbers, run, untrained
 from trainables.batches import CachedSplit
 from trainables.hyperparameters import Hyperparameters
-from trainables.loop import EVALUATION_BATCH, Epoch, NotFinite, predict
+from trainables.loop import EVALUATION_BATCH, Epoch, NotFinite, balanced, predict
 from trainables.metrics import Metric, scores
 from trainables.precision import Precision
 from trainables.stages import StagedModel
@@ -104,6 +104,67 @@ def test_the_training_loss_is_smoothed_and_the_validation_loss_is_not(train: Cac
     with torch.no_grad():
         plain = cross_entropy(model.eval()(train.images), train.labels).item()
     assert epoch.val_loss == pytest.approx(plain, rel=1e-5)
+
+
+def first_step(point: Hyperparameters, batch: CachedSplit) -> float:
+    """The loss of one batch of all images."""
+    [epoch] = run(
+        untrained("vit"), batch, point=replace(point, batch_size=len(batch)), recipe=replace(RECIPE, epochs=1)
+    )
+    return epoch.train_loss
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_balanced_classes_weigh_by_one_over_their_images_in_the_whole_split(smoothing: float) -> None:
+    batch = digits(21)  # three of the first class, two of the others
+    images = torch.bincount(batch.labels, minlength=10)
+    weights = len(batch) / (10 * images)
+    with torch.no_grad():
+        logits = untrained("vit").train()(batch.images)
+    wanted = cross_entropy(logits, batch.labels, weights, reduction="sum", label_smoothing=smoothing) / len(batch)
+    assert weights[batch.labels].mean().item() == pytest.approx(1)
+    given = first_step(replace(POINT, class_weights="balanced", label_smoothing=smoothing), batch)
+    assert given == pytest.approx(wanted.item(), rel=1e-5)
+
+
+def test_a_class_without_an_image_weighs_nothing_and_the_others_weigh_one_on_average() -> None:
+    labels = torch.tensor([0, 0, 0, 2])
+    torch.testing.assert_close(balanced(labels, 3), torch.tensor([2 / 3, 0.0, 2.0]))
+
+
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_mixup_mixes_images_and_labels_by_the_same_share_and_smoothing_still_applies(weights: str) -> None:
+    batch = digits(21)
+    point = replace(POINT, mixup=5.0, label_smoothing=0.1, class_weights=weights)
+    torch.manual_seed(0)
+    order = torch.Generator().manual_seed(0)
+    rows = torch.randperm(len(batch), generator=order)
+    images, labels = batch.images[rows].float(), one_hot(batch.labels[rows], 10).float()
+    share = float(torch.distributions.Beta(torch.tensor([5.0]), torch.tensor([5.0])).sample())
+    with torch.no_grad():
+        mixed = share * images + (1 - share) * images.roll(1, 0)
+        logits = untrained_with_the_same_numbers().train()(mixed)
+    targets = share * labels + (1 - share) * labels.roll(1, 0)
+    by_class = balanced(batch.labels, 10) if weights == "balanced" else None
+    wanted = cross_entropy(logits, targets, by_class, label_smoothing=0.1).item()
+    assert 0.1 < share < 0.9
+    assert first_step(point, batch) == pytest.approx(wanted, rel=1e-4)
+
+
+def untrained_with_the_same_numbers() -> StagedModel:
+    """The model of `first_step`, and the generator of the process as it was."""
+    with torch.random.fork_rng(devices=[]):
+        return untrained("vit")
+
+
+def test_validation_is_not_mixed_and_frozen_stages_compute_the_mixed_images(train: CachedSplit) -> None:
+    point = replace(POINT, mixup=0.4, lr=1e-30, freeze_depth=5)
+    inputs: list[torch.Tensor] = []
+    model = untrained("vit")
+    next(iter(model.stages.values())).register_forward_pre_hook(lambda module, given: inputs.append(given[0]))
+    [epoch] = run(model, train, train, point=point, recipe=replace(RECIPE, epochs=1))
+    assert {images.dtype for images in inputs} == {torch.float32, torch.uint8}
+    assert epoch.val_loss == pytest.approx(predict(untrained("vit").freeze(5), train, FP32).loss)
 
 
 def test_a_run_without_a_validation_split_reports_none(train: CachedSplit, val: CachedSplit) -> None:

@@ -1,1 +1,1 @@
-"""One module an architecture, each declaring ARCHITECTURE; a new file here is a new choice of --model."""
+"""One module per architecture, each declaring ARCHITECTURE; a new file here is a new choice of --model."""
