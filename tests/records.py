@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 from study import statistics
 from study.results.point import Domain
 from study.results.record import Record, Row
+from study.results.study_file import FORMAT
 from trainables.hyperparameters import DECLARED, Hyperparameters
 from trainables.metrics import COLUMNS, Metric
 
@@ -69,7 +70,7 @@ def started(folder: Path, shape: Shape = Shape()) -> Record:
     record = Record(folder)
     n = len(shape.classes) * shape.images_per_class
     record.note(
-        format=1,
+        format=FORMAT,
         study={
             "name": shape.name,
             "model": shape.model,

@@ -28,11 +28,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import ray
-import torch
 from torch import Tensor
 
 from study.baselines.ridge import ridge
-from study.cluster import connection
+from study.cluster import connection, devices
 from study.cluster.allocation import allocate
 from study.data import resolve
 from study.data.reading import datasets_of_study
@@ -52,6 +51,7 @@ from trainables.choices import PRECISIONS, SCALES, choose
 from trainables.features import Features, features
 from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Predictions
+from trainables.memory import DoesNotFit
 from trainables.recipe import Recipe
 from trainables.resources import Resources
 from trainables.trainer import Model, Run
@@ -120,9 +120,9 @@ def run_of(model: Model, splits: DatasetSplits, seed: int, precision: str) -> Ru
 
 
 def computed(run: Run, splits: DatasetSplits, resources: Resources) -> dict[str, Features]:
-    """The features, from here; or from where the cluster has its GPUs, if it has them elsewhere."""
+    """The features, from here; or from a process that Ray gives a GPU, and that gives its memory back by its end."""
     datasets = datasets_of_study(splits, run.model.described.preprocessing, margin=False)
-    if not resources.gpus or torch.cuda.is_available():
+    if not resources.gpus:
         return features(run, datasets, resources.threads)
     there: Any = ray.remote(features).options(num_cpus=resources.cpus, num_gpus=resources.gpus)
     return ray.get(there.remote(run, datasets, resources.threads))
@@ -182,8 +182,7 @@ def checked(options: argparse.Namespace, scale: str) -> Plan:
     if options.seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {options.seeds}")
     choose("precision", options.precision, ["auto", *PRECISIONS])
-    if options.precision == "fp16" and not connection.has_gpu():
-        raise ValueError("precision fp16 needs a GPU, a CPU takes minutes a step: choose bf16, fp32 or auto")
+    devices.check(options.precision)
     if options.weights and len(options.models) > 1:
         raise ValueError(f"--weights is of one model, got {len(options.models)} models: probe them one by one")
     Store.here()  # its environment may be a mistake
@@ -237,6 +236,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(format_probe(row), flush=True)
     except KeyboardInterrupt:
         return 130
+    except DoesNotFit as reason:
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
     if plan.folder:
         write(plan.folder, plan.splits, rows, predictions, arguments)
     return 0

@@ -76,15 +76,20 @@ def connected(*, verbose: bool = False) -> Iterator[None]:
         ray.shutdown()
 
 
-@cache
 def has_gpu() -> bool:
     """Whether the cluster that `connected` would use has a GPU, or can start nodes that have one."""
+    return gpu_count() > 0
+
+
+@cache
+def gpu_count() -> int:
+    """GPUs of the cluster that `connected` would use, those included that it can start."""
     if environment.address() is None:
         import torch
 
-        return torch.cuda.is_available()
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
     with connected():
-        return allocation.gpus(ray.cluster_resources()) > 0
+        return allocation.gpus(ray.cluster_resources())
 
 
 def put(value: Any) -> Any:

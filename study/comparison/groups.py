@@ -96,7 +96,7 @@ def variant(row: Row) -> str:
 
 
 def part_of_train(row: Row) -> str:
-    if fraction := row.config.get("train_fraction"):
+    if fraction := row.config.train_fraction:
         return f"{100 * fraction:g} % of train"
-    each = row.config.get("images_per_class")
+    each = row.config.images_per_class
     return f"{each} images per class" if each else "all of train"

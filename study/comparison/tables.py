@@ -93,7 +93,7 @@ def facts(row: Row) -> dict[str, Any]:
         "seconds": row.seconds,
         "search_device_seconds": row.device_seconds,
         "expected_best": expected(row.expected_best),
-        "winner": row.record.study.get("winner"),
+        "winner": row.record.study.winner,
         "record": str(row.record.folder),
     }
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from study.cluster import connection, environment
+from study.cluster import connection, devices, environment
 from study.data import named, place
 from study.data.source import DUPLICATES, DatasetRequest
 from study.design import recipes
@@ -172,8 +172,8 @@ def request(options: argparse.Namespace) -> DatasetRequest:
 def configure(options: argparse.Namespace, scale: str) -> Study:
     """The study that the options describe. Raises ValueError for a mistake."""
     family = architecture.get(options.model)
-    if options.precision == "fp16" and not connection.has_gpu():
-        raise ValueError("precision fp16 needs a GPU, a CPU takes minutes a step: choose bf16, fp32 or auto")
+    choose("precision", options.precision, ["auto", *PRECISIONS])
+    devices.check(options.precision, options.workers_per_trial)
     place.check(options.dataset)
     choose("boundaries", options.boundaries, BOUNDARY_MODES)
     Store.here()  # its environment may be a mistake

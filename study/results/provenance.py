@@ -6,7 +6,8 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 LIBRARIES = ("torch", "torchvision", "timm", "ray", "optuna", "wandb", "pyarrow", "scikit-learn", "numpy", "scipy")
@@ -21,7 +22,11 @@ def command(arguments: Sequence[str] | None, *, module: str = "study.run", resum
 
 
 def versions() -> dict[str, str]:
-    found = {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+    """Of Python and of the libraries that decide about a result, those left out that are not installed."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):  # W&B may be missing
+            found[name] = version(name)
     return found | ({"commit": head} if (head := commit()) else {})
 
 

@@ -68,7 +68,7 @@ def read(folder: Path) -> Runs:
                 fixed=tuple(fixed(record)),
                 metric=metric(record),
                 seeds=row.seeds if row else (),
-                command=record.study["command"],
+                command=record.study.command or "",
             )
         )
     if not studies:

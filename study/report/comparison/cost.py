@@ -258,11 +258,11 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
 def notes(comparison: Comparison) -> list[Note]:
     """What the seconds are, and who does not tell them."""
     sentences = []
-    with_devices = [row for row in comparison.rows if "resources" in row.record.study]
+    with_devices = [row for row in comparison.rows if row.record.study.resources]
     kinds = dict.fromkeys(devices(row.record).kind for row in with_devices)
     if kinds:
         sentences.append(f"A device is a {' or a '.join(kinds)}; device-seconds count failed and pruned runs too.")
-    silent = [row.label for row in comparison.rows if "cost" not in row.record.study]
+    silent = [row.label for row in comparison.rows if not row.record.study.cost]
     if silent:
         whose = "any row" if len(silent) == len(comparison.rows) else ", ".join(dict.fromkeys(silent))
         sentences.append(f"FLOPs and inference are not in the record of {whose}: it is older than they are.")

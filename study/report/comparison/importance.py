@@ -58,5 +58,5 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
 
 
 def edges(row: Row) -> list[str]:
-    winner = row.record.study.get("winner")
+    winner = row.record.study.winner
     return at_the_edge(winner, searched(row.record), backbone_stages(row.record) or 0) if winner else []

@@ -21,17 +21,17 @@ MOST_WITH_NAMES = 60
 
 def section(record: Record) -> Section:
     title = "Confusion"
-    test = record.study.get("test")
+    test = record.study.test
     if not test:
         return empty("confusion", title, record_view.nothing_yet(record, "test result"))
-    counts = np.asarray(test["confusion"])
+    counts = np.asarray(test.confusion)
     classes = record_view.class_names(record)
-    seeds = plural(len(test["accuracies"]), "seed")
+    seeds = plural(len(test.accuracies), "seed")
     return Section(
         "confusion",
         title,
-        [figure(counts, classes, seeds), most_confused(counts, classes, test["most_confused"])],
-        lead=f"All predictions of {seeds} on {plural(test['n'], 'test image')} each: {counts.sum():,} in total.",
+        [figure(counts, classes, seeds), most_confused(counts, classes, test.most_confused)],
+        lead=f"All predictions of {seeds} on {plural(test.n, 'test image')} each: {counts.sum():,} in total.",
     )
 
 
