@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from study.cluster import connection, environment
+from study.cluster import environment, gpu
 from trainables.choices import GPU_PRECISIONS, needs_gpu
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -15,11 +15,11 @@ def check(precision: str, workers_per_trial: int = 1) -> None:
     here = environment.address() is None
     if here:
         check_visible()
-    if precision in GPU_PRECISIONS and not connection.has_gpu():
+    if precision in GPU_PRECISIONS and not gpu.available():
         raise ValueError(needs_gpu(precision))
-    if workers_per_trial > 1 and 0 < (there := connection.gpu_count()) < workers_per_trial:
+    if workers_per_trial > 1 and 0 < (there := gpu.count()) < workers_per_trial:
         raise ValueError(f"workers-per-trial must be at most {there}, the GPUs there are, got {workers_per_trial}")
-    if here and connection.has_gpu():
+    if here and gpu.available():
         import torch
 
         from trainables.precision import lacks

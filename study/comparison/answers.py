@@ -6,9 +6,9 @@ from itertools import combinations
 
 from study.comparison.gains import Gains, gains
 from study.comparison.groups import Group
-from study.comparison.rows import FROM_SCRATCH, UNKNOWN, Row
+from study.comparison.rows import UNKNOWN, Row
 from study.statistics import Contrast, Difference, Interval
-from study.text import joined, sentence, shorten
+from study.text import FROM_SCRATCH, joined, sentence, shorten
 
 MOST_NAMED = 6
 

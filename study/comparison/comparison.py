@@ -70,19 +70,6 @@ def compare(folders: Iterable[Path], left_out: Sequence[tuple[str, str]] = ()) -
     )
 
 
-def study_folders(places: Iterable[Path]) -> list[Path]:
-    """The folders of studies: each place itself, or what lies in it. Raises ValueError where there is none."""
-    folders: list[Path] = []
-    for place in places:
-        if not place.is_dir():
-            raise ValueError(f"{place} is no folder: --from takes folders of studies, or folders that hold them")
-        inner = [place] if (place / "study.json").exists() else sorted(one.parent for one in place.glob("*/study.json"))
-        if not inner:
-            raise ValueError(f"{place} holds no study: there is no study.json in it, nor in a folder of it")
-        folders.extend(inner)
-    return folders
-
-
 def named_apart(rows: Sequence[Row]) -> list[Row]:
     """Rows whose names occur twice are called by their folders."""
     names = [row.name for row in rows]

@@ -13,12 +13,11 @@ from study.results.record import Record
 from study.results.study_file import Configuration
 from study.statistics import ExpectedBest, Interval, expected_best, score_intervals
 from study.statistics.intervals import class_means
-from study.text import joined
+from study.text import FROM_SCRATCH, joined
 from trainables import architecture
 from trainables.metrics import Metric
 
 UNKNOWN = "unknown"
-FROM_SCRATCH = "from scratch"
 
 
 class Score(NamedTuple):

@@ -4,7 +4,6 @@ import os
 import platform
 import shlex
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -13,9 +12,9 @@ from pathlib import Path
 LIBRARIES = ("torch", "torchvision", "timm", "ray", "optuna", "wandb", "pyarrow", "scikit-learn", "numpy", "scipy")
 
 
-def command(arguments: Sequence[str] | None, *, module: str = "study.run", resume: bool = False) -> str:
+def command(words: Sequence[str], *, module: str = "study.run", resume: bool = False) -> str:
     """The line that runs this again, or goes on with it."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(words)
     if resume and "--resume" not in given:
         given.append("--resume")
     return shlex.join(["python", "-m", module, *given])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from study import run, tracking
-from study.cluster import connection, devices
+from study.cluster import devices, gpu
 from study.results import provenance
 
 
@@ -16,8 +16,7 @@ from study.results import provenance
 def card(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with one GPU of a generation before bf16 and TF32."""
     monkeypatch.setattr(devices, "cards", lambda: 1)
-    monkeypatch.setattr(connection, "gpu_count", lambda: 1)
-    monkeypatch.setattr(connection, "has_gpu", lambda: True)
+    monkeypatch.setattr(gpu, "count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla V100")

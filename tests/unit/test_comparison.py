@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from study.comparison import Comparison, Group, compare, study_folders
+from study.comparison import Comparison, Group, compare
 from study.comparison.gains import gains
 from study.comparison.groups import MOST_IN_PAIRS
 from study.comparison.summary import summary
 from study.design.space import default
+from study.options.comparison import study_folders
 from study.results.record import Record
 from study.results.study_file import FORMAT
 from study.statistics import accuracy_interval, score_intervals, scores
