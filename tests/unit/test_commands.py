@@ -1,6 +1,7 @@
 """Every command answers help, the version and a mistake at once: within half a second, without torch and Ray."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from study.__main__ import COMMANDS, main
+from study.options import command_line
 
 HEAVY = {"torch", "torchvision", "timm", "ray", "pyarrow", "pandas", "scipy", "sklearn", "optuna", "wandb", "PIL"}
 SECONDS, TRIES = 0.5, 3  # of CPU; tests run beside others
@@ -183,3 +185,24 @@ def test_bash_completes_commands_options_and_values(
 def test_zsh_gets_a_script_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--print-completion=zsh"]) == 0
     assert capsys.readouterr().out.startswith("#compdef study")
+
+
+# docs/command-line.md
+
+PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+
+
+def test_the_files_of_the_page_are_files_that_a_study_takes(tmp_path: Path) -> None:
+    config, space = re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL)
+    (tmp_path / "study.toml").write_text(config)
+    (tmp_path / "space.toml").write_text(space)
+    words = ["--config", str(tmp_path / "study.toml"), "--space", str(tmp_path / "space.toml"), "--scale", "mini"]
+    [study] = command_line.studies(command_line.parse([*words, "--no-offline", "--results", str(tmp_path)]))
+    assert (study.model, study.trials, study.metric) == ("resnet", 16, "macro_f1")
+    assert study.fixed == {"freeze_depth": 5, "label_smoothing": 0.1}
+    assert set(study.space) == {"lr", "batch_size"}
+    assert not study.request.offline
+
+
+def test_a_switch_of_the_page_can_be_turned_off() -> None:
+    assert command_line.parse(["--model", "vit", "--offline", "--no-offline"]).offline is False
