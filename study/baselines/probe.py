@@ -1,8 +1,8 @@
 """An instant baseline: ridge regression in closed form on frozen features, seconds after the features exist.
 
-The features are what flows into the head of the pretrained model, from the store of boundaries or computed once into
-it; the regression is onto one-hot labels, in float64. The penalty is chosen on validation; then train + validation are
-fitted once more and the test images are looked at once, as in a study (docs/protocol.md).
+The features are what flows into the head of the pretrained model: activations that are computed once and cached
+(docs/boundaries.md). The regression is onto one-hot labels, in float64. The penalty is chosen on validation; then train
++ validation are fitted once more and the test images are predicted once, as in a study (docs/protocol.md).
 
 What a seed means here: given its images, ridge regression has one answer and draws nothing. Two things around it are
 drawn, and these are what a seed redraws: how train + validation are divided to choose the penalty, and, without
@@ -42,33 +42,47 @@ from trainables.resources import Resources
 from trainables.trainer import Model, Run
 
 
-def probe(
-    model: Model, splits: DatasetSplits, resources: Resources, *, seeds: int, precision: str
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """One row of the comparison: what it found, and its predictions as rows of `predictions`, a test image a seed.
+@dataclass(frozen=True)
+class Probed:
+    """What came out of one model.
+
+    Attributes:
+        row: of the comparison, as `probe.json` holds it.
+        predictions: rows of `probe.parquet`, one per test image and seed.
+    """
+
+    row: dict[str, Any]
+    predictions: list[dict[str, Any]]
+
+
+def probe(model: Model, splits: DatasetSplits, resources: Resources, *, seeds: int, precision: str) -> Probed:
+    """Ridge regressions on the features of one model, one per seed.
 
     Args:
         model: with its weights in Ray's object store, or with none: then each seed has a backbone of its own.
+        splits: train and validation are fitted, the penalty being chosen on a part of them; test is predicted.
         resources: of one run, for computing the features.
+        seeds: how many; they are 1, 2 and so on.
+        precision: of the features: fp32, bf16, fp16, or auto.
     """
     numbers = list(range(1, seeds + 1))  # a study's seeds: without pretraining the same backbones
-    probes, predictions, feature_seconds, ridge_seconds = [], [], 0.0, 0.0
+    fits, predictions, feature_seconds, ridge_seconds = [], [], 0.0, 0.0
     for seed in numbers:
         if seed == 1 or model.weights is None:
             start = perf_counter()
-            found = computed(run_of(model, splits, seed, precision), splits, resources)
+            extracted = extract(run_of(model, splits, seed, precision), splits, resources)
             feature_seconds += perf_counter() - start
-        known, test = concatenate(found["train"], found["val"]), found["test"]
+        known, test = concatenate(extracted["train"], extracted["val"]), extracted["test"]
         start = perf_counter()
         train, val = division(splits, known, seed)
-        seen = ridge(known.values, known.label, test.values, classes=model.classes, train=train, val=val)
+        fit = ridge(known.values, known.label, test.values, classes=model.classes, train=train, val=val)
         ridge_seconds += perf_counter() - start
-        probes.append(seen)
-        answers = Predictions(test.index, test.label, seen.predicted, seen.confidence, 0.0)
+        fits.append(fit)
+        answers = Predictions(test.index, test.label, fit.predicted, fit.confidence, 0.0)
         predictions += prediction_rows(seed, answers, splits.source.images.name)
-    correct = np.stack([seen.predicted == test.label for seen in probes])
+    correct = np.stack([fit.predicted == test.label for fit in fits])
     variant = model.described
-    return {
+    row = {
         "model": model.architecture,
         "scale": model.scale,
         "variant": variant.name,
@@ -79,11 +93,12 @@ def probe(
         "accuracies": correct.mean(axis=1).tolist(),
         "accuracy": float(correct.mean()),
         "interval": list(accuracy_interval(correct)),
-        "val_accuracies": [seen.val_accuracy for seen in probes],
-        "penalties": [seen.penalty for seen in probes],
+        "val_accuracies": [fit.val_accuracy for fit in fits],
+        "penalties": [fit.penalty for fit in fits],
         "feature_seconds": round(feature_seconds, 3),
         "ridge_seconds": round(ridge_seconds, 3),
-    }, predictions
+    }
+    return Probed(row, predictions)
 
 
 def run_of(model: Model, splits: DatasetSplits, seed: int, precision: str) -> Run:
@@ -104,7 +119,7 @@ def run_of(model: Model, splits: DatasetSplits, seed: int, precision: str) -> Ru
     )
 
 
-def computed(run: Run, splits: DatasetSplits, resources: Resources) -> dict[str, Features]:
+def extract(run: Run, splits: DatasetSplits, resources: Resources) -> dict[str, Features]:
     """The features, from here; or from a process that Ray gives a GPU, and that gives its memory back by its end."""
     datasets = datasets_of_study(splits, run.model.described.preprocessing, margin=False)
     if not resources.gpus:
@@ -146,20 +161,19 @@ class Plan:
     command: str
 
 
-def run(plan: Plan, *, verbose: bool = False) -> None:
-    """Probes every model, prints a line for each, and writes what was found."""
-    rows, predictions = [], []
+def run(plan: Plan, *, verbose: bool = False) -> list[Probed]:
+    """Probes every model, prints a line for each, and writes the results where the plan says."""
+    results = []
     with connection.connected(verbose=verbose):
         resources, _ = allocate(1, 1)
         for family, variant, weights in plan.models:
             classes = len(plan.splits.source.classes)
             model = Model(family.name, plan.scale, variant.name, classes, connection.put(weights))
-            row, seen = probe(model, plan.splits, resources, seeds=plan.seeds, precision=plan.precision)
-            rows.append(row)
-            predictions += [{"variant": variant.name, **line} for line in seen]
-            print(format_probe(row), flush=True)
+            results.append(probe(model, plan.splits, resources, seeds=plan.seeds, precision=plan.precision))
+            print(format_probe(results[-1].row), flush=True)
     if plan.folder:
-        write(plan.folder, plan.splits, rows, predictions, plan.command)
+        write(plan.folder, plan.splits, results, plan.command)
+    return results
 
 
 def format_probe(row: dict[str, Any]) -> str:
@@ -182,31 +196,26 @@ def probe_study(session: Session) -> None:
     if session.splits.chosen is not None or (study.folder / "probe.json").exists():
         return
     session.terminal.say(f"linear probe of {study.variant}")
-    row, predictions = probe(
+    probed = probe(
         session.template.model, session.splits, session.resources, seeds=study.seeds, precision=study.precision
     )
-    words = ["--model", study.model, "--scale", study.scale, "--pretraining", row["pretraining"]]
+    words = ["--model", study.model, "--scale", study.scale, "--pretraining", probed.row["pretraining"]]
     command = provenance.command([*words, "--dataset", study.dataset], module="study.probe")
-    write(study.folder, session.splits, [row], [{"variant": study.variant, **line} for line in predictions], command)
+    write(study.folder, session.splits, [probed], command)
 
 
-def write(
-    folder: Path,
-    splits: DatasetSplits,
-    rows: list[dict[str, Any]],
-    predictions: list[dict[str, Any]],
-    command: str,
-) -> None:
+def write(folder: Path, splits: DatasetSplits, results: Sequence[Probed], command: str) -> None:
     """probe.json, and in probe.parquet a row per test image, seed and variant."""
     folder.mkdir(parents=True, exist_ok=True)
     schema = pa.schema([("variant", pa.string()), *TABLES["predictions"]])
-    write_parquet(folder / "probe.parquet", pa.Table.from_pylist(predictions, schema=schema))
+    lines = [{"variant": probed.row["variant"], **line} for probed in results for line in probed.predictions]
+    write_parquet(folder / "probe.parquet", pa.Table.from_pylist(lines, schema=schema))
     facts = {
         "format": 1,
         "dataset": splits.source.name,
         "fingerprint": splits.fingerprint,
         "sizes": splits.sizes(),
-        "probes": rows,
+        "probes": [probed.row for probed in results],
         "command": command,
         "versions": provenance.versions(),
         "hardware": provenance.hardware(),

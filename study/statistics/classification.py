@@ -1,4 +1,4 @@
-"""Scores of one run: a row a class, and what is confused with what."""
+"""Scores of one run: a row per class, and what is confused with what."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 def scores(label: np.ndarray, predicted: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Accuracy, macro-F1, mean accuracy of classes, and a row a class, of one run's predictions (scikit-learn).
+    """Accuracy, macro-F1, mean class accuracy, and a row per class, of one run's predictions (scikit-learn).
 
-    A class without test images has no recall: it counts in no mean.
+    A class without test images has no recall: it counts in no mean. `label` and `predicted` are (images,) int64.
     """
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -28,14 +28,14 @@ def scores(label: np.ndarray, predicted: np.ndarray, classes: tuple[str, ...]) -
 
 
 def confusion(label: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """(classes, classes) counts: true class by row, predicted class by column."""
+    """(images,) int64 labels and predictions -> (classes, classes) counts: true class by row, predicted by column."""
     from sklearn.metrics import confusion_matrix
 
     return confusion_matrix(label, predicted, labels=range(classes))
 
 
 def most_confused(matrix: np.ndarray, most: int) -> list[tuple[int, int, int]]:
-    """The (true, predicted, count) that occur most often off the diagonal."""
+    """The (true, predicted, count) that occur most often off the diagonal of a (classes, classes) matrix."""
     wrong = matrix.copy()
     np.fill_diagonal(wrong, 0)
     ranked = np.argsort(wrong, axis=None)[::-1][:most]

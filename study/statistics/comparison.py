@@ -116,7 +116,7 @@ def difference(a: np.ndarray, b: np.ndarray, *, level: float = 0.95) -> Differen
 
 
 def contrast_variance(weighted: Weighted) -> tuple[np.ndarray, Variance]:
-    """The mean and its variance.
+    """The mean (...) of a weighted sum of accuracies, and its variance.
 
     Two imaginary images are added, one for each sign (for two models: one that only the first gets right and one that
     only the second does, Bonett & Price 2012), so that a few images on which models differ, or none, are no proof. With
@@ -144,13 +144,14 @@ def contrast_variance(weighted: Weighted) -> tuple[np.ndarray, Variance]:
 
 
 def difference_bounds(a: np.ndarray, b: np.ndarray, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Interval of the difference for many studies at once: (..., seeds, images)."""
+    """Low and high end (...) of the difference for many studies at once, from (..., seeds, images) bool each."""
     mean, variance = contrast_variance([(1, a), (-1, b)])
     half = variance.critical((1 - level) / 2) * np.sqrt(variance.total)
     return np.maximum(mean - half, -1), np.minimum(mean + half, 1)
 
 
 def difference_p(a: np.ndarray, b: np.ndarray) -> float:
+    """Of (seeds, images) bool each."""
     return contrast_p(*contrast_variance([(1, a), (-1, b)]))
 
 
@@ -166,7 +167,7 @@ def contrast_p(mean: np.ndarray, variance: Variance) -> float:
 
 
 def mcnemar_p(a: np.ndarray, b: np.ndarray) -> float:
-    """Median, over pairs of seeds, of the exact McNemar test's p."""
+    """Median, over pairs of seeds, of the exact McNemar test's p; (seeds, images) bool each."""
     from scipy.stats import binom
 
     only_a, only_b = (x.astype(int) @ (~y).T.astype(int) for x, y in ((a, b), (b, a)))

@@ -1,6 +1,6 @@
 """How accuracy depends on the amount of data: a curve with its band, images needed, and where two curves cross.
 
-Every run draws its own part of train with its own seed, so what a run adds to an answer is the draw's and the seed's
+Every run draws its own subset of train with its own seed, so what a run adds to an answer is the draw's and the seed's
 together, and the band of `intervals` covers both.
 """
 
@@ -39,6 +39,7 @@ class Curve:
 
 
 def curve(answers: Answers) -> Curve:
+    """The mean accuracy and its interval at every amount."""
     amounts = sorted(answers)
     bands = np.array([accuracy_interval(answers[n]) for n in amounts]).reshape(-1, 2)
     return Curve(
@@ -70,15 +71,18 @@ def images_needed(curve: Curve, accuracy: float) -> Needed:
     return Needed(mean, fewest, most)
 
 
-def reached(amounts: np.ndarray, values: np.ndarray, wanted: float) -> float | None:
-    """The amount from which on `values` stay at `wanted` or above, interpolated in the amount's logarithm."""
-    below = np.flatnonzero(values < wanted)
+def reached(amounts: np.ndarray, values: np.ndarray, level: float) -> float | None:
+    """The amount from which on values stay at `level` or above, interpolated in the amount's logarithm.
+
+    `amounts` and `values` are (amounts,) float64, the fewest first.
+    """
+    below = np.flatnonzero(values < level)
     if len(below) == 0:
         return float(amounts[0])
     last = int(below[-1])
     if last == len(amounts) - 1:
         return None
-    return between(amounts[last], values[last] - wanted, amounts[last + 1], values[last + 1] - wanted)
+    return between(amounts[last], values[last] - level, amounts[last + 1], values[last + 1] - level)
 
 
 def between(amount: float, value: float, next_amount: float, next_value: float) -> float:
@@ -123,7 +127,7 @@ class Crossing(Generic[Name]):
 
 def crossings(compared: Compared[Name]) -> list[Crossing[Name]]:
     """The crossings whose order is established on both sides, by pair and amount."""
-    found = []
+    overtakings = []
     for a, b in dict.fromkeys((a, b) for a, b, _ in compared):
         pair = [(n, one) for (first, second, n), one in compared.items() if (first, second) == (a, b)]
         sure = [i for i, (_, one) in enumerate(pair) if one.established]
@@ -131,8 +135,8 @@ def crossings(compared: Compared[Name]) -> list[Crossing[Name]]:
             if (pair[i][1].mean > 0) != (pair[j][1].mean > 0):
                 before, after = (a, b) if pair[i][1].mean > 0 else (b, a)
                 meet = meeting([(n, one.mean) for n, one in pair[i : j + 1]])
-                found.append(Crossing(before, after, meet, pair[i][0], pair[j][0]))
-    return found
+                overtakings.append(Crossing(before, after, meet, pair[i][0], pair[j][0]))
+    return overtakings
 
 
 def meeting(means: list[tuple[float, float]]) -> float:

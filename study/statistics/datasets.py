@@ -1,4 +1,4 @@
-"""Models over several data sets (Demšar 2006)."""
+"""Models over several datasets (Demšar 2006)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import numpy as np
 
 FEWEST = 5
 TOO_FEW = (
-    "no critical-difference diagram: it ranks models within each data set and needs at least {fewest} data sets, "
+    "no critical-difference diagram: it ranks models within each dataset and needs at least {fewest} datasets, "
     "there are {n}. Ranks over fewer take too few values for Friedman's test to tell models apart; the paired "
-    "differences on each data set say what there is"
+    "differences on each dataset say what there is"
 )
 
 
@@ -35,10 +35,10 @@ def critical_difference(accuracy: Mapping[str, np.ndarray]) -> CriticalDifferenc
     """Friedman's test, and Nemenyi's after it.
 
     Args:
-        accuracy: by model, (data sets,), in one order.
+        accuracy: by model, (datasets,), in one order.
 
     Raises:
-        ValueError: with fewer than five data sets, saying why; with fewer than three models.
+        ValueError: with fewer than five datasets, saying why; with fewer than three models.
     """
     from scipy.stats import friedmanchisquare, rankdata, studentized_range
 

@@ -84,24 +84,36 @@ def accuracy_interval(correct: np.ndarray, *, level: float = 0.95) -> Interval:
 
 
 def accuracy_bounds(correct: np.ndarray, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """The same for many studies at once: (..., seeds, images)."""
+    """The same for many studies at once, from (..., seeds, images) bool."""
     return score_bounds(correct.mean(axis=-1), *image_variances(correct), correct.shape[-1], level)
 
 
 def score_bounds(
     values: np.ndarray, of_mean: np.ndarray, of_one: np.ndarray, images: int, level: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's interval with as many images as the variance is worth (Franco et al. 2019), so it stays within 0 and 1.
+    """Low and high end of the interval of a score that is a share, for many studies at once.
+
+    Wilson's interval with as many images as the variance is worth (Franco et al. 2019), so it stays within 0 and 1.
 
     Where nearly all answers are right, the seeds' answers to the few hard images say little on how far seeds agree. So
     half an error is added on which all agree: it counts beside the n p (1 - p) that were seen, and weighs nothing where
     errors are many.
+
+    Args:
+        values: (..., seeds) the score of every seed, in [0, 1].
+        of_mean: (...) variance, over images, of the mean over seeds.
+        of_one: (...) variance, over images, of the score of one seed, averaged over seeds.
+        images: of the test set.
+        level: 0.95 for 95 %.
+
+    Returns:
+        The two ends, (...) each, in [0, 1].
     """
     mean = values.mean(axis=-1)
     binomial = mean * (1 - mean)
-    seen = images * binomial
+    observed = images * binomial
     effect = np.divide(of_mean * images, binomial, out=np.ones_like(mean), where=binomial > 0)
-    effect = np.maximum(effect, (seen * effect + HALF_AN_ERROR) / (seen + HALF_AN_ERROR))
+    effect = np.maximum(effect, (observed * effect + HALF_AN_ERROR) / (observed + HALF_AN_ERROR))
     over_images = binomial / images * effect
     variance = Variance(over_images, np.zeros_like(mean), np.ones_like(mean))
     if (seeds := values.shape[-1]) > 1:
@@ -130,15 +142,22 @@ def score_intervals(
     seeds are not drawn: three of them, drawn with replacement, vary by a third too little. Their part is as above.
 
     Args:
-        label: (images,) true classes.
-        predicted: (seeds, images) predicted classes.
+        label: (images,) int64, true classes.
+        predicted: (seeds, images) int64, predicted classes.
+        classes: how many there are.
+        level: 0.95 for 95 %.
+        replicates: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        By name of the score: accuracy, macro_f1, mean_class_accuracy.
     """
     images = len(label)
     drawn = np.random.default_rng(seed).integers(images, size=(replicates, images))
     weights = np.stack([np.bincount(row, minlength=images) for row in drawn], axis=1)
-    seen, resampled = (class_means(label, predicted, classes, w) for w in (np.ones((images, 1)), weights))
+    observed, resampled = (class_means(label, predicted, classes, w) for w in (np.ones((images, 1)), weights))
     intervals = {"accuracy": accuracy_interval(predicted == label, level=level)}
-    for name, values in seen.items():
+    for name, values in observed.items():
         of_mean = resampled[name].mean(axis=0).var(ddof=1)
         of_one = resampled[name].var(axis=1, ddof=1).mean()
         low, high = score_bounds(values[:, 0], of_mean, of_one, images, level)
@@ -168,7 +187,7 @@ def class_means(label: np.ndarray, predicted: np.ndarray, classes: int, weights:
 
 
 def counts(index: np.ndarray, classes: int, weights: np.ndarray) -> Any:
-    """(classes, replicates): how often each class occurs."""
+    """(images,) classes and (images, replicates) weights -> (classes, replicates): how often each class occurs."""
     from scipy.sparse import csr_array
 
     images = len(index)

@@ -155,7 +155,7 @@ def test_the_design_of_a_study_is_read_without_torch_and_ray(module: str) -> Non
 
 
 def test_the_loop_knows_no_ray() -> None:
-    for name in ("loop", "stages", "batches", "optimisation", "precision", "world", "boundaries", "planner", "process"):
+    for name in ("loop", "stages", "batches", "optimisation", "precision", "world", "boundaries", "planner"):
         assert not uses(f"trainables.{name}", "ray")
 
 

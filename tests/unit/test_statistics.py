@@ -31,7 +31,7 @@ CLASSES = ("ant", "bee", "cat", "dog")
 
 
 def correct(*right_of_n: tuple[int, int]) -> np.ndarray:
-    """A row a seed with that many right answers out of n."""
+    """a row per seed with that many right answers out of n."""
     return np.array([[i < right for i in range(n)] for right, n in right_of_n])
 
 
@@ -445,11 +445,11 @@ def test_one_trial_has_an_expected_best_and_none_has_not() -> None:
         expected_best(np.array([]), 5.0)
 
 
-# Data sets
+# Datasets
 
 
 def test_the_critical_difference_is_the_published_one() -> None:
-    """Four classifiers on 14 data sets: 1.25 (Demšar 2006, section 3.2.3, from his table 5: q 2.569)."""
+    """Four classifiers on 14 datasets: 1.25 (Demšar 2006, section 3.2.3, from his table 5: q 2.569)."""
     generator = np.random.default_rng(0)
     table = {name: generator.random(14) for name in "abcd"}
     found = critical_difference(table)
@@ -473,7 +473,7 @@ def test_models_that_are_equal_everywhere_are_not_told_apart() -> None:
 
 
 def test_fewer_than_five_data_sets_have_no_critical_difference_and_are_told_why() -> None:
-    with pytest.raises(ValueError, match="needs at least 5 data sets, there are 4"):
+    with pytest.raises(ValueError, match="needs at least 5 datasets, there are 4"):
         critical_difference(dict.fromkeys("abc", np.linspace(0, 1, 4)))
     with pytest.raises(ValueError, match="at least 3 models, got 2"):
         critical_difference(dict.fromkeys("ab", np.linspace(0, 1, 5)))
