@@ -12,7 +12,8 @@ import pytest
 
 from study.report import study as report
 from study.results.record import Record
-from tests.records import Shape, finished, searched
+from tests.records import EIGHT, Shape, finished, searched
+from trainables.metrics import Metric
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
@@ -84,6 +85,15 @@ def test_every_figure_is_drawn_and_the_console_is_silent(record: Record, tmp_pat
     assert found["figures"] == 9
     assert all(found["titles"]), found["titles"]
     assert len(found["titles"]) == 9
+
+
+def test_a_search_of_eight_hyperparameters_by_another_metric_is_drawn_too(tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    found, console = opened(finished(tmp_path / "study", Shape(space=EIGHT, metric=Metric.MACRO_F1)), tmp_path)
+    assert console == []
+    assert found["figures"] == 15
+    assert all(found["titles"]), found["titles"]
+    assert found["overflow"] <= 0
 
 
 def test_a_heading_sorts_its_table_down_and_up_with_missing_numbers_last(record: Record, tmp_path: Path) -> None:

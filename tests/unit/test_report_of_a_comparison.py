@@ -20,6 +20,8 @@ from study.report.comparison.scale import scale
 from tests.comparisons import EIGHT, FOUR, compared, needing, probe
 from tests.pages import Page
 from tests.records import DIGITS
+from tests.records import EIGHT as SPACE
+from trainables.metrics import Metric
 
 SECTIONS = [
     *("answer", "findings", "pairs", "cost", "learning", "requirements", "search", "importance"),
@@ -211,6 +213,45 @@ def test_commands_and_the_checklist_are_there(comparison: Comparison, page: Page
     answers = {row["question"]: row["answer"] for row in page.csv("checklist")}
     assert answers["Same budget, metric, sampler, recipe, augmentation and seeds for every row?"] == "yes"
     assert answers["Code, versions and hardware recorded?"] == "no"  # these records have no commit
+
+
+def test_searches_are_shown_by_the_metric_that_chose_and_its_test_value_stands_beside_the_accuracy(
+    tmp_path: Path,
+) -> None:
+    found = compared(tmp_path, [replace(shape, metric=Metric.MACRO_F1) for shape in FOUR[:2]])
+    page = Page(report.render(found))
+    assert "120 test images · chosen by validation macro-F1" in page.said
+    assert "macro_f1" in {heading.get("data-column") for heading in page.all("th")}
+    for row in found.rows:
+        told = [float(one["best_val_macro_f1"]) for one in page.csv("search-best-so-far") if one["name"] == row.name]
+        assert told[-1] == pytest.approx(max(t["val_macro_f1"] or 0 for t in row.record.trials))
+        assert f"{100 * row.macro_f1.mean:.1f}" in page.said
+
+
+def test_searches_by_loss_get_better_downwards(tmp_path: Path) -> None:
+    found = compared(tmp_path, [replace(shape, metric=Metric.LOSS) for shape in FOUR[:2]])
+    page = Page(report.render(found))
+    told = [float(one["best_val_loss"]) for one in page.csv("search-best-so-far") if one["name"] == found.rows[0].name]
+    assert told == sorted(told, reverse=True)
+    expected = [one for one in page.csv("search-expected-trials") if one["name"] == found.rows[0].name]
+    means = [float(one["expected_best"]) for one in expected]
+    assert means == sorted(means, reverse=True)
+    assert all(float(one["low"]) <= float(one["expected_best"]) <= float(one["high"]) for one in expected[1:])
+
+
+def test_searches_by_different_metrics_are_shown_by_accuracy(tmp_path: Path) -> None:
+    found = compared(tmp_path, [replace(FOUR[0], metric=Metric.LOSS), FOUR[1]])
+    page = Page(report.render(found))
+    assert "best_val_accuracy" in page.csv("search-best-so-far")[0]
+    assert "Not equal: metric differs" in page.said
+
+
+def test_every_hyperparameter_of_a_search_is_drawn_and_told_how_important_it_was(tmp_path: Path) -> None:
+    found = compared(tmp_path, [replace(FOUR[0], space=SPACE, trials=30)])
+    page = Page(report.render(found))
+    assert {f"trial-search-{name}-1".replace("_", "-") for name in SPACE} <= {*page.figures()}
+    assert {row["hyperparameter"] for row in page.csv("importance-table")} == {*SPACE}
+    assert {row["name"] for row in page.csv("spaces")} == {*SPACE}
 
 
 def test_probes_and_data_requirements_are_shown_where_they_lie_beside_the_record(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from study.comparison import Comparison, Group, Row, Score
+from study.comparison.rows import common_metric
 from study.report.blocks import Section
 from study.report.comparison import cost
 from study.report.comparison.extras import Probe, probe
@@ -138,6 +139,8 @@ def budget(comparison: Comparison) -> str:
     ):
         if len(values) == 1 and (number := values.pop()) is not None:
             parts.append(f"{plural(number, noun)}" + (" each" if noun == "trial" else ""))
+    if rows and (by := common_metric(rows)) is not Metric.ACCURACY:
+        parts.append(f"chosen by validation {by.words}")
     return " · ".join(parts)
 
 

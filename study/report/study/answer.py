@@ -164,8 +164,8 @@ def facts(record: Record) -> list[tuple[str, str]]:
         recipes = plural(len(replicates), "recipe")
         rows.append(("Replicated", f"{recipes} over {plural(seeds, 'seed')}"))
     if test:
-        rows.append(("Macro-F1", percent(test.macro_f1)))
-        rows.append(("Mean class accuracy", percent(test.mean_class_accuracy)))
+        rows.append(("Test macro-F1", percent(test.macro_f1)))
+        rows.append(("Test mean class accuracy", percent(test.mean_class_accuracy)))
     if seconds := record.study.seconds:
         rows.append(("Wall-clock time", duration(sum(seconds.values()))))
     return rows
