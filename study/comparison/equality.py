@@ -132,8 +132,8 @@ def in_words(value: Any) -> str:
 def fixed(row: Row) -> dict[str, Any]:
     """What was not searched; a backbone that is frozen whole is `all`, however many stages it has."""
     values: dict[str, Any] = dict(row.config.fixed)
-    whole = values.get("freeze_depth") == (backbone_stages(row.record) or -1)
-    return values | ({"freeze_depth": "all"} if whole else {})
+    whole = values.get(space.DEPTH) == (backbone_stages(row.record) or -1)
+    return values | ({space.DEPTH: space.ALL} if whole else {})
 
 
 def unequal_splits(rows: Sequence[Row], before: str) -> Iterator[str]:

@@ -19,6 +19,7 @@ from optuna.importance import (
     get_param_importances,
 )
 
+from study.design.space import DEPTH
 from study.design.states import RunStatus
 from study.results.point import Domain, metric, searched
 from trainables.choices import choose
@@ -158,7 +159,7 @@ def at_the_edge(winner: "Row", space: Mapping[str, Domain], backbone_stages: int
         declared = DECLARED[name]
         scale: Callable[[float], float] = math.log if domain["log"] else float
         low, high, value = scale(domain["low"]), scale(domain["high"]), scale(winner[name])
-        most = backbone_stages if name == "freeze_depth" else declared.high
+        most = backbone_stages if name == DEPTH else declared.high
         ends = {
             "lower": (value - low, domain["low"] <= declared.low),
             "upper": (high - value, domain["high"] >= most),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from study.design.space import DEPTH
 from trainables.hyperparameters import DECLARED, Value
 from trainables.metrics import Metric
 
@@ -49,7 +50,7 @@ def of_test(test: "TestResult", by: Metric) -> float | None:
 def format_value(name: str, value: Value, backbone_stages: int | None = None) -> str:
     """A hyperparameter's value for a reader; a freeze depth of how many: `2 of 6`."""
     text = DECLARED[name].format(value)
-    of_how_many = name == "freeze_depth" and value is not None and backbone_stages
+    of_how_many = name == DEPTH and value is not None and backbone_stages
     return f"{text} of {backbone_stages}" if of_how_many else text
 
 

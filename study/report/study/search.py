@@ -7,6 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from study.design.space import DEPTH
 from study.design.states import RunStatus
 from study.report import figures
 from study.report.blocks import Figure, Key, Note, Section, empty
@@ -119,7 +120,7 @@ def axis_of(record: Record, name: str, values: Sequence[Any]) -> Axis:
     domain, title = record_view.searched(record)[name], DECLARED[name].title
     if "choices" in domain:
         return choices_axis(title, [*domain["choices"]], values)
-    if name == "freeze_depth":
+    if name == DEPTH:
         deepest = max([*values, record_view.backbone_stages(record) or 0])
         layout = {"dtick": max(1, round(deepest / FEW_VALUES)), "tick0": 0, "range": [-0.5, deepest + 0.5]}
         return Axis("frozen stages", layout, lambda value, _: value)
