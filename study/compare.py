@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, command: str, *, since: float) -> int:
         from study.cluster import connection
 
         if any(plan.missing() for plan in planned):
-            connection.start_while_importing("study.execution.session", verbose=options.verbose)
+            connection.start_while_importing("study.execution.running", verbose=options.verbose)
         planned = [command_line.running(options, *scale.chosen(options.scale))]
     (plan,) = planned
     failed = run_rows(plan, command, since=since) if plan.studies else {}
@@ -100,13 +100,13 @@ def run_row(plan: Plan, study: Study, command: str, *, since: float) -> str | No
     """Runs a row, or goes on with it; returns why it failed. Raises KeyboardInterrupt."""
     from study.baselines import probe
     from study.cluster import connection
+    from study.execution.running import complete
     from study.execution.session import Interrupted, NoCompletedRuns, Session
-    from study.run import complete
 
     if not plan.options.verbose:
         connection.quieten()
     try:
-        session = Session.prepare(plan.options_of(study), study)
+        session = Session.prepare(study, plan.execution)
     except (ValueError, OSError) as reason:
         return str(reason)
     try:

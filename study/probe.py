@@ -17,7 +17,7 @@ from study.data import named, place
 from study.design.study import check_name
 from study.options import arguments, command_line, scale
 from study.options.parser import Parser
-from study.results import provenance
+from study.results import provenance, resume
 from study.terminal.mistake import INTERRUPTED, fail
 from trainables import architecture, weights
 from trainables.architecture import Architecture, Variant
@@ -145,7 +145,7 @@ def folder(options: argparse.Namespace) -> Path | None:
     folder: Path = (options.results or Path("results")) / options.name
     if (folder / "probe.json").exists():
         raise ValueError(f"{folder / 'probe.json'} exists: choose another --name")
-    command_line.check_writable(folder)
+    resume.check_writable(folder)
     return folder
 
 

@@ -10,15 +10,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from study.options import command_line, scale
 from study.options.command_line import parser
-from study.results import provenance
+from study.results import provenance, resume
 from study.terminal.mistake import INTERRUPTED, fail
-
-if TYPE_CHECKING:
-    from study.execution.session import Session
 
 __all__ = ["main", "parser"]
 
@@ -45,9 +41,10 @@ def run(options: argparse.Namespace, *, since: float) -> int:
 
     from study.cluster import connection
 
-    if not all(map(command_line.is_finished, possible)):
-        connection.start_while_importing("study.execution.session", verbose=options.verbose)
+    if not all(map(resume.is_finished, possible)):
+        connection.start_while_importing("study.execution.running", verbose=options.verbose)
 
+    from study.execution.running import complete
     from study.execution.session import Interrupted, NoCompletedRuns, Session
     from study.options import machine
     from study.terminal.summary import summary
@@ -57,7 +54,7 @@ def run(options: argparse.Namespace, *, since: float) -> int:
     name, why = scale.chosen(options.scale)
     study = command_line.configure(options, name)
     machine.check(study)
-    session = Session.prepare(options, study)
+    session = Session.prepare(study, command_line.execution(options))
     session.terminal.say(why)
     session.terminal.say(str(session.study.recipe))
     try:
@@ -70,23 +67,6 @@ def run(options: argparse.Namespace, *, since: float) -> int:
         return 1
     print(summary(session.record))
     return 0
-
-
-def complete(session: "Session", command: str, *, since: float) -> None:
-    """The steps of a study that its record lacks.
-
-    Raises Interrupted; NoCompletedRuns; OSError where the record cannot be written.
-    """
-    from study.cluster import connection
-
-    if session.finished:
-        return
-    with connection.connected(verbose=session.options.verbose), session.running():
-        session.start(command, since=since)
-        session.search()
-        session.replicate()
-        session.test()
-        session.finish()
 
 
 if __name__ == "__main__":

@@ -196,9 +196,8 @@ def probe_study(session: Session) -> None:
     if session.splits.chosen is not None or (study.folder / "probe.json").exists():
         return
     session.terminal.say(f"linear probe of {study.variant}")
-    probed = probe(
-        session.template.model, session.splits, session.resources, seeds=study.seeds, precision=study.precision
-    )
+    resources, _ = allocate(study.workers_per_trial, session.execution.max_concurrent)
+    probed = probe(session.model(), session.splits, resources, seeds=study.seeds, precision=study.precision)
     words = ["--model", study.model, "--scale", study.scale, "--pretraining", probed.row["pretraining"]]
     command = provenance.command([*words, "--dataset", study.dataset], module="study.probe")
     write(study.folder, session.splits, [probed], command)

@@ -10,20 +10,18 @@ import numpy as np
 
 from study.cluster import connection
 from study.cluster.allocation import allocate
-from study.data.reading import datasets_of_study
-from study.data.source import DatasetRequest
 from study.data_efficiency import plan
 from study.data_efficiency.plan import Planned
 from study.data_efficiency.summary import summary
-from study.design import recipes
+from study.design.states import RunStatus, StudyStatus
 from study.design.study import Study
 from study.execution.pool import Pool
 from study.execution.session import Session, graceful_shutdown
+from study.options.command_line import execution
 from study.results import data_efficiency
 from study.results.data_efficiency import Measured
 from study.results.record import Record, Row
-from study.results.study_file import plain
-from trainables.augmentation import needs_margin
+from study.results.recorded import study_of
 from trainables.trainer import Outcome, Run
 
 
@@ -55,8 +53,7 @@ class Measurement:
     def prepare(cls, folder: Path, options: argparse.Namespace, interrupted: threading.Event) -> Self:
         """Everything that may be a user's mistake. Raises ValueError."""
         record = Record(folder)
-        session = Session.prepare(options, recorded(record, options))
-        session.interrupted = interrupted
+        session = Session.prepare(whole(record, options), execution(options), interrupted=interrupted)
         study = replace(session.study, seeds=options.seeds or session.study.seeds)
         depths = plan.depths(options.freeze_depths, study, record.winner)
         planned = plan.plan(study, plan.amounts(session.splits, options.images_per_class), depths)
@@ -64,9 +61,9 @@ class Measurement:
 
     @property
     def missing(self) -> list[Planned]:
-        """The planned runs that are not in the table."""
-        ended = {row["run_id"] for row in self.rows}
-        return [one for one in self.plan if one.run_id not in ended]
+        """The planned runs that the table has no result of: one that failed is tried again."""
+        completed = {row["run_id"] for row in self.rows if row["status"] == RunStatus.COMPLETED}
+        return [one for one in self.plan if one.run_id not in completed]
 
     @property
     def measured(self) -> Measured:
@@ -79,11 +76,10 @@ class Measurement:
         if not missing:
             return
         study, splits = session.study, session.splits
-        template = replace(session.run(), readers=len(missing))
+        template = replace(session.template(), readers=len(missing))
         runs = [plan.run(one, study, splits, session.record.winner, template) for one in missing.values()]
-        margin = any(needs_margin(run.hyperparameters.augmentation) for run in runs)
-        datasets = datasets_of_study(splits, study.pretrained_variant.preprocessing, margin=margin)
-        pool = Pool(*allocate(study.workers_per_trial, session.options.max_concurrent))
+        datasets = session.datasets()
+        pool = Pool(*allocate(study.workers_per_trial, session.execution.max_concurrent))
         try:
             with session.terminal.phase(study.name, len(self.plan), len(self.plan) - len(runs)):
                 for run, outcome in pool.outcomes(
@@ -97,7 +93,7 @@ class Measurement:
     def keep(self, planned: Planned, run: Run, outcome: Outcome) -> None:
         self.session.warn_once(outcome.notes)
         row = row_of(planned, run, outcome)
-        self.rows.append(row)
+        self.rows = [*(other for other in self.rows if other["run_id"] != run.run_id), row]
         data_efficiency.write(self.session.study.folder, self.rows)
         self.session.terminal.finished(run.run_id, self.session.line(row), None, completed=not outcome.failure)
 
@@ -119,7 +115,7 @@ def row_of(planned: Planned, run: Run, outcome: Outcome) -> dict[str, Any]:
         **outcome.summary(),
         "run_id": run.run_id,
         "seed": run.seed,
-        "status": "failed" if outcome.failure else "completed",
+        "status": RunStatus.FAILED if outcome.failure else RunStatus.COMPLETED,
         "reason": outcome.failure,
         "test_accuracy": seen.accuracy if seen else None,
         "correct": (seen.label == seen.predicted)[np.argsort(seen.index)].tolist() if seen else None,
@@ -127,29 +123,14 @@ def row_of(planned: Planned, run: Run, outcome: Outcome) -> dict[str, Any]:
     return row | {"steps": row["epochs"] * plan.steps(planned.amount.images, run.hyperparameters.batch_size)}
 
 
-def recorded(record: Record, options: argparse.Namespace) -> Study:
+def whole(record: Record, options: argparse.Namespace) -> Study:
     """The study of a record, as it was. Raises ValueError if it is not finished, or is one of a part of train."""
     folder = record.folder
     if not record.begun:
         raise ValueError(f"{folder} is no study: give the folder of a finished one, with its study.json")
-    facts = plain(record.configuration)
-    if record.study["status"] != "finished":
-        raise ValueError(f"{folder} is not finished ({record.study['status']}): go on with study.run and --resume")
+    if record.study.status != StudyStatus.FINISHED:
+        raise ValueError(f"{folder} is not finished ({record.study.status}): go on with study.run and --resume")
     for name in ("train_fraction", "images_per_class"):
-        if facts.get(name) is not None:
-            raise ValueError(f"{folder} is a study of a part of train ({name} {facts[name]}): give one of all of it")
-    if folder.resolve().name != facts["name"]:
-        raise ValueError(f"{folder} was recorded as {facts['name']!r}: give the folder that name again")
-    same = ("model", "scale", "variant", "dataset", "name", "trials", "seed", "fixed", "early_stopping")
-    more = ("top_k", "seeds", "precision", "workers_per_trial")
-    return Study(
-        **{name: facts[name] for name in (*same, *more)},
-        results=folder.resolve().parent,
-        recipe=recipes.from_facts(facts["recipe"]),
-        request=DatasetRequest(
-            options.data_dir,
-            options.offline,
-            duplicates=facts["duplicates"],
-            settings=facts["data_options"],
-        ),
-    )
+        if (part := getattr(record.configuration, name)) is not None:
+            raise ValueError(f"{folder} is a study of a part of train ({name} {part}): give one of all of it")
+    return study_of(record, data_dir=options.data_dir, offline=options.offline)

@@ -12,9 +12,11 @@ from statistics import fmean
 from typing import Any
 
 from study.data import place
+from study.design.execution import Execution
 from study.design.study import Study, check_name
 from study.options import arguments, command_line
 from study.options.parser import Parser
+from study.results import resume
 from study.results.study_file import StudyFile
 from study.text import FROM_SCRATCH, duration
 from trainables import architecture
@@ -55,11 +57,12 @@ class Plan:
         return [folder for folder in there if folder.name not in without]
 
     def missing(self) -> list[Study]:
-        return [study for study in self.studies if not command_line.is_finished(study)]
+        return [study for study in self.studies if not resume.is_finished(study)]
 
-    def options_of(self, study: Study) -> argparse.Namespace:
-        """What `study.run` would have been given for this row."""
-        return argparse.Namespace(**{**vars(self.options), "resume": True, "weights": None, "name": study.name})
+    @property
+    def execution(self) -> Execution:
+        """How every row is run."""
+        return command_line.execution(self.options, resume=True)
 
     def data_efficiency(self, *, without: Collection[str] = ()) -> list[str] | None:
         """What `study.data_efficiency` is to be given after the rows; None where it is not asked for."""
@@ -80,7 +83,7 @@ class Plan:
         """Which row comes now, and how long it and the others will take, by the mean of those that are done."""
         number = len(self.studies) - left + 1
         line = f"row {number} of {len(self.studies)}: {title(study)}"
-        took = [seconds(one) for one in self.studies if command_line.is_finished(one)]
+        took = [seconds(one) for one in self.studies if resume.is_finished(one)]
         return f"{line}, about {duration(fmean(took) * left)} left" if took else line
 
 
@@ -210,8 +213,8 @@ def running(options: argparse.Namespace, scale: str, why: str = "") -> Plan:
         raise ValueError(f"no row is left: {left_out[0][0]}: {left_out[0][1]}")
     apart(studies)
     for study in studies:
-        command_line.check_folder(study, resume=True)
-        command_line.check_record(study)
+        resume.check_folder(study, resume=True)
+        resume.check_record(study)
     return Plan(options, folder, studies=tuple(studies), left_out=tuple(left_out), why=why)
 
 
@@ -226,7 +229,7 @@ def folder_of(options: argparse.Namespace, default: str) -> Path:
     name = default if options.name is None else options.name
     check_name(name)
     folder = options.results / name
-    command_line.check_writable(folder)
+    resume.check_writable(folder)
     return folder
 
 

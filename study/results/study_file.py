@@ -5,9 +5,8 @@ reader sees one format.
 """
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 
@@ -24,8 +23,7 @@ NAME = "study.json"
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Configuration:
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """The entry `study`: all that was asked for.
 
     Attributes:
@@ -53,12 +51,12 @@ class Configuration:
     workers_per_trial: int
     recipe: Row
     metric: Metric = Metric.ACCURACY
-    data_options: dict[str, str] = field(default_factory=dict)
+    data_options: dict[str, str] = {}
     duplicates: str = "auto"
     train_fraction: float | None = None
     images_per_class: int | None = None
     grad_accum: int | str = "auto"
-    fixed: Row = field(default_factory=dict)
+    fixed: Row = {}
     preprocessing: Preprocessing | None = None
     max_concurrent: int | None = None
 
@@ -68,8 +66,7 @@ class Configuration:
         return self.train_fraction or self.images_per_class
 
 
-@dataclass(frozen=True, kw_only=True)
-class Data:
+class Data(msgspec.Struct, frozen=True, kw_only=True):
     """The entry `data`.
 
     Attributes:
@@ -88,8 +85,7 @@ class Data:
     left_out: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelFacts:
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The entry `model`; `weights` is a hash of the pretrained backbone, None without one."""
 
     parameters: int
@@ -102,8 +98,7 @@ class ModelFacts:
         return len(self.stage_names) - 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class TestResult:
+class TestResult(msgspec.Struct, frozen=True, kw_only=True):
     """The entry `test`: the winner on the test images.
 
     Attributes:
@@ -116,7 +111,7 @@ class TestResult:
         most_confused: (true, predicted, count), the most first.
     """
 
-    __test__ = False  # pytest takes a class of this name for tests
+    __test__: ClassVar[bool] = False  # pytest takes a class of this name for tests
 
     n: int
     seeds: tuple[int, ...]
@@ -130,8 +125,7 @@ class TestResult:
     most_confused: tuple[tuple[str, str, int], ...]
 
 
-@dataclass(frozen=True)
-class Inference:
+class Inference(msgspec.Struct, frozen=True, kw_only=True):
     """How fast a model answers, from uint8 images of its own size on the device, without decoding.
 
     Attributes:
@@ -150,8 +144,7 @@ class Inference:
     threads: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class MeasuredCost:
+class MeasuredCost(msgspec.Struct, frozen=True, kw_only=True):
     """The entry `cost`; `stage_flops` are those of one image's forward pass, by stage."""
 
     stage_flops: tuple[int, ...] = ()

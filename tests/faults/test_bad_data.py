@@ -20,7 +20,7 @@ from study.data import place, resolve
 from study.data.decoding import MOST_PIXELS, Unreadable, decode, read_header
 from study.data.source import DatasetRequest, ExampleSource
 from study.data.splits import DatasetSplits, split
-from study.execution.session import Session
+from study.execution.running import Running
 from study.run import main
 from tests.contract.photographs import CLASSES, encoded, folder_of, in_parts, parquet, plain, png, rows, write
 
@@ -505,14 +505,14 @@ def test_a_study_whose_images_vanish_after_they_were_scanned_fails_with_the_reas
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = folder_of(tmp_path / "images", dict.fromkeys(CLASSES, 12))
-    begin = Session.start
+    search = Running.search
 
-    def when_all_was_scanned(session: Session, command: str, *, since: float) -> None:
-        begin(session, command, since=since)
+    def when_all_was_scanned(running: Running) -> None:
         for path in place.glob("*/00*.png"):
             path.unlink()
+        search(running)
 
-    monkeypatch.setattr(Session, "start", when_all_was_scanned)
+    monkeypatch.setattr(Running, "search", when_all_was_scanned)
     arguments = ["--model", "resnet", "--pretraining", "none", "--dataset", str(place), "--name", "gone"]
     budget = ["--trials", "1", "--epochs", "1", "--max-concurrent", "1", "--wandb", "disabled", "--quiet"]
     status = main([*arguments, *budget, "--results", str(tmp_path / "results")])

@@ -146,7 +146,16 @@ def test_training_speed_is_images_of_train_and_validation_a_second(record: Recor
 
 
 def test_a_finished_study_tells_every_cost(record: Record) -> None:
-    inference = Inference(100.0, 32, 9.0, 10.0, repeats=10, device="cpu", precision="fp32", threads=1)
+    inference = Inference(
+        images_per_second=100.0,
+        batch=32,
+        latency_ms=9.0,
+        latency_p95_ms=10.0,
+        repeats=10,
+        device="cpu",
+        precision="fp32",
+        threads=1,
+    )
     record.note(cost={"stage_flops": [10, 20, 30, 20, 10, 10], "inference": inference})
     found = costs(record)
     assert set(found) == set(COSTS)

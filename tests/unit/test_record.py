@@ -4,12 +4,13 @@ import json
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -265,6 +266,10 @@ def entries() -> dict[str, str]:
     return {name: holds for names, holds in rows for name in re.findall(r"`(\w+)`", names)}
 
 
+def names(kind: type[Any]) -> set[str]:
+    return {one.name for one in (fields(kind) if is_dataclass(kind) else msgspec.structs.fields(kind))}
+
+
 def test_the_entries_of_study_json_are_those_of_its_documentation() -> None:
     assert set(entries()) == ENTRIES
 
@@ -282,7 +287,7 @@ def test_the_entries_of_study_json_are_those_of_its_documentation() -> None:
     ],
 )
 def test_what_an_entry_of_study_json_holds_is_documented(entry: str, kind: type[Any]) -> None:
-    assert set(words(entries()[entry])) == {field.name for field in fields(kind)}
+    assert set(words(entries()[entry])) == names(kind)
 
 
 @pytest.mark.parametrize(("entry", "states"), [("status", StudyStatus), ("search", RunStatus)])
@@ -291,7 +296,7 @@ def test_every_status_is_documented(entry: str, states: type[StrEnum]) -> None:
 
 
 def test_what_is_measured_of_inference_is_documented() -> None:
-    assert {field.name for field in fields(Inference)} <= set(re.findall(r"\w+", entries()["cost"]))
+    assert names(Inference) <= set(re.findall(r"\w+", entries()["cost"]))
 
 
 def test_the_columns_of_samples_are_those_of_predictions_and_a_picture() -> None:

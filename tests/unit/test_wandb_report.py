@@ -16,7 +16,7 @@ import pytest
 import wandb
 
 from study import tracking
-from study.execution.session import summary_of
+from study.execution.running import summary_of
 from study.results import samples
 from study.results.point import shown
 from study.results.record import Record

@@ -1,0 +1,40 @@
+"""How a study is run, which is no part of what it is: the same study may go on in another way."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainables.choices import BOUNDARY_MODES, choose
+
+WANDB_MODES = ("online", "offline", "disabled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """Validated where it is born.
+
+    Attributes:
+        resume: go on with the study of that name, if it is there.
+        boundaries: a mode of the planner: what of frozen stages is read from the store.
+        max_concurrent: how many runs train at a time; None for as many as there are GPUs, or else cores.
+        wandb: online, offline or disabled; None for what WANDB_MODE says, else online if the user is logged in.
+        weights: a file with the backbone's weights, in the place of the variant's own.
+        offline: never fetch anything from the network.
+        quiet: print the result only.
+        verbose: show what Ray says.
+    """
+
+    resume: bool = False
+    boundaries: str = "on"
+    max_concurrent: int | None = None
+    wandb: str | None = None
+    weights: Path | None = None
+    offline: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        choose("boundaries", self.boundaries, BOUNDARY_MODES)
+        if self.max_concurrent is not None and self.max_concurrent < 1:
+            raise ValueError(f"max-concurrent must be at least 1, got {self.max_concurrent}")
+        if self.wandb is not None:
+            choose("wandb", self.wandb, WANDB_MODES)

@@ -1,0 +1,280 @@
+"""A study under way: what exists only while it runs (processes, W&B, datasets), and its steps, one after the other."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from ray.exceptions import RayError
+
+from study import tracking
+from study.cluster import connection
+from study.cluster.allocation import allocate
+from study.design.states import Phase, RunStatus, StudyStatus
+from study.execution import evaluate
+from study.execution.pool import Pool
+from study.execution.search import search
+from study.execution.searcher import SAMPLER
+from study.execution.session import Interrupted, NoCompletedRuns, Session, graceful_shutdown
+from study.report import study as report
+from study.results import best, cost, provenance, samples
+from study.results.record import Row
+from study.results.study_file import FORMAT, Data, ModelFacts
+from study.text import shorten
+from study.tracking import Tracker
+from trainables.resources import Resources
+from trainables.splits import ImagesKey
+from trainables.trainer import Outcome, Run
+from trainables.weights.reading import digest
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+
+def complete(session: Session, command: str, *, since: float) -> None:
+    """The steps of a study that its record lacks, and none if it is finished.
+
+    Args:
+        command: what runs it, for the record.
+        since: when that began, by `perf_counter`.
+
+    Raises Interrupted; NoCompletedRuns; OSError where the record cannot be written.
+    """
+    if session.finished:
+        return
+    with connection.connected(verbose=session.execution.verbose), running(session, command, since=since) as study:
+        study.search()
+        study.replicate()
+        study.test()
+        study.finish()
+
+
+@dataclass(frozen=True)
+class Running:
+    """The steps of a study under way.
+
+    Attributes:
+        session: the study, and its record.
+        resources: what each run may use.
+        max_concurrent: how many runs train at a time.
+        pool: the processes that train replicates and tests.
+        tracker: W&B.
+        template: what every run has in common.
+        datasets: what the runs may read.
+    """
+
+    session: Session
+    resources: Resources
+    max_concurrent: int
+    pool: Pool
+    tracker: Tracker
+    template: Run
+    datasets: "Mapping[ImagesKey, Dataset]"
+
+    def search(self) -> None:
+        session, study, record = self.session, self.session.study, self.session.record
+        start = perf_counter()
+        if study.budget < study.trials:
+            session.warn_once([f"the space has {study.budget} points, so as many trials train each of them once"])
+        with session.terminal.phase(Phase.SEARCH, study.budget, len(record.trials)):
+            search(
+                study,
+                record,
+                self.template,
+                self.datasets,
+                self.resources,
+                max_concurrent=self.max_concurrent,
+                interrupted=session.interrupted,
+                on_start=self._trial_started,
+                on_epoch=self.tracker.log,
+                on_end=self._trial_ended,
+            )
+        statuses = [row["status"] for row in record.trials]
+        record.note(search={status: statuses.count(status) for status in RunStatus})
+        spent(session, "search", start)
+        session.check()
+        if RunStatus.COMPLETED not in statuses:
+            raise NoCompletedRuns(f"no trial was completed, so none can be evaluated: {reasons(record.trials)}")
+
+    def replicate(self) -> None:
+        session, record = self.session, self.session.record
+        start = perf_counter()
+        self._run_all(Phase.REPLICATE, evaluate.replicate_runs(session.study, record, self.template))
+        ranked = evaluate.ranking(session.study, record)
+        if ranked[0]["score"] is None:
+            raise NoCompletedRuns(f"no replicate was completed: {reasons(record.runs)}")
+        paper = next((row for row in ranked if row["trial_id"] == evaluate.PAPER), None)
+        record.note(replicates=ranked, winner=ranked[0], paper=paper)
+        spent(session, "replicate", start)
+
+    def test(self) -> None:
+        session, record = self.session, self.session.record
+        start = perf_counter()
+        self._run_all(Phase.TEST, evaluate.test_runs(session.study, record.winner, self.template))
+        if not record.tables["predictions"]:
+            raise NoCompletedRuns(f"no test run was completed: {reasons(record.runs)}")
+        record.note(test=evaluate.verdict(record, session.splits.source.classes))
+        spent(session, "test", start)
+
+    def finish(self) -> None:
+        session, record = self.session, self.session.record
+        try:
+            record.note(cost=self.pool.call(cost.of_a_study, self.template, self.resources.threads))
+        except RayError as error:  # the study is complete without it
+            session.terminal.warn(f"note: inference could not be measured: {str(error).strip().splitlines()[-1]}")
+        best.describe(record)
+        record.note(status=StudyStatus.FINISHED)
+        self.tracker.close(timeout=60)
+        report.write(record.folder)
+
+    def _trial_started(self, name: str, point: dict[str, Any]) -> None:
+        self.tracker.begin(name, Phase.SEARCH, config(self.session, point, self.session.study.seed))
+
+    def _trial_ended(self, row: Row, curve: list[Row]) -> None:
+        session = self.session
+        session.warn_once(row.get("notes", ()))
+        session.record.add(trials=[row], curves=curve)
+        self.tracker.finish(row["trial_id"], summary_of(row), row["status"])
+        completed = row["status"] == RunStatus.COMPLETED
+        score = session.study.metric.of(row)
+        session.terminal.finished(row["trial_id"], session.line(row), score, completed=completed)
+
+    def _run_all(self, phase: Phase, planned: dict[str, tuple[Row, Run]]) -> None:
+        """Trains the runs of a phase that the record lacks, and records each as it ends."""
+        session = self.session
+        done = {row["run_id"] for row in session.record.runs}
+        runs = [run for name, (_, run) in planned.items() if name not in done]
+
+        def on_start(run: Run) -> None:
+            self.tracker.begin(run.run_id, phase, config(session, asdict(run.hyperparameters), run.seed))
+
+        with session.terminal.phase(phase, len(planned), len(planned) - len(runs)):
+            ended = self.pool.outcomes(runs, self.datasets, interrupted=session.interrupted, on_start=on_start)
+            for run, outcome in ended:
+                self._run_ended(phase, planned[run.run_id][0]["trial_id"], run, outcome)
+        session.check()
+
+    def _run_ended(self, phase: Phase, trial_id: str, run: Run, outcome: Outcome) -> None:
+        session, record = self.session, self.session.record
+        predictions = outcome.predictions
+        session.warn_once(outcome.notes)
+        row = {
+            **asdict(run.hyperparameters),
+            **outcome.summary(),
+            "run_id": run.run_id,
+            "phase": phase,
+            "trial_id": trial_id,
+            "seed": run.seed,
+            "status": RunStatus.FAILED if outcome.failure else RunStatus.COMPLETED,
+            "reason": outcome.failure,
+            "test_accuracy": predictions.accuracy if predictions else None,
+        }
+        curve = [{"run_id": run.run_id, "phase": phase, "seed": run.seed, **asdict(epoch)} for epoch in outcome.epochs]
+        for epoch in curve:
+            self.tracker.log(run.run_id, epoch)
+        source = session.splits.source
+        if predictions:
+            record.keep_predictions(run.seed, predictions, source.images.name)
+        kept = {row["seed"] for row in record.tables["predictions"]}
+        if predictions and outcome.state is not None and run.seed == min(kept):
+            best.save(record, outcome.state)
+            record.replace("samples", samples.choose(source, predictions, run.seed))
+        record.add(runs=[row], curves=curve)
+        test = samples.for_tracking(record, predictions, source.classes) if predictions else None
+        self.tracker.finish(run.run_id, summary_of(row), row["status"], test=test)
+        score = session.study.metric.of(row)
+        session.terminal.finished(run.run_id, session.line(row), score, completed=not outcome.failure)
+
+
+@contextmanager
+def running(session: Session, command: str, *, since: float) -> Iterator[Running]:
+    """The study under way; it ends in order when it is interrupted, and its record says how it ended.
+
+    Raises Interrupted.
+    """
+    study, record, terminal = session.study, session.record, session.terminal
+    with graceful_shutdown(session.interrupted, terminal.warn):
+        resources, max_concurrent = allocate(study.workers_per_trial, session.execution.max_concurrent)
+        pool = Pool(resources, max_concurrent)
+        tracker = tracking.start(session.execution.wandb, folder=study.folder, group=study.name, say=terminal.warn)
+        try:
+            template = session.template()
+            begin(session, template, resources, max_concurrent, command)
+            datasets = session.datasets()
+            session.check()
+            spent(session, "startup", since)
+            yield Running(session, resources, max_concurrent, pool, tracker, template, datasets)
+        except (Interrupted, NoCompletedRuns) as end:
+            interrupted = isinstance(end, Interrupted)
+            record.note(status=StudyStatus.INTERRUPTED if interrupted else StudyStatus.FAILED)
+            tracker.close(timeout=10)
+            with suppress(Exception):  # the page is a courtesy here; the record is complete
+                report.write(study.folder)
+            raise
+        except OSError:  # the record cannot be written; a comparison goes on with its next row
+            tracker.close(timeout=10)
+            raise
+        finally:
+            pool.close()
+
+
+def begin(session: Session, template: Run, resources: Resources, max_concurrent: int, command: str) -> None:
+    """Writes the head of the record."""
+    study, source, record = session.study, session.splits.source, session.record
+    if source.left_out:
+        names = shorten([f"{name} ({why})" for name, why in source.left_out])
+        session.warn_once([f"{len(source.left_out)} images are left out: {names}"])
+    whole = template.model.build()
+    record.note(
+        format=FORMAT,
+        status=StudyStatus.RUNNING,
+        study=study.facts() | {"max_concurrent": max_concurrent},
+        data=Data(
+            name=source.name,
+            classes=source.classes,
+            fingerprint=session.splits.fingerprint,
+            test_set=template.split_digests["test"].content,
+            sizes=session.splits.sizes(),
+            left_out=source.left_out,
+        ),
+        preprocessing=study.pretrained_variant.preprocessing,
+        model=ModelFacts(
+            parameters=whole.parameter_counts()[0],
+            stage_names=tuple(whole.stage_names),
+            weights=digest(session.weights),
+        ),
+        space={name: domain.facts() for name, domain in study.space.items()},
+        sampler={"name": "TPE", **SAMPLER},
+        command=command,
+        versions=provenance.versions(),
+        hardware=provenance.hardware(),
+        resources=resources,
+        started=record.study.started or datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def config(session: Session, point: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """What W&B is told of a run: every hyperparameter, and the study's configuration."""
+    return asdict(session.study.point(point)) | session.study.facts() | {"seed": seed}
+
+
+def summary_of(row: Row) -> dict[str, Any]:
+    """What W&B shows of a run as its summary."""
+    return {
+        name: value for name, value in row.items() if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def reasons(rows: list[Row]) -> str:
+    """Why runs failed, each once."""
+    failed = {row["reason"] for row in rows if row["status"] == RunStatus.FAILED}
+    return "; ".join(sorted(failed)) or "see trials.parquet"
+
+
+def spent(session: Session, step: str, since: float) -> None:
+    """Adds what a step took to the seconds of the record, which earlier sessions have spent some of."""
+    seconds = session.record.study.seconds
+    took = round(seconds.get(step, 0.0) + perf_counter() - since, 2)
+    session.record.note(seconds=seconds | {step: took})

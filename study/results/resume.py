@@ -1,0 +1,95 @@
+"""Whether a folder may be written into, and whether the record in it is one that a study may go on with."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from study.design.states import StudyStatus
+from study.design.study import Study
+from study.results.study_file import StudyFile
+
+GROWING = ("trials", "seeds", "top_k")
+
+
+def check_folder(study: Study, *, resume: bool) -> None:
+    """Raises ValueError if the study's folder exists and is not to be resumed, or cannot be a folder."""
+    folder = study.folder
+    if folder.is_dir() and any(folder.iterdir()) and not resume:
+        raise ValueError(f"{folder} exists: go on with it by --resume, or choose another --name")
+    check_writable(folder)
+
+
+def check_writable(folder: Path) -> None:
+    """Raises ValueError if there can be no such folder to write in."""
+    nearest = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise ValueError(f"{folder} cannot be written ({nearest} is not a writable folder): choose another --results")
+
+
+def make_folder(folder: Path) -> None:
+    """The last thing that can be a mistake, and the first that is written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be written ({error.strerror}): choose another --results") from error
+
+
+def is_finished(study: Study) -> bool:
+    """Whether its record says so; False where there is none, or one that cannot be read."""
+    try:
+        return StudyFile.read(study.folder).status is StudyStatus.FINISHED
+    except ValueError:
+        return False
+
+
+def check_record(study: Study) -> None:
+    """Raises ValueError if the study's folder holds another study, or a record that cannot be read."""
+    recorded = StudyFile.read(study.folder)
+    if recorded.configuration is not None:
+        check_same(study, recorded, tested=(study.folder / "predictions.parquet").exists())
+
+
+def check_same(study: Study, recorded: StudyFile, *, tested: bool) -> None:
+    """Raises ValueError if the recorded study is another one; more trials are welcome until the test set was seen."""
+    space = {name: domain.facts() for name, domain in study.space.items()}
+    now = msgspec.to_builtins({**study.facts(), "space": space})
+    before = msgspec.to_builtins(recorded.configuration) | {"space": recorded.space}
+    for name, was, wanted in differences(before, now):
+        if name in GROWING and not tested and wanted >= was:
+            continue
+        why = ", and its test set has been seen" if tested and name in GROWING else ""
+        raise ValueError(
+            f"{study.folder} has {name} {was}, not {wanted}{why}: give the same options, or another --name"
+        )
+
+
+def check_same_images(study: Study, recorded: str, now: str) -> None:
+    """Raises ValueError if the images or their splits are no longer those that were recorded."""
+    if recorded != now:
+        raise ValueError(
+            f"{study.folder} was recorded on other images than {study.dataset} now: bring those back, or choose "
+            f"another --name for these"
+        )
+
+
+def check_same_weights(study: Study, recorded: str | None, now: str | None) -> None:
+    """Raises ValueError if the pretrained weights are no longer those that were recorded, where they were."""
+    if recorded is not None and recorded != now:
+        raise ValueError(
+            f"{study.folder} was recorded with other weights of {study.variant} than these now: give those with "
+            f"--weights PATH, or choose another --name for these"
+        )
+
+
+def differences(before: dict[str, Any], now: dict[str, Any], within: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(name, before, now) of every entry of `now` that was another, and of what a table in it no longer has."""
+    for name, value in now.items():
+        if isinstance(value, dict) and isinstance(before.get(name), dict):
+            yield from differences(before[name], value, f"{within}{name}.")
+        elif before.get(name) != value:
+            yield f"{within}{name}", before.get(name), value
+    if within:
+        yield from ((f"{within}{name}", value, None) for name, value in before.items() if name not in now)
