@@ -1,8 +1,10 @@
 """How numbers are written for a reader: units, a fixed number of digits, a dash for what is not there."""
 
+import re
 from math import isfinite
 from typing import Any
 
+from study import text
 from trainables.metrics import Metric
 
 MISSING = "–"
@@ -42,14 +44,12 @@ def metric_gain(metric: Metric, gain: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
+    """As a terminal has it, but with tenths of a second below a minute."""
     if seconds is None or not isfinite(seconds):
         return MISSING
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f}{THIN}s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{int(seconds // 60)}{THIN}min {int(seconds % 60)}{THIN}s"
-    return f"{minutes // 60}{THIN}h {minutes % 60}{THIN}min"
+    return re.sub(r"(?<=\d) ", THIN, text.duration(seconds))
 
 
 def size(n_bytes: int | None) -> str:

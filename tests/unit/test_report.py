@@ -364,8 +364,9 @@ def test_a_drawing_with_a_number_that_json_cannot_hold_is_refused() -> None:
         (numbers.metric_gain(Metric.LOSS, -0.0123), "−0.0123"),
         (numbers.points(-0.0213), "−2.1"),
         (numbers.points(0.0001), "±0.0"),
-        (numbers.duration(59.96), "60.0\u202fs"),
-        (numbers.duration(3_700), "1\u202fh 2\u202fmin"),
+        (numbers.duration(59.9), "59.9\u202fs"),
+        (numbers.duration(59.96), "1\u202fmin 00\u202fs"),
+        (numbers.duration(3_700), "1\u202fh 01\u202fmin"),
         (numbers.size(1_530_000_000), "1.53\u202fGB"),
     ],
 )
