@@ -14,12 +14,14 @@ INSTALLED := .venv/.installed
 
 help:
 	@echo "make study    a first study: $(TRIALS) trials of $(MODEL) (make study MODEL=vit TRIALS=16 ARGS='--seeds 5')"
-	@echo "make test     the whole test suite"
+	@echo "make test     the whole test suite (a part of it: make test ARGS=tests/unit)"
 	@echo "make check    formatter, linter and type checker, as before every review"
 	@echo "make format   formats, and fixes what the linter can fix"
 	@echo "make bench    every benchmark, into benchmarks/results.md"
 	@echo "make install  only the environment, in .venv (PYTHON=python3.12 chooses another Python)"
 	@echo "make clean    removes what tools left behind; keeps .venv and results/"
+	@echo ""
+	@echo ".venv/bin/study lists the commands that make a study, compare several, and more"
 
 # --resume: a second call shows the study that is there, and one that was interrupted goes on
 study: $(INSTALLED)

@@ -3,7 +3,9 @@
     python -m benchmarks            # all: about half an hour on two cores, which must have nothing else to do
     python -m benchmarks NAME ...   # some; the others keep what they had reached
 
-Each prints rounds and then its result; the table keeps the result beside the goal that the module states.
+Each prints rounds and then its result; the table keeps the result beside the goal that the module states, and the
+commit that it was measured on. So nothing may have changed since that commit: while you change something, run
+`python -m benchmarks.NAME`, which prints and keeps nothing.
 """
 
 import argparse
@@ -20,6 +22,8 @@ from study.results import provenance
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
+WRITTEN = ("benchmarks/results.json", "benchmarks/results.md")
+UNCLEAN = "-dirty"
 
 
 def main() -> None:
@@ -29,12 +33,24 @@ def main() -> None:
     given = parser.parse_args().names or names
     if unknown := set(given) - set(names):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}: choose from {', '.join(names)}")
+    if names := changed(HERE.parent):
+        parser.error(f"{', '.join(names)} changed since the last commit, which figures are of: commit first")
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in given:
         print(f"== python -m benchmarks.{name}", flush=True)
         results[name] = measured(name)
+        if names := changed(HERE.parent):
+            sys.exit(f"{', '.join(names)} changed during benchmarks.{name}: its figures are of no commit, and not kept")
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
         (HERE / "results.md").write_text(page({name: results[name] for name in names if name in results}))
+
+
+def changed(checkout: Path) -> list[str]:
+    """Files that are not as the last commit has them, but for what this command writes; none without git."""
+    done = subprocess.run(
+        ["git", "status", "--porcelain", "--no-renames", "-z"], cwd=checkout, capture_output=True, text=True
+    )
+    return [line[3:] for line in done.stdout.split("\0") if line and line[3:] not in WRITTEN]
 
 
 def measured(name: str) -> dict[str, Any]:
@@ -52,7 +68,7 @@ def measured(name: str) -> dict[str, Any]:
         "goal": import_module(f"benchmarks.{name}").GOAL,
         "result": [line for line in lines if line and "round " not in line],
         "when": datetime.now(UTC).isoformat(" ", "minutes")[:16],
-        "versions": provenance.versions(),
+        "versions": {name: version.removesuffix(UNCLEAN) for name, version in provenance.versions().items()},
         "hardware": provenance.hardware(),
     }
 
@@ -62,6 +78,7 @@ def page(results: dict[str, Any]) -> str:
         "# What the benchmarks printed",
         "",
         "`make bench` writes this page. Every figure is from one interleaved run, a median of at least three rounds.",
+        "Where changes since the commit are marked, the row is to be measured again.",
         "",
         "| `python -m benchmarks.` | goal | reached | when, on which commit and machine |",
         "|---|---|---|---|",
@@ -69,7 +86,9 @@ def page(results: dict[str, Any]) -> str:
     for name, one in results.items():
         reached = "<br>".join(line.replace("|", "/") for line in one["result"])
         machine = ", ".join(f"{key} {value}" for key, value in one["hardware"].items() if value)
-        where = f"{one['when']} {one['versions'].get('commit', '')}, {machine}"
+        commit = one["versions"].get("commit", "")
+        mark = " **and changes since**" if commit.endswith(UNCLEAN) else ""
+        where = f"{one['when']} {commit.removesuffix(UNCLEAN)}{mark}, {machine}"
         lines.append(f"| `{name}` | {one['goal']} | {reached} | {where} |")
     last = max(results.values(), key=lambda one: one["when"])
     versions = ", ".join(f"{key} {value}" for key, value in last["versions"].items() if key != "commit")

@@ -7,90 +7,127 @@ The same command again skips the rows that are done, and goes on with those that
 it checks and what it writes.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 from time import perf_counter
 
-from study.cluster import connection
-
-if __name__ == "__main__":
-    begun = perf_counter()
-    if not any(word in ("-h", "--help") or word.startswith("--from") for word in sys.argv):
-        connection.start_while_importing("study.execution.session", verbose="--verbose" in sys.argv)
-
-from study.baselines import probe
-from study.comparison import compare, plan, tables
-from study.comparison.summary import summary
-from study.data_efficiency import measure
 from study.design.study import Study
-from study.execution.session import Interrupted, NoCompletedRuns, Session
-from study.report import comparison as report
+from study.options import comparison as command_line
+from study.options import scale
+from study.options.comparison import Plan, parser
 from study.results import provenance
-from study.run import complete
-from study.terminal import progress
-from study.terminal.progress import Terminal
+from study.terminal.mistake import INTERRUPTED, fail
+
+__all__ = ["main", "parser"]
 
 
-def main(arguments: Sequence[str] | None = None, *, since: float | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a comparison from the command line.
 
     Returns 0; 1 where a row failed, or none is finished; 2 for a user's mistake; 130 when interrupted.
     """
-    start = perf_counter() if since is None else since
-    options = plan.parse(arguments)
-    if not options.verbose:
-        connection.quieten()
-    command = provenance.command(arguments, module="study.compare")
+    start = perf_counter()
+    options = command_line.parse(arguments)
+    command = provenance.command(options.words, module="study.compare")
     try:
-        planned = plan.reading(options) if options.records else plan.running(options)
-        failed = run_rows(planned, command, since=start)
+        return run(options, command, since=start)
     except ValueError as mistake:
-        return progress.fail(str(mistake))
-    except (Interrupted, KeyboardInterrupt):
+        return fail(str(mistake))
+    except KeyboardInterrupt:
         print(f"interrupted; go on with: {command}", file=sys.stderr)
-        return 130
-    needed = planned.data_efficiency(without=failed)
-    status = measure.main(needed) if needed else 0
-    if status == measure.INTERRUPTED:
-        return status
-    comparison = compare(planned.folders(without=failed), [*planned.left_out, *failed.items()])
+        return INTERRUPTED
+
+
+def run(options: argparse.Namespace, command: str, *, since: float) -> int:
+    """The comparison that the options describe. Torch and Ray are imported after the options are found to be good.
+
+    Raises ValueError for a mistake; KeyboardInterrupt.
+    """
+    planned = command_line.possible(options)
+
+    if not options.records:
+        from study.cluster import connection
+
+        if any(plan.missing() for plan in planned):
+            connection.start_while_importing("study.execution.session", verbose=options.verbose)
+        planned = [command_line.running(options, *scale.chosen(options.scale))]
+    (plan,) = planned
+    failed = run_rows(plan, command, since=since) if plan.studies else {}
+    measured = measure_data_efficiency(plan, failed)
+    if measured == INTERRUPTED:
+        return measured
+
+    from study.comparison import compare, tables
+    from study.comparison.summary import summary
+    from study.report import comparison as report
+
+    comparison = compare(plan.folders(without=failed), [*plan.left_out, *failed.items()])
     if comparison.rows:
-        tables.write(comparison, planned.folder, command)
-        report.write(comparison, planned.folder, command=command)
-    print(summary(comparison, planned.folder))
-    return 1 if failed or not comparison.rows else status
+        tables.write(comparison, plan.folder, command)
+        report.write(comparison, plan.folder, command=command)
+    print(summary(comparison, plan.folder))
+    return 1 if failed or not comparison.rows else measured
 
 
-def run_rows(planned: plan.Plan, command: str, *, since: float) -> dict[str, str]:
-    """Runs the rows that are not done, one after the other; returns those that failed, and why."""
+def run_rows(plan: Plan, command: str, *, since: float) -> dict[str, str]:
+    """Runs the rows that are not done, one after the other; returns those that failed, and why.
+
+    Raises ValueError for a mistake; KeyboardInterrupt.
+    """
+    from study.cluster import connection
+    from study.options import machine
+    from study.terminal.progress import Terminal
+
     failed: dict[str, str] = {}
-    missing = planned.missing()
+    missing = plan.missing()
     if not missing:
         return failed
-    say = Terminal(quiet=planned.options.quiet)
-    say.say(planned.why)
-    with connection.connected(verbose=planned.options.verbose):
-        for place, study in enumerate(missing):
-            say.say(planned.progress(study, left=len(missing) - place))
-            if reason := run_row(planned, study, command, since=perf_counter() if place else since):
+    for study in missing:
+        machine.check(study)
+    terminal = Terminal(quiet=plan.options.quiet)
+    terminal.say(plan.why)
+    with connection.connected(verbose=plan.options.verbose):
+        for number, study in enumerate(missing):
+            terminal.say(plan.progress(study, left=len(missing) - number))
+            if reason := run_row(plan, study, command, since=perf_counter() if number else since):
                 failed[study.name] = " ".join(reason.split())
-                say.warn(f"{study.name} failed: {failed[study.name]}")
+                terminal.warn(f"{study.name} failed: {failed[study.name]}")
     return failed
 
 
-def run_row(planned: plan.Plan, study: Study, command: str, *, since: float) -> str | None:
-    """Runs a row, or goes on with it; returns why it failed."""
+def run_row(plan: Plan, study: Study, command: str, *, since: float) -> str | None:
+    """Runs a row, or goes on with it; returns why it failed. Raises KeyboardInterrupt."""
+    from study.baselines import probe
+    from study.cluster import connection
+    from study.execution.session import Interrupted, NoCompletedRuns, Session
+    from study.run import complete
+
+    if not plan.options.verbose:
+        connection.quieten()
     try:
-        session = Session.prepare(planned.options_of(study), study)
+        session = Session.prepare(plan.options_of(study), study)
     except (ValueError, OSError) as reason:
         return str(reason)
     try:
         complete(session, command, since=since)
         probe.probe_study(session)
+    except Interrupted:
+        raise KeyboardInterrupt from None
     except (NoCompletedRuns, OSError) as reason:
         return str(reason)
     return None
 
 
+def measure_data_efficiency(plan: Plan, failed: dict[str, str]) -> int:
+    """Measures that of every row where it was asked for; returns the exit code of `study.data_efficiency`."""
+    wanted = plan.data_efficiency(without=failed)
+    if not wanted:
+        return 0
+    from study.data_efficiency.__main__ import main
+
+    return main(wanted)
+
+
 if __name__ == "__main__":
-    sys.exit(main(since=begun))
+    sys.exit(main())

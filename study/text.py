@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 SHOWN = 3
+FROM_SCRATCH = "from scratch"  # a model without pretraining
 
 
 def duration(seconds: float) -> str:
@@ -31,6 +32,11 @@ def joined(words: Sequence[str], last: str = "and") -> str:
 def shorten(names: Sequence[str], most: int = SHOWN) -> str:
     """The first few of them, and how many there are besides: `a, b, c and 7 more`."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def amount(images_per_class: float) -> str:
+    """`1`, `7.43`, `108`."""
+    return f"{images_per_class:.0f}" if images_per_class >= 10 else f"{images_per_class:.3g}"
 
 
 def p_value(p: float | None) -> str:

@@ -53,7 +53,7 @@ def price(record: Record, i: int) -> None:
 def probe(record: Record, accuracy: float) -> None:
     """A linear probe of the record's variant, in its folder."""
     found = {
-        "variant": record.study["study"]["variant"],
+        "variant": record.configuration.variant,
         "accuracy": accuracy,
         "interval": [accuracy - 0.05, accuracy + 0.05],
     }
@@ -66,7 +66,7 @@ def needing(record: Record, accuracies: Iterable[float], *others: Iterable[float
     Those of the winner's freeze depth, then of the depths below it. One run at the winner's has failed.
     """
     rows = []
-    winners = record.study["winner"]["freeze_depth"]
+    winners = record.winner["freeze_depth"]
     curves = {winners - below: [*curve] for below, curve in enumerate((accuracies, *others))}
     for depth, i, accuracy in [(depth, *point) for depth, curve in curves.items() for point in enumerate(curve)]:
         for seed in range(1, seeds + 1):
@@ -75,7 +75,7 @@ def needing(record: Record, accuracies: Iterable[float], *others: Iterable[float
                 {
                     "run_id": f"data_efficiency-{2**i}-depth{depth}-seed{seed}",
                     "images_per_class": 2**i,
-                    "images": 2**i * len(record.study["data"]["classes"]),
+                    "images": 2**i * len(record.data.classes),
                     "freeze_depth": depth,
                     "seed": seed,
                     "epochs": 4,

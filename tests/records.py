@@ -1,5 +1,6 @@
 """Records for tests, made through `Record` as a study would: finished, still searching, and with nothing to show."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
@@ -7,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from study import statistics
 from study.results.point import Domain
 from study.results.record import Record, Row
+from study.results.study_file import FORMAT
 from trainables.hyperparameters import DECLARED, Hyperparameters
 from trainables.metrics import COLUMNS, Metric
 
@@ -69,7 +72,7 @@ def started(folder: Path, shape: Shape = Shape()) -> Record:
     record = Record(folder)
     n = len(shape.classes) * shape.images_per_class
     record.note(
-        format=1,
+        format=FORMAT,
         study={
             "name": shape.name,
             "model": shape.model,
@@ -252,7 +255,7 @@ def replicate(record: Record, row: Row, shape: Shape, rng: np.random.Generator) 
 
 def tested(record: Record, shape: Shape, rng: np.random.Generator) -> None:
     """Adds the winner's test runs, their predictions, samples and scores."""
-    winner = next(t for t in record.trials if t["trial_id"] == record.study["winner"]["trial_id"])
+    winner = next(t for t in record.trials if t["trial_id"] == record.winner["trial_id"])
     classes, n = len(shape.classes), len(shape.classes) * shape.images_per_class
     label = np.repeat(np.arange(classes), shape.images_per_class)
     hard = rng.choice(n, int(n * shape.hard), replace=False)  # the same images are hard under every seed
@@ -320,3 +323,21 @@ def scores(label: np.ndarray, predictions: np.ndarray, classes: Iterable[str]) -
         "confusion": matrix.tolist(),
         "most_confused": [[names[i], names[j], n] for i, j, n in statistics.most_confused(matrix, 10)],
     }
+
+
+def as_format_1(record: Record) -> Record:
+    """The same study as a version wrote it that declared three hyperparameters and knew accuracy alone."""
+    new = {*DECLARED} - {*THREE}
+    content = record.study.content() | {"format": 1}
+    content["study"] = {name: value for name, value in content["study"].items() if name != "metric"}
+    for name in ("winner", "paper"):
+        content[name] = {k: v for k, v in content[name].items() if k not in {*new, "score", "scores"}}
+    content["replicates"] = [
+        {k: v for k, v in row.items() if k not in {*new, "score", "scores"}} for row in content["replicates"]
+    ]
+    (record.folder / "study.json").write_text(json.dumps(content))
+    for name in ("trials", "runs", "curves"):
+        path = record.folder / f"{name}.parquet"
+        table = pq.read_table(path)
+        pq.write_table(table.drop_columns([n for n in table.column_names if n in {*new, *COLUMNS[1:3]}]), path)
+    return Record(record.folder)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from study.results.record import Record, prediction_rows
+from study.results.study_file import plain
 from tests.records import Shape, started
 from trainables.loop import Predictions
 
@@ -66,8 +67,8 @@ def study(
     )
     told = {"name": name, "model": model, "pretraining": pretraining, "dataset": dataset, "variant": f"{model}_mini"}
     record.note(
-        study={**record.study["study"], **told, **(facts or {})},
-        data={**record.study["data"], "name": dataset, "test_set": f"of {dataset}", "left_out": [], **(data or {})},
+        study={**plain(record.configuration), **told, **(facts or {})},
+        data={**plain(record.data), "name": dataset, "test_set": f"of {dataset}", "left_out": [], **(data or {})},
         status="finished",
         **changed,
     )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainables.memory import device_memory, out_of_memory, release
 from trainables.world import World
 
 
@@ -105,11 +106,21 @@ class CachedSplit(Examples):
 
     def to(self, device: torch.device) -> "CachedSplit":
         """With its batches on `device`: the images too where they fit there, so that an epoch moves nothing."""
-        images, places = self.images, self.places
-        if device != images.device and fits_on_device(len(self) * row_bytes(images), device):
-            images, places = images if places is None else gather_rows(images, places), None
-            images = images.to(device)
-        return CachedSplit(images, self.labels.to(device), self.index, self.boundary, places, self.file)
+        split = self.with_batches_on(device)
+        if device == self.images.device or not fits_on_device(self.nbytes, device):
+            return split
+        try:
+            images = self.images if self.places is None else gather_rows(self.images, self.places)
+            return CachedSplit(images.to(device), split.labels, self.index, self.boundary)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+        release()
+        return split
+
+    def with_batches_on(self, device: torch.device) -> "CachedSplit":
+        """With its batches on `device`, and the images where they are."""
+        return CachedSplit(self.images, self.labels.to(device), self.index, self.boundary, self.places, self.file)
 
     @property
     def nbytes(self) -> int:
@@ -138,7 +149,8 @@ class ConcatSplits(Examples):
             here = ((rows >= before) & (rows < before + len(split))).nonzero().flatten()
             if len(here):  # an empty tensor has no memory layout, and would cost the others theirs
                 places.append(here)
-                images.append(split.images_at(rows[here] - before))
+                gathered = split.images_at(rows[here] - before)
+                images.append(gathered.to(self.labels.device, non_blocking=True))  # one may lie there, another not
             before += len(split)
         return gather_rows(torch.cat(images), torch.cat(places).argsort())
 
@@ -163,5 +175,4 @@ def fits_on_device(size: int, device: torch.device) -> bool:
     """Whether so many bytes may lie on the device for a whole run, and leave most of it to training."""
     if device.type != "cuda":
         return True
-    free, _ = torch.cuda.mem_get_info(device)
-    return size <= free // 4
+    return size <= device_memory(device) // 4

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from trainables import weights
 from trainables.architecture import Architecture, Variant
 from trainables.stages import Normalize, Stage, StagedModel
 from trainables.weights import reading
@@ -37,9 +38,8 @@ def pretrained(
     Raises ValueError, with the way out, if they cannot be had or do not fit.
     """
     source = variant.weights
+    weights.check(source, path)
     if source is None:
-        if path is not None:
-            raise ValueError(f"pretraining none takes no weights: leave out --weights {path}, or name a pretraining")
         return None
     state = reading.read(source, path=path, offline=offline)
     whole = variant.build(2)

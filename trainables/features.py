@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from ray.data import Dataset
 
-from trainables import process, world
+from trainables import process
 from trainables.batches import Examples
 from trainables.loop import EVALUATION_BATCH
+from trainables.memory import DoesNotFit, out_of_memory
 from trainables.precision import Precision, precision
 from trainables.splits import ImagesKey
 from trainables.stages import StagedModel
@@ -30,10 +31,13 @@ def features(run: Run, datasets: Mapping[ImagesKey, Dataset], threads: int) -> d
 
     Args:
         run: with `boundaries` "always", so that nothing is planned; its hyperparameters and recipe do not matter.
+
+    Raises DoesNotFit where the device has too little memory.
     """
     torch.set_num_threads(threads)
-    device = world.device()
+    device = process.device()
     choice = precision(run.precision, device, tiny=run.model.scale == "mini")
+    choice.apply()
     cache = process.current()
     model = prepared_model(run.model, run.seed, cache).to(device)
     model.freeze(model.backbone_stages)
@@ -45,6 +49,12 @@ def features(run: Run, datasets: Mapping[ImagesKey, Dataset], threads: int) -> d
         }
         reader.check()
         return by_split
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise DoesNotFit(
+            "out of memory while features are computed: choose a smaller model or a larger device"
+        ) from None
     finally:
         reader.close()
 

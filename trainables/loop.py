@@ -1,9 +1,10 @@
 """The one training loop. It is handed its device, data, workers and report function, and knows no Ray."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from math import ceil, isfinite
 from time import perf_counter
 
@@ -14,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from trainables.batches import BoundarySource
 from trainables.hyperparameters import Hyperparameters
-from trainables.memory import EVALUATION, TRAINING, ForwardState, Memory, out_of_memory
+from trainables.memory import EVALUATION, TRAINING, DoesNotFit, ForwardState, Memory, out_of_memory
 from trainables.metrics import Metric, scores
 from trainables.optimisation import optimizer, schedule
 from trainables.precision import Precision
@@ -147,7 +148,10 @@ def fit(
             start = perf_counter()
             lr = step.lr
             model.train()
-            losses = [step(*batch, images.boundary) for batch in images.shuffled(point.batch_size, order, world)]
+            batches, boundary = images.shuffled(point.batch_size, order, world), images.boundary
+            if not step.mix:  # what is mixed is images
+                batches, boundary = carried(model, batches, boundary, precision, point.batch_size), point.freeze_depth
+            losses = [step(*batch, boundary) for batch in batches]
             train_loss = float(world.all_reduce_sum(torch.stack(losses).mean())) / world.size
             trained = perf_counter()
             if not isfinite(train_loss):
@@ -168,6 +172,37 @@ def fit(
                     seconds=perf_counter() - start,
                 )
             )
+
+
+def carried(
+    model: StagedModel,
+    batches: Iterator[tuple[Tensor, Tensor]],
+    boundary: int,
+    precision: Precision,
+    batch_size: int,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches that were read at `boundary`, at the model's freeze depth.
+
+    A GPU's frozen stages compute more rows at once than a batch may have, and fill up what is missing: so they take as
+    many batches together as fill them. What they give is, bit for bit, what each batch alone would.
+    """
+    if boundary == model.freeze_depth:
+        yield from batches
+        return
+    while group := list(islice(batches, 1)):
+        rows = model.rows_at_once(group[0][0].device)
+        group += islice(batches, max(1, rows // batch_size) - 1)
+        images = torch.cat([images for images, _ in group]) if len(group) > 1 else group[0][0]
+        try:
+            with precision.autocast():
+                frozen = model.frozen(boundary, model.freeze_depth, images)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            raise DoesNotFit(
+                f"out of memory with {rows} images at a time in frozen stages: take a smaller model or larger device"
+            ) from None
+        yield from zip(frozen.split([len(images) for images, _ in group]), [labels for _, labels in group], strict=True)
 
 
 class Step:
@@ -220,10 +255,18 @@ class Step:
             assert boundary == 0, "mixup mixes images"
             images, labels = self.mix(images.float(), labels)
         loss = self.backward(images, labels, boundary)
-        self.scaler.unscale_(self.optimizer)
-        if self.point.clip_norm:
-            nn.utils.clip_grad_norm_(self.trained, self.point.clip_norm)
-        self.scaler.step(self.optimizer)
+        try:
+            self.scaler.unscale_(self.optimizer)
+            if self.point.clip_norm:
+                nn.utils.clip_grad_norm_(self.trained, self.point.clip_norm)
+            self.scaler.step(self.optimizer)  # the first makes the optimiser's state
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            raise DoesNotFit(
+                "out of memory in the optimizer's step, whose state does not fit beside the model: choose a smaller "
+                "model, a larger freeze_depth or a larger device"
+            ) from None
         self.scaler.update()
         self.schedule.step()
         return loss

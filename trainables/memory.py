@@ -1,6 +1,8 @@
 """How many images a model computes at once: a whole batch, or as much of one as the device has memory for."""
 
 import gc
+import os
+import resource
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -85,17 +87,86 @@ class Memory:
         )
 
 
+# How allocators, and the libraries that allocate for themselves, say that there was no memory left
+NO_MEMORY = (
+    "out of memory",
+    "DefaultCPUAllocator",
+    "ALLOC_FAILED",  # cuBLAS and cuDNN
+    "ALLOCATION_FAILED",  # cuDNN's graphs, of the host or of the device
+    "CUBLAS_STATUS_NOT_INITIALIZED",  # no room for a handle and its workspace
+    "CUDNN_STATUS_NOT_INITIALIZED",
+    "unable to find an engine to execute",  # no algorithm whose workspace would fit
+    "Unable to find a valid cuDNN algorithm",
+)
+
+
 def out_of_memory(error: RuntimeError) -> bool:
     """Whether the device, or the CPU's allocator, had no memory left."""
-    text = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "DefaultCPUAllocator" in text
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in NO_MEMORY)
 
 
 def release() -> None:
     """Gives back to the device what nobody uses any more."""
     gc.collect()
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+
+
+def share_device(device: torch.device, share: float) -> None:
+    """Keeps this process to its share of a GPU's memory, so that none can take what its neighbours count on."""
+    if device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(min(1.0, share), device)
+
+
+def device_memory(device: torch.device) -> int:
+    """Bytes of a GPU that this process may still take: of its share, whatever its neighbours have taken of theirs."""
+    total = torch.cuda.get_device_properties(device).total_memory
+    share = torch.cuda.get_per_process_memory_fraction(device)
+    return int(share * total) - torch.cuda.memory_allocated(device)
+
+
+class PeakMemory:
+    """The most memory that a run holds: of its own, without the images that lie on the device for all of it.
+
+    On a GPU that is what torch holds there, on a CPU all of this process's memory.
+
+    Attributes:
+        resident: bytes of images and boundaries on the device.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.resident = 0
+        self._before = 0
+        if device.type == "cuda":
+            release()
+            torch.cuda.reset_peak_memory_stats(device)
+        elif os.access("/proc/self/clear_refs", os.W_OK):
+            Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
+
+    def settle(self) -> None:
+        """Something may become resident next: what was the most until now was so without it."""
+        self._before = self.own
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def hold(self, size: int) -> None:
+        """So many bytes have become resident since `settle`."""
+        self.resident += size
+
+    @property
+    def own(self) -> int:
+        """Bytes, since the beginning."""
+        return max(self._before, self._peak() - self.resident)
+
+    def _peak(self) -> int:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        status = Path("/proc/self/status")
+        if status.exists():
+            peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+            return int(peak.split()[1]) * 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 class ForwardState:

@@ -1,18 +1,20 @@
 """Which boundary a run reads: the one that costs it least, by what computing and reading were measured to cost here."""
 
+import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import inf
 from time import perf_counter
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.batches import row_bytes
+from trainables.batches import gather_rows, row_bytes
+from trainables.memory import device_memory
 from trainables.precision import Precision
 from trainables.stages import StagedModel
 
-MEASURED_ROWS = 8
 MEASURED_BYTES = 1 << 24
 
 
@@ -20,18 +22,39 @@ MEASURED_BYTES = 1 << 24
 class Costs:
     """What an image costs on this device: the seconds of each backbone stage, and the bytes of each boundary.
 
-    bytes_per_second: reading rows in a random order, as training does.
+    Attributes:
+        bytes_per_second: reading rows in a random order, as training does.
+        copy_bytes_per_second: to the device, once they are read; infinite where that is the CPU.
+        store_bytes_per_second: from the device into the store, with a checksum.
+        resident_bytes: as much of what a run reads may lie on the device, and is then read once in all its epochs; 0
+            where the device is the CPU, which reads what is mapped.
     """
 
     stage_seconds: tuple[float, ...]
     boundary_bytes: tuple[int, ...]
     bytes_per_second: float
+    copy_bytes_per_second: float = inf
+    store_bytes_per_second: float = inf
+    resident_bytes: int = 0
 
     def compute(self, start: int, stop: int) -> float:
+        """Of an image."""
         return sum(self.stage_seconds[start:stop])
 
     def read(self, boundary: int) -> float:
-        return self.boundary_bytes[boundary] / self.bytes_per_second
+        """An image, once."""
+        return self.boundary_bytes[boundary] * (1 / self.bytes_per_second + 1 / self.copy_bytes_per_second)
+
+    def read_epochs(self, boundary: int, *, images: int, epochs: int) -> float:
+        """All images in every epoch."""
+        stays = images * self.boundary_bytes[boundary] <= self.resident_bytes
+        return images * self.read(boundary) * (1 if stays else epochs)
+
+    def fill(self, start: int, boundary: int) -> float:
+        """Reading an image at `start`, computing it up to `boundary` and storing it there."""
+        size = self.boundary_bytes[boundary]
+        stored = size / self.bytes_per_second + size / self.store_bytes_per_second
+        return self.boundary_bytes[start] / self.copy_bytes_per_second + self.compute(start, boundary) + stored
 
 
 @dataclass(frozen=True)
@@ -78,10 +101,11 @@ def plan(
     have = {0, *existing}
 
     def seconds(boundary: int) -> float:
-        epoch = costs.read(boundary) + costs.compute(boundary, freeze_depth)
+        reading = costs.read_epochs(boundary, images=images, epochs=epochs)
+        computing = images * epochs * costs.compute(boundary, freeze_depth)
         nearest = max(k for k in have if k <= boundary)
-        fill = costs.compute(nearest, boundary) + costs.read(boundary)
-        return images * epochs * epoch + (0 if boundary in have else stored * fill / max(readers, 1))
+        filling = 0 if boundary in have else stored * costs.fill(nearest, boundary) / max(readers, 1)
+        return reading + computing + filling
 
     fitting = [k for k in range(freeze_depth + 1) if k in have or stored * costs.boundary_bytes[k] <= limit]
     best = min(fitting, key=lambda k: (seconds(k), -k))
@@ -91,15 +115,15 @@ def plan(
 
 @torch.no_grad()
 def measure(model: StagedModel, images: Tensor, precision: Precision, device: torch.device) -> Costs:
-    """Times every backbone stage on some images, and reading of rows in a random order.
+    """Times every backbone stage on as many images as it computes at once, and what moves bytes.
 
     Args:
         model: on `device`; it is left with its whole backbone frozen.
         images: boundary 0 (N, 3, H, W) as it is stored.
     """
     model.freeze(model.backbone_stages)
-    rows = torch.arange(MEASURED_ROWS) % len(images)
-    x = images[rows].to(device)
+    rows = model.rows_at_once(device)
+    x = gather_rows(images, torch.arange(rows) % len(images)).to(device)
     seconds, sizes = [], [row_bytes(x)]
     with precision.autocast():
         model.between(0, model.backbone_stages, x)  # the first pass allocates and chooses kernels
@@ -108,9 +132,25 @@ def measure(model: StagedModel, images: Tensor, precision: Precision, device: to
             start = perf_counter()
             x = model.between(stage, stage + 1, x)
             synchronize(device)
-            seconds.append((perf_counter() - start) / MEASURED_ROWS)
+            seconds.append((perf_counter() - start) / rows)
             sizes.append(row_bytes(x))
-    return Costs(tuple(seconds), tuple(sizes), reading(images))
+    if device.type != "cuda":
+        return Costs(tuple(seconds), tuple(sizes), reading(images))
+    there, back = copying(device)
+    return Costs(tuple(seconds), tuple(sizes), reading(images), there, back, device_memory(device) // 4)
+
+
+def copying(device: torch.device) -> tuple[float, float]:
+    """Bytes a second to the device, and from it with a checksum: of what the CPU holds as a run does, not pinned."""
+    here = torch.ones(MEASURED_BYTES, dtype=torch.uint8)
+    there = here.to(device)  # the first copy makes room
+    synchronize(device)
+    start = perf_counter()
+    there.copy_(here)
+    synchronize(device)
+    copied = perf_counter()
+    zlib.crc32(there.cpu().numpy().data)
+    return MEASURED_BYTES / (copied - start), MEASURED_BYTES / (perf_counter() - copied)
 
 
 def reading(images: Tensor) -> float:

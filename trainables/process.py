@@ -4,7 +4,9 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torch import Tensor
+import ray
+import torch
+from torch import Tensor, nn
 
 from trainables.batches import CachedSplit
 from trainables.planner import Costs
@@ -15,9 +17,13 @@ State = dict[str, Tensor]
 
 @dataclass
 class PreparedModel:
-    """A model that run after run trains, and the tensors that it was loaded with last."""
+    """A model that run after run trains, its head, and the tensors that it was loaded with last.
+
+    The head is a copy that stays on the CPU, where its new weights are drawn: from one seed a GPU draws others.
+    """
 
     model: StagedModel
+    head: nn.Module
     loaded: State | None = None
 
 
@@ -55,3 +61,12 @@ _of_this_process = ProcessCache()
 def current() -> ProcessCache:
     """The one of this process: Ray gives a warm process its next run without a way to hand it anything."""
     return _of_this_process
+
+
+def device() -> torch.device:
+    """The GPU that Ray gave this process, or that a process without Ray has; else the CPU.
+
+    Ray hides no GPU from a process that it gave none (RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO), so it is asked.
+    """
+    given = torch.cuda.is_available() and (not ray.is_initialized() or bool(ray.get_gpu_ids()))
+    return torch.device("cuda", torch.cuda.current_device()) if given else torch.device("cpu")

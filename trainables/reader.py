@@ -17,7 +17,7 @@ from trainables.architecture import Preprocessing
 from trainables.augmentation import NONE, needs_margin
 from trainables.batches import CachedSplit, ConcatSplits, Examples, gather_rows
 from trainables.boundaries import GIB, Chunk, Entry, Facts, Store
-from trainables.memory import DoesNotFit, available
+from trainables.memory import DoesNotFit, PeakMemory, available
 from trainables.planner import Costs, Plan, plan
 from trainables.precision import Precision
 from trainables.process import ProcessCache
@@ -47,6 +47,7 @@ class Reader:
             same: see `planner.plan`.
         store: None computes everything in every run.
         cache: what the process keeps from run to run.
+        peak: is told of what becomes resident on the device.
     """
 
     split_digests: dict[str, SplitDigest]
@@ -59,6 +60,7 @@ class Reader:
     device: torch.device
     store: Store | None
     cache: ProcessCache
+    peak: PeakMemory = field(default_factory=lambda: PeakMemory(torch.device("cpu")))
     mode: str = "on"
     epochs: int = 1
     readers: float = 1
@@ -96,10 +98,17 @@ class Reader:
         self.plans.append(chosen)
         return self.select_examples(name, split)
 
-    def select_examples(self, name: str, split: CachedSplit) -> CachedSplit:
-        """What is read of a split, on the device."""
+    def select_examples(self, name: str, split: CachedSplit, *, streamed: bool = False) -> CachedSplit:
+        """What is read of a split, on the device; what others will stream there stays where it is."""
         chosen = self.split_digests[name].chosen
-        return (split if chosen is None else split.only(torch.from_numpy(chosen))).to(self.device)
+        examples = split if chosen is None else split.only(torch.from_numpy(chosen))
+        if streamed:
+            return examples.with_batches_on(self.device)
+        self.peak.settle()
+        moved = examples.to(self.device)
+        if moved.images.device != examples.images.device:
+            self.peak.hold(moved.nbytes)
+        return moved
 
     def plan(self, name: str, images: CachedSplit, freeze_depth: int, epochs: int) -> Plan:
         digest = self.split_digests[name]
@@ -172,7 +181,7 @@ class Reader:
     def computed(self, name: str, k: int) -> Iterator[Chunk]:
         """Boundary k, computed from the nearest that exists, in order."""
         before = self.nearest(name, k)
-        for rows in torch.arange(len(before)).split(FILLED_ROWS):
+        for rows in torch.arange(len(before)).split(max(FILLED_ROWS, self.model.rows_at_once(self.device))):
             batch, labels = before.batch(rows)
             with torch.inference_mode(), self.precision.autocast():
                 out = self.model.frozen(before.boundary, k, batch.to(self.device))
@@ -199,7 +208,7 @@ class Reader:
             "stage": self.model.stage_names[k - 1],
             "weights": self.weights(k),
             "precision": self.precision.name,
-            "device": device_fingerprint(self.device),
+            "device": device_fingerprint(self.device, self.model.rows_at_once(self.device)),
         }
 
     def weights(self, k: int) -> str:
@@ -274,15 +283,18 @@ class SplitReader:
         reasons = [f"{self.augmentation} changes them at random"] if self.augmentation != NONE else []
         reasons += [f"{self.images_for} needs images"] if self.images_for else []
         self.reader.plans.append(Plan(freeze_depth, 0, ", ".join(reasons)))
-        images = self.images(margin=needs_margin(self.augmentation))
         if self.augmentation == NONE:
-            return images
+            return self.images()
+        images = self.images(margin=needs_margin(self.augmentation), streamed=True)
         stream = Augmented(images, self.augmentation, self.seed, self.epochs)
         self.reader.streams.append(stream)
         return stream
 
-    def images(self, *, margin: bool = False) -> Examples:
-        splits = [self.reader.select_examples(name, self.reader.images(name, margin=margin)) for name in self.names]
+    def images(self, *, margin: bool = False, streamed: bool = False) -> Examples:
+        splits = [
+            self.reader.select_examples(name, self.reader.images(name, margin=margin), streamed=streamed)
+            for name in self.names
+        ]
         return splits[0] if len(splits) == 1 else ConcatSplits(*splits)
 
 
@@ -354,8 +366,8 @@ def load_in_memory(dataset: Dataset) -> CachedSplit:
 
 
 @cache
-def device_fingerprint(device: torch.device) -> str:
-    """What computes: models of it round differently."""
+def device_fingerprint(device: torch.device, rows: int) -> str:
+    """What computes: models of it round differently, and a GPU's kernels in batches of another size too."""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        return f"{torch.cuda.get_device_name(device)}, {rows} rows at once"
     return " ".join(sorted(name for name, able in torch.cpu.get_capabilities().items() if able is True))

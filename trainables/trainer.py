@@ -5,11 +5,10 @@ A process keeps what runs share: see `process.ProcessCache`. What they read is i
 
 import gc
 import os
-import resource
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -18,7 +17,7 @@ import torch
 from ray.data import Dataset
 from ray.train import DataConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainables import architecture, building, process, world
 from trainables.architecture import Preprocessing, Variant
@@ -26,7 +25,7 @@ from trainables.augmentation import NONE, needs_margin
 from trainables.boundaries import Store
 from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Epoch, NotFinite, Predictions, fit, predict
-from trainables.memory import DoesNotFit, Memory
+from trainables.memory import DoesNotFit, Memory, PeakMemory, out_of_memory, share_device
 from trainables.metrics import COLUMNS, Metric
 from trainables.precision import Precision, precision
 from trainables.process import PreparedModel, ProcessCache, State
@@ -120,7 +119,9 @@ class Outcome:
         epochs: the curve so far.
         best: of the epochs by the metric, at equal by loss; None where none was validated.
         failure: the reason why it gave no result, None if it did.
-        peak_memory_bytes: of the device, or of the process where there is none.
+        peak_memory_bytes: the most of the device's memory that the run held, without what is resident; where there is
+            no GPU, of the process's memory.
+        resident_bytes: images and boundaries that lay on the GPU for the whole run.
         bytes_read: of the arrays that batches were taken from, each once.
         plan: which boundary was read, and why.
         micro_batch_size: the most images of a training batch that were computed at once.
@@ -137,6 +138,7 @@ class Outcome:
     parameters: int = 0
     trained_parameters: int = 0
     peak_memory_bytes: int = 0
+    resident_bytes: int = 0
     bytes_read: int = 0
     precision: str = ""
     plan: str = ""
@@ -161,6 +163,7 @@ class Outcome:
             "train_seconds": self.train_seconds,
             "total_seconds": self.total_seconds,
             "peak_memory_bytes": self.peak_memory_bytes,
+            "resident_bytes": self.resident_bytes,
             "bytes_read": self.bytes_read,
             "parameters": self.parameters,
             "trained_parameters": self.trained_parameters,
@@ -188,10 +191,9 @@ def train(
     """
     local = resources.workers == 0
     worker = {"CPU": resources.cpus} | ({"GPU": resources.gpus} if resources.gpus else {})
-    threads = resources.threads
 
     def loop() -> Any:  # Ray types it as -> None
-        return work(run, threads, report if local else ray.train.report, process.current())
+        return work(run, resources, report if local else ray.train.report, process.current())
 
     trainer = TorchTrainer(
         loop,
@@ -209,15 +211,17 @@ def train(
     return result.return_value
 
 
-def work(run: Run, threads: int, report: Report, cache: ProcessCache) -> Outcome:
+def work(run: Run, resources: Resources, report: Report, cache: ProcessCache) -> Outcome:
     """The run itself, in every worker."""
     start = perf_counter()
     collect_garbage()
-    reset_peak_memory()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(resources.threads)
     workers = world.current_world()
-    device = world.device() if workers.size == 1 else ray.train.torch.get_device()
+    device = process.device() if workers.size == 1 else ray.train.torch.get_device()
+    share_device(device, resources.gpus)
+    peak = PeakMemory(device)
     choice = precision(run.precision, device, tiny=run.model.scale == "mini")
+    choice.apply()
     model = prepared_model(run.model, run.seed, cache).to(device)
     model.freeze(run.hyperparameters.freeze_depth)
     everything, trained = model.parameter_counts()
@@ -229,7 +233,7 @@ def work(run: Run, threads: int, report: Report, cache: ProcessCache) -> Outcome
     def shard(key: ImagesKey) -> Dataset:
         return ray.train.get_dataset_shard(key.ray_name)
 
-    reader = reader_of(run, model, choice, device, shard, cache)
+    reader = reader_of(run, model, choice, device, shard, cache, peak)
 
     def on_epoch(epoch: Epoch) -> None:
         reader.check()
@@ -238,7 +242,7 @@ def work(run: Run, threads: int, report: Report, cache: ProcessCache) -> Outcome
         outcome.epochs.append(epoch)
         if epoch.beats(outcome.best, run.metric):
             outcome.best = epoch
-        outcome.peak_memory_bytes = peak_memory()
+        outcome.peak_memory_bytes, outcome.resident_bytes = peak.own, peak.resident
         outcome.total_seconds = perf_counter() - start
         report({**outcome.summary(), "curve": asdict(epoch)})
 
@@ -270,6 +274,10 @@ def work(run: Run, threads: int, report: Report, cache: ProcessCache) -> Outcome
             outcome.state = {name: t.cpu().clone() for name, t in model.library_state_dict().items()}
     except (NotFinite, DoesNotFit) as reason:
         outcome.failure = str(reason)
+    except RuntimeError as error:  # where no smaller part helps: a boundary that is filled, a model that is measured
+        if workers.size > 1 or not out_of_memory(error):
+            raise
+        outcome.failure = "out of memory outside of a training step: choose a smaller model or a larger device"
     finally:
         reader.close()
     outcome.notes, outcome.micro_batch_size = (*reader.notes, *memory.notes), memory.micro_batch_size
@@ -284,6 +292,7 @@ def reader_of(
     device: torch.device,
     shard: Callable[[ImagesKey], Dataset],
     cache: ProcessCache,
+    peak: PeakMemory | None = None,
 ) -> Reader:
     """What opens the boundaries of a run.
 
@@ -292,6 +301,7 @@ def reader_of(
         choice: what frozen stages are computed in.
         shard: the Ray Dataset of some images, for those that the store does not hold.
         cache: what the process keeps.
+        peak: is told of what becomes resident on the device.
     """
     return Reader(
         split_digests=dict(run.split_digests),
@@ -304,6 +314,7 @@ def reader_of(
         device=device,
         store=None if run.boundaries == "off" else Store.here(cache.verified),
         cache=cache,
+        peak=peak or PeakMemory(device),
         mode=run.boundaries,
         epochs=run.last_epoch or run.recipe.epochs,
         readers=run.readers,
@@ -340,7 +351,8 @@ def prepared_model(model: Model, seed: int, cache: ProcessCache) -> StagedModel:
     It may be as frozen as the last run left it.
     """
     if model not in cache.models:
-        cache.models[model] = PreparedModel(model.build().to(memory_format=torch.channels_last))
+        built = model.build().to(memory_format=torch.channels_last)
+        cache.models[model] = PreparedModel(built, head=deepcopy(built.head))
     kept = cache.models[model]
     prepared, pretrained = kept.model, model.weights is not None
     prepared.set_rates().zero_grad(set_to_none=True)
@@ -349,11 +361,17 @@ def prepared_model(model: Model, seed: int, cache: ProcessCache) -> StagedModel:
     bring_back(state, head=not pretrained)
     kept.loaded = state
     if pretrained:
-        torch.manual_seed(seed)
-        for layer in prepared.head.modules():
-            reset: Any = getattr(layer, "reset_parameters", lambda: None)
-            reset()
+        draw(kept.head, seed)
+        prepared.head.load_state_dict(kept.head.state_dict())
     return prepared
+
+
+def draw(head: nn.Module, seed: int) -> None:
+    """Gives a head new weights."""
+    torch.manual_seed(seed)
+    for layer in head.modules():
+        reset: Any = getattr(layer, "reset_parameters", lambda: None)
+        reset()
 
 
 def weights_of(model: Model, cache: ProcessCache) -> State:
@@ -382,25 +400,6 @@ def collect_garbage() -> None:
     """A run that was stopped half way leaves its tensors behind. What every run shares is not looked through again."""
     gc.collect()
     freeze_what_is_imported()
-
-
-def reset_peak_memory() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-    elif os.access("/proc/self/clear_refs", os.W_OK):
-        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
-
-
-def peak_memory() -> int:
-    """Bytes: the most that torch held on the GPU, or that this process held in memory, since the reset."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    status = Path("/proc/self/status")
-    if status.exists():
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(peak.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def scratch() -> str:

@@ -1,12 +1,8 @@
 """An instant baseline: ridge regression in closed form on frozen features, seconds after the features exist.
 
-    python -m study.probe --model vit
-    python -m study.probe --models alexnet resnet vit coatnet --pretraining fashion6k --name probe
-
 The features are what flows into the head of the pretrained model, from the store of boundaries or computed once into
 it; the regression is onto one-hot labels, in float64. The penalty is chosen on validation; then train + validation are
-fitted once more and the test images are looked at once, as in a study (docs/protocol.md). On scikit-learn's digits and
-two cores a pretrained mini model takes seconds; expect 0.82 (CoAtNet) to 0.92 (ResNet) from fashion60k.
+fitted once more and the test images are looked at once, as in a study (docs/protocol.md).
 
 What a seed means here: given its images, ridge regression has one answer and draws nothing. Two things around it are
 drawn, and these are what a seed redraws: how train + validation are divided to choose the penalty, and, without
@@ -15,9 +11,6 @@ alone, often not at all, and the interval is that of the test images. It says no
 resample those would fit fewer of them than a study does, and compare what is not comparable.
 """
 
-import argparse
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,27 +21,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import ray
-import torch
 from torch import Tensor
 
 from study.baselines.ridge import ridge
 from study.cluster import connection
 from study.cluster.allocation import allocate
-from study.data import resolve
 from study.data.reading import datasets_of_study
-from study.data.splits import DatasetSplits, split, stratified
-from study.design.study import check_name
+from study.data.splits import DatasetSplits, stratified
 from study.execution.session import Session
 from study.files import write_json, write_parquet
-from study.options import command_line
 from study.results import provenance
 from study.results.record import TABLES, prediction_rows
 from study.statistics import accuracy_interval
-from study.terminal.progress import fail
-from trainables import architecture, building
 from trainables.architecture import Architecture, Variant
-from trainables.boundaries import Store
-from trainables.choices import PRECISIONS, SCALES, choose
 from trainables.features import Features, features
 from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Predictions
@@ -120,9 +105,9 @@ def run_of(model: Model, splits: DatasetSplits, seed: int, precision: str) -> Ru
 
 
 def computed(run: Run, splits: DatasetSplits, resources: Resources) -> dict[str, Features]:
-    """The features, from here; or from where the cluster has its GPUs, if it has them elsewhere."""
+    """The features, from here; or from a process that Ray gives a GPU, and that gives its memory back by its end."""
     datasets = datasets_of_study(splits, run.model.described.preprocessing, margin=False)
-    if not resources.gpus or torch.cuda.is_available():
+    if not resources.gpus:
         return features(run, datasets, resources.threads)
     there: Any = ray.remote(features).options(num_cpus=resources.cpus, num_gpus=resources.gpus)
     return ray.get(there.remote(run, datasets, resources.threads))
@@ -143,103 +128,38 @@ def division(splits: DatasetSplits, known: Features, seed: int) -> tuple[np.ndar
     return np.searchsorted(known.index, train), np.searchsorted(known.index, val)
 
 
-# The command
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = command_line.Parser(
-        prog="python -m study.probe", description="Ridge regression on frozen features: a baseline."
-    )
-    names = ", ".join(architecture.names())
-    parser.add_argument("--model", "--models", dest="models", nargs="+", required=True, metavar="MODEL", help=names)
-    parser.add_argument(
-        "--dataset", default="digits", metavar="NAME|PLACE", help="as of study.run (default %(default)s)"
-    )
-    parser.add_argument("--pretraining", help="mini: fashion60k (default), fashion6k, none; paper: in1k, in21k, none")
-    parser.add_argument("--scale", default="auto", help=f"auto, {', '.join(SCALES)}: paper where there is a GPU")
-    parser.add_argument("--weights", type=Path, metavar="PATH", help="a file with the backbone's weights, of one model")
-    parser.add_argument("--offline", action="store_true", help="never fetch anything from the network")
-    command_line.add_data_arguments(parser)
-    parser.add_argument("--precision", default="auto", help=f"auto, {', '.join(PRECISIONS)} (default %(default)s)")
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="see study/probe.py (default %(default)s)")
-    parser.add_argument("--name", help="writes RESULTS/NAME/probe.json and probe.parquet, its predictions")
-    parser.add_argument("--results", type=Path, metavar="DIR", help="default results")
-    parser.add_argument("--verbose", action="store_true", help="show what Ray says")
-    return parser.parse_args(arguments)
-
-
 @dataclass(frozen=True)
 class Plan:
-    """What is probed, all of it checked."""
+    """What is probed, all of it checked.
 
-    models: list[tuple[Architecture, Variant, dict[str, Tensor] | None]]
+    Attributes:
+        folder: where the result is written, None for nowhere.
+        command: the line that does it again.
+    """
+
+    models: Sequence[tuple[Architecture, Variant, dict[str, Tensor] | None]]
     splits: DatasetSplits
+    scale: str
+    seeds: int
+    precision: str
     folder: Path | None
+    command: str
 
 
-def checked(options: argparse.Namespace, scale: str) -> Plan:
-    """Raises ValueError for a user's mistake, before anything starts or is written."""
-    if options.seeds < 1:
-        raise ValueError(f"seeds must be at least 1, got {options.seeds}")
-    choose("precision", options.precision, ["auto", *PRECISIONS])
-    if options.precision == "fp16" and not connection.has_gpu():
-        raise ValueError("precision fp16 needs a GPU, a CPU takes minutes a step: choose bf16, fp32 or auto")
-    if options.weights and len(options.models) > 1:
-        raise ValueError(f"--weights is of one model, got {len(options.models)} models: probe them one by one")
-    Store.here()  # its environment may be a mistake
-    folder = checked_folder(options.results, options.name)
-    chosen = []
-    for name in dict.fromkeys(options.models):
-        family = architecture.get(name)
-        variant = family.variant(scale, options.pretraining)
-        chosen.append(
-            (family, variant, building.pretrained(family, variant, path=options.weights, offline=options.offline))
-        )
-    return Plan(chosen, split(resolve.load(options.dataset, command_line.request(options))), folder)
-
-
-def checked_folder(results: Path | None, name: str | None) -> Path | None:
-    """Where to write, None for nowhere. It may be a study's folder, whose baseline the probe is then."""
-    if name is None:
-        if results is not None:
-            raise ValueError(f"--results {results} needs a --name: they say where to write, DIR/NAME")
-        return None
-    check_name(name)
-    folder = (results or Path("results")) / name
-    if (folder / "probe.json").exists():
-        raise ValueError(f"{folder / 'probe.json'} exists: choose another --name")
-    command_line.check_writable(folder)
-    return folder
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Probes from the command line; returns 0, 2 for a user's mistake, 130 when interrupted."""
-    options = parse(arguments)
-    if not options.verbose:
-        connection.quieten()
-    try:
-        scale, why = command_line.chosen_scale(options.scale)
-        plan = checked(options, scale)
-    except ValueError as mistake:
-        return fail(str(mistake))
-    print(why, flush=True)
+def run(plan: Plan, *, verbose: bool = False) -> None:
+    """Probes every model, prints a line for each, and writes what was found."""
     rows, predictions = [], []
-    try:
-        with connection.connected(verbose=options.verbose):
-            resources, _ = allocate(1, 1)
-            for family, variant, weights in plan.models:
-                model = Model(
-                    family.name, scale, variant.name, len(plan.splits.source.classes), connection.put(weights)
-                )
-                row, seen = probe(model, plan.splits, resources, seeds=options.seeds, precision=options.precision)
-                rows.append(row)
-                predictions += [{"variant": variant.name, **line} for line in seen]
-                print(format_probe(row), flush=True)
-    except KeyboardInterrupt:
-        return 130
+    with connection.connected(verbose=verbose):
+        resources, _ = allocate(1, 1)
+        for family, variant, weights in plan.models:
+            classes = len(plan.splits.source.classes)
+            model = Model(family.name, plan.scale, variant.name, classes, connection.put(weights))
+            row, seen = probe(model, plan.splits, resources, seeds=plan.seeds, precision=plan.precision)
+            rows.append(row)
+            predictions += [{"variant": variant.name, **line} for line in seen]
+            print(format_probe(row), flush=True)
     if plan.folder:
-        write(plan.folder, plan.splits, rows, predictions, arguments)
-    return 0
+        write(plan.folder, plan.splits, rows, predictions, plan.command)
 
 
 def format_probe(row: dict[str, Any]) -> str:
@@ -265,9 +185,9 @@ def probe_study(session: Session) -> None:
     row, predictions = probe(
         session.template.model, session.splits, session.resources, seeds=study.seeds, precision=study.precision
     )
-    command = ["--model", study.model, "--scale", study.scale, "--pretraining", row["pretraining"]]
-    lines = [{"variant": study.variant, **line} for line in predictions]
-    write(study.folder, session.splits, [row], lines, [*command, "--dataset", study.dataset])
+    words = ["--model", study.model, "--scale", study.scale, "--pretraining", row["pretraining"]]
+    command = provenance.command([*words, "--dataset", study.dataset], module="study.probe")
+    write(study.folder, session.splits, [row], [{"variant": study.variant, **line} for line in predictions], command)
 
 
 def write(
@@ -275,25 +195,20 @@ def write(
     splits: DatasetSplits,
     rows: list[dict[str, Any]],
     predictions: list[dict[str, Any]],
-    arguments: Sequence[str] | None,
+    command: str,
 ) -> None:
-    """probe.json, and in probe.parquet a row a test image, seed and variant."""
+    """probe.json, and in probe.parquet a row per test image, seed and variant."""
     folder.mkdir(parents=True, exist_ok=True)
     schema = pa.schema([("variant", pa.string()), *TABLES["predictions"]])
     write_parquet(folder / "probe.parquet", pa.Table.from_pylist(predictions, schema=schema))
-    given = sys.argv[1:] if arguments is None else arguments
     facts = {
         "format": 1,
         "dataset": splits.source.name,
         "fingerprint": splits.fingerprint,
         "sizes": splits.sizes(),
         "probes": rows,
-        "command": shlex.join(["python", "-m", "study.probe", *given]),
+        "command": command,
         "versions": provenance.versions(),
         "hardware": provenance.hardware(),
     }
     write_json(folder / "probe.json", facts)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,16 +6,16 @@ Imports no torch: Ray is started while that is imported.
 import contextlib
 import logging
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from functools import cache
 from importlib import import_module
 from typing import Any
 
 import ray
 
-from study.cluster import allocation, environment
+from study.cluster import environment
 
 # A stopped trial must be able to unwind: past this, Tune gives up on its process, and two such hang the search
 WORKERS = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "120", "TOKENIZERS_PARALLELISM": "false"}
@@ -23,7 +23,10 @@ STORE = ("STUDY_CACHE", "STUDY_CACHE_GIB")
 
 
 def quieten() -> None:
-    """No banners, warnings and tracebacks of the libraries: what went wrong is in the record, with its reason."""
+    """No banners, warnings and tracebacks of the libraries: what went wrong is in the record, with its reason.
+
+    To be called after they are imported: Optuna sets its level then.
+    """
     warnings.filterwarnings("ignore")
     os.environ["HF_HUB_VERBOSITY"] = "error"
     for library in ("ray", "optuna", "timm"):
@@ -51,13 +54,15 @@ _ahead = False
 def start_while_importing(module: str, *, verbose: bool) -> None:
     """Starts Ray, if it is to be started here, while a thread imports a module: both take seconds.
 
-    Not the other way round: Ray's processes end with the thread that started them.
+    Not the other way round: Ray's processes end with the thread that started them. Does nothing where the module is
+    imported already, for then there is nothing to gain.
     """
     global _ahead
-    if environment.address() is None:
-        threading.Thread(target=import_module, args=(module,)).start()
-        start(verbose=verbose)
-        _ahead = True
+    if module in sys.modules or ray.is_initialized() or environment.address() is not None:
+        return
+    threading.Thread(target=import_module, args=(module,)).start()
+    start(verbose=verbose)
+    _ahead = True
 
 
 @contextlib.contextmanager
@@ -74,17 +79,6 @@ def connected(*, verbose: bool = False) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-@cache
-def has_gpu() -> bool:
-    """Whether the cluster that `connected` would use has a GPU, or can start nodes that have one."""
-    if environment.address() is None:
-        import torch
-
-        return torch.cuda.is_available()
-    with connected():
-        return allocation.gpus(ray.cluster_resources()) > 0
 
 
 def put(value: Any) -> Any:

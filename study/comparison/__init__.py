@@ -4,8 +4,8 @@
 """
 
 from study.comparison.answers import Question
-from study.comparison.comparison import Comparison, compare, study_folders
+from study.comparison.comparison import Comparison, compare
 from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
 
-__all__ = ["Comparison", "Group", "Question", "Row", "Score", "compare", "study_folders"]
+__all__ = ["Comparison", "Group", "Question", "Row", "Score", "compare"]

@@ -6,9 +6,9 @@ from itertools import combinations
 
 from study.comparison.gains import Gains, gains
 from study.comparison.groups import Group
-from study.comparison.rows import FROM_SCRATCH, UNKNOWN, Row
+from study.comparison.rows import UNKNOWN, Row
 from study.statistics import Contrast, Difference, Interval
-from study.text import joined, sentence, shorten
+from study.text import FROM_SCRATCH, joined, sentence, shorten
 
 MOST_NAMED = 6
 
@@ -176,22 +176,22 @@ def pretraining(group: Group) -> str:
 
 def who_gains(group: Group) -> str:
     """For any two pretrainings that several models share, who gains the most, and more than whom."""
-    return " ".join(gained(group, found) for found in gains(group))
+    return " ".join(gained(group, gain) for gain in gains(group))
 
 
-def gained(group: Group, found: Gains) -> str:
-    first, *others = found.each
+def gained(group: Group, gain: Gains) -> str:
+    first, *others = gain.each
     words = (
-        f"On {group.title}, from {weights_or_none(found.before)} to {weights_or_none(found.after)}, {first} gains the "
-        f"most, {points(found.each[first])}"
+        f"On {group.title}, from {weights_or_none(gain.before)} to {weights_or_none(gain.after)}, {first} gains the "
+        f"most, {points(gain.each[first])}"
     )
-    less = [name for name in others if found.more[first, name].established]
+    less = [name for name in others if gain.more[first, name].established]
     rest = [name for name in others if name not in less]
     if less:
-        least = min((found.more[first, name] for name in less), key=lambda one: one.mean)
+        least = min((gain.more[first, name] for name in less), key=lambda one: one.mean)
         words += f": more than {shortly(less)} by {points(least)}{' or more' if len(less) > 1 else ''}"
     if rest:
-        each = shortly([f"{name} ({points(found.each[name])})" for name in rest])
+        each = shortly([f"{name} ({points(gain.each[name])})" for name in rest])
         words += f"{', but' if less else ', which'} is not established to be more than that of {each}"
     return f"{words}."
 

@@ -47,14 +47,14 @@ def compare(folders: Iterable[Path], left_out: Sequence[tuple[str, str]] = ()) -
     Args:
         left_out: rows that never were a folder, each with the reason.
     """
-    found: list[Row] = []
+    rows_read: list[Row] = []
     not_here = list(left_out)
     for folder in {path.resolve(): path for path in folders}.values():
         try:
-            found.append(read(folder))
+            rows_read.append(read(folder))
         except (ValueError, OSError) as reason:
             not_here.append((folder.name, " ".join(str(reason).split())))
-    groups = grouped(named_apart(found))
+    groups = grouped(named_apart(rows_read))
     rows = tuple(row for group in groups for row in group.rows)
     distance, why_not = over_datasets(groups)
     return Comparison(
@@ -68,19 +68,6 @@ def compare(folders: Iterable[Path], left_out: Sequence[tuple[str, str]] = ()) -
         critical_difference=distance,
         no_critical_difference=why_not,
     )
-
-
-def study_folders(places: Iterable[Path]) -> list[Path]:
-    """The folders of studies: each place itself, or what lies in it. Raises ValueError where there is none."""
-    found: list[Path] = []
-    for place in places:
-        if not place.is_dir():
-            raise ValueError(f"{place} is no folder: --from takes folders of studies, or folders that hold them")
-        inner = [place] if (place / "study.json").exists() else sorted(one.parent for one in place.glob("*/study.json"))
-        if not inner:
-            raise ValueError(f"{place} holds no study: there is no study.json in it, nor in a folder of it")
-        found.extend(inner)
-    return found
 
 
 def named_apart(rows: Sequence[Row]) -> list[Row]:

@@ -1,6 +1,6 @@
 """What must be the same in all rows of a comparison, and what is said where it is not."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -9,52 +9,39 @@ from study.design import space
 from study.results.point import backbone_stages, searched, shown
 from study.text import shorten
 from trainables.hyperparameters import DECLARED
-from trainables.metrics import Metric
 
 # of every row: the budget, the sampler, what is best, the seeds
 EVERYWHERE = (
     *("scale", "trials", "epochs", "metric", "early_stopping", "seed", "seeds", "top_k"),
     *("precision", "workers_per_trial"),
 )
-BEFORE = {"metric": Metric.ACCURACY}  # what a record has that is older than the option
 # of the rows on one dataset
 ON_A_DATASET = ("data_options", "duplicates", "train_fraction", "images_per_class")
 
 
 def unequal(rows: Sequence[Row]) -> list[str]:
     """A sentence for each thing that differs and should not."""
-    found = [*differing(rows, EVERYWHERE, configured)]
-    found += differing(rows, ["name", "milestones", *DECLARED], recipes_value, "recipe's ")
-    found += differing(rows, ["sampler"], lambda row, name: row.record.study.get(name))
-    found += differing(rows, ["fixed"], lambda row, _: fixed(row))
-    found += differing(rows, ["what is searched or fixed"], point)
-    found += differing_ranges(rows, all_own=False)
+    sentences = [*differing(rows, EVERYWHERE, configured)]
+    sentences += differing(rows, ["name", "milestones", *DECLARED], recipes_value, "recipe's ")
+    sentences += differing(rows, ["sampler"], lambda row, _: row.record.study.sampler or None)
+    sentences += differing(rows, ["fixed"], lambda row, _: fixed(row))
+    sentences += differing(rows, ["what is searched or fixed"], point)
+    sentences += differing_ranges(rows, all_own=False)
     for dataset, here in by_dataset(rows):
-        found += differing(here, ON_A_DATASET, lambda row, name: row.config.get(name), f"{dataset}: ")
-        found += unequal_splits(here, f"{dataset}: ")
-        found += differing(here, ["images left out"], lambda row, _: left_out(row), f"{dataset}: ")
-    return found
+        sentences += differing(here, ON_A_DATASET, configured, f"{dataset}: ")
+        sentences += unequal_splits(here, f"{dataset}: ")
+        sentences += differing(here, ["images left out"], lambda row, _: left_out(row), f"{dataset}: ")
+    return sentences
 
 
 def configured(row: Row, name: str) -> Any:
-    return row.config.get(name, BEFORE.get(name))
+    return getattr(row.config, name)
 
 
 def recipes_value(row: Row, name: str) -> Any:
     """What a study's recipe says; of what was not declared yet when it ran, the default, which it trained with."""
-    recipe = flat(row.config.get("recipe") or {})
-    if name in recipe:
-        return recipe[name]
-    return DECLARED[name].default if name in DECLARED and not DECLARED[name].required else None
-
-
-def flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe as records have it today: `head_first` was a table, or null."""
-    values = dict(recipe)
-    head_first = values.pop("head_first", None)
-    if head_first:
-        values |= {"head_first_share": head_first["share"], "head_first_lr_scale": head_first["lr_scale"]}
-    return values
+    default = DECLARED[name].default if name in DECLARED and not DECLARED[name].required else None
+    return row.config.recipe.get(name, default)
 
 
 def point(row: Row, _: str) -> str:
@@ -88,32 +75,33 @@ def domain(row: Row, name: str) -> str:
 
 def notes(rows: Sequence[Row]) -> list[str]:
     """What may differ, but should be known."""
-    libraries = {name: None for row in rows for name in row.record.study.get("versions", {})}
-    found = [*differing(rows, libraries, lambda row, name: row.record.study.get("versions", {}).get(name))]
-    if any(row.record.study.get("hardware") != rows[0].record.study.get("hardware") for row in rows):
-        found.append("the studies ran on different machines: their times cannot be compared")
-    found += differing_ranges(rows, all_own=True)
-    found += differing(rows, ["max_concurrent"], lambda row, name: row.config.get(name))
+    libraries = {name: None for row in rows for name in row.record.study.versions}
+    sentences = [*differing(rows, libraries, lambda row, name: row.record.study.versions.get(name))]
+    if any(row.record.study.hardware != rows[0].record.study.hardware for row in rows):
+        sentences.append("the studies ran on different machines: their times cannot be compared")
+    sentences += differing_ranges(rows, all_own=True)
+    sentences += differing(rows, ["max_concurrent"], configured)
     for row in rows:
-        asked = row.config.get("seeds", len(row.seeds))
-        if len(row.seeds) < asked:
-            found.append(f"{row.name} has {len(row.seeds)} of {asked} seeds: the other test runs failed")
-        if row.trials < row.config.get("trials", row.trials):
-            found.append(
-                f"{row.name} has {row.trials} of {row.config['trials']} trials in its record: what its search found "
+        if len(row.seeds) < row.config.seeds:
+            sentences.append(f"{row.name} has {len(row.seeds)} of {row.config.seeds} seeds: the other test runs failed")
+        if row.trials < row.config.trials:
+            sentences.append(
+                f"{row.name} has {row.trials} of {row.config.trials} trials in its record: what its search found "
                 "and cost is not known"
             )
     if single := [row.name for row in rows if len(row.seeds) == 1]:
-        found.append(
+        sentences.append(
             f"one seed only ({shorten(single)}): intervals cover the test images alone, and no difference is "
             "established"
         )
     if strange := [row.name for row in rows if row.family == "unknown"]:
-        found.append(f"no architecture of this version ({shorten(strange)}): their family is not known")
+        sentences.append(f"no architecture of this version ({shorten(strange)}): their family is not known")
     for dataset, here in by_dataset(rows):
         if absent := sorted({name for row in here for name, recall in row.recall.items() if recall is None}):
-            found.append(f"{dataset}: no test image of class {shorten(absent)}, which counts in no mean over classes")
-    return found
+            sentences.append(
+                f"{dataset}: no test image of class {shorten(absent)}, which counts in no mean over classes"
+            )
+    return sentences
 
 
 def by_dataset(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
@@ -128,8 +116,8 @@ def differing(
     for name in names:
         having: dict[str, list[str]] = {}
         for row in rows:
-            found = value(row, name)
-            having.setdefault("not recorded" if found is None else in_words(found), []).append(row.name)
+            one = value(row, name)
+            having.setdefault("not recorded" if one is None else in_words(one), []).append(row.name)
         if len(having) > 1:
             each = [f"{what} ({shorten(who)})" for what, who in having.items()]
             yield f"{before}{name.replace('_', ' ')} differs: {shorten(each)}"
@@ -143,7 +131,7 @@ def in_words(value: Any) -> str:
 
 def fixed(row: Row) -> dict[str, Any]:
     """What was not searched; a backbone that is frozen whole is `all`, however many stages it has."""
-    values: dict[str, Any] = dict(row.config.get("fixed", {}))
+    values: dict[str, Any] = dict(row.config.fixed)
     whole = values.get("freeze_depth") == (backbone_stages(row.record) or -1)
     return values | ({"freeze_depth": "all"} if whole else {})
 
@@ -156,13 +144,13 @@ def unequal_splits(rows: Sequence[Row], before: str) -> Iterator[str]:
     parts = {part(row): None for row in rows}
     for one in parts:
         same = [row for row in rows if part(row) == one]
-        yield from differing(same, ["splits"], lambda row, _: row.record.study["data"]["fingerprint"], before)
+        yield from differing(same, ["splits"], lambda row, _: row.record.data.fingerprint, before)
 
 
 def part(row: Row) -> tuple[float | None, int | None]:
     """How much of train a study has used: it has splits of its own."""
-    return row.config.get("train_fraction"), row.config.get("images_per_class")
+    return row.config.train_fraction, row.config.images_per_class
 
 
 def left_out(row: Row) -> int:
-    return len(row.record.study["data"].get("left_out", ()))
+    return len(row.record.data.left_out)

@@ -37,7 +37,7 @@ def gains(group: Group) -> list[Gains]:
     several = {row.title for row in group.rows} - {
         row.title for row in group.rows if by_model[row.title][row.pretraining] is not row
     }
-    found = []
+    of_pretrainings = []
     for one, other in combinations(dict.fromkeys(row.pretraining for row in group.rows), 2):
         both = {name: rows for name in several if {one, other} <= (rows := by_model[name]).keys()}
         if len(both) < 2:
@@ -51,9 +51,9 @@ def gains(group: Group) -> list[Gains]:
             (a, b): contrast([*terms[a], *((-weight, correct) for weight, correct in terms[b])])
             for a, b in combinations(order, 2)
         }
-        found.append(Gains(before, after, {name: each[name] for name in order}, more))
-    sure = adjusted({(i, pair): one for i, gain in enumerate(found) for pair, one in gain.more.items()})
+        of_pretrainings.append(Gains(before, after, {name: each[name] for name in order}, more))
+    sure = adjusted({(i, pair): one for i, gain in enumerate(of_pretrainings) for pair, one in gain.more.items()})
     return [
         Gains(gain.before, gain.after, gain.each, {pair: sure[i, pair] for pair in gain.more})
-        for i, gain in enumerate(found)
+        for i, gain in enumerate(of_pretrainings)
     ]

@@ -46,18 +46,18 @@ class Group:
 
     def beats(self, one: Row, other: Row) -> bool:
         """Whether one is established to be more accurate than the other."""
-        found = self.differences.get((one.name, other.name))
-        return found is not None and found.established and found.mean > 0
+        difference = self.differences.get((one.name, other.name))
+        return difference is not None and difference.established and difference.mean > 0
 
 
 def grouped(rows: Sequence[Row]) -> tuple[Group, ...]:
     """By dataset and test set, in the order in which they are first met."""
-    found: dict[tuple[object, ...], list[Row]] = {}
+    by_images: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        found.setdefault(same_images(row), []).append(row)
-    titles = [here[0].dataset for here in found.values()]
+        by_images.setdefault(same_images(row), []).append(row)
+    titles = [here[0].dataset for here in by_images.values()]
     groups = []
-    for i, here in enumerate(found.values()):
+    for i, here in enumerate(by_images.values()):
         title = titles[i]
         if titles.count(title) > 1:
             title = f"{title} (test set {titles[: i + 1].count(title)} of {titles.count(title)})"
@@ -96,7 +96,7 @@ def variant(row: Row) -> str:
 
 
 def part_of_train(row: Row) -> str:
-    if fraction := row.config.get("train_fraction"):
+    if fraction := row.config.train_fraction:
         return f"{100 * fraction:g} % of train"
-    each = row.config.get("images_per_class")
+    each = row.config.images_per_class
     return f"{each} images per class" if each else "all of train"

@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from study.design.states import RunStatus, StudyStatus
 from study.results.point import metric
 from study.results.record import Record
+from study.results.study_file import Configuration
 from study.statistics import ExpectedBest, Interval, expected_best, score_intervals
 from study.statistics.intervals import class_means
+from study.text import FROM_SCRATCH, joined
 from trainables import architecture
 from trainables.metrics import Metric
 
 UNKNOWN = "unknown"
-FROM_SCRATCH = "from scratch"
 
 
 class Score(NamedTuple):
@@ -86,8 +87,8 @@ class Row:
         return self.predicted == self.label_of
 
     @property
-    def config(self) -> dict[str, Any]:
-        return self.record.study["study"]
+    def config(self) -> Configuration:
+        return self.record.configuration
 
     @property
     def device_seconds(self) -> float:
@@ -109,26 +110,28 @@ def read(folder: Path) -> Row:
 def from_record(record: Record) -> Row:
     """The same from a record. Raises ValueError; KeyError or TypeError where the record is none of ours."""
     study = record.study
-    if study["status"] != StudyStatus.FINISHED:
-        raise ValueError(f"it is not finished but {study['status']}; go on with: {going_on(study['command'])}")
-    facts, data = study["study"], study["data"]
-    classes = tuple(data["classes"])
+    entries = {"study": study.configuration, "data": study.data, "status": study.status}
+    if missing := [name for name, entry in entries.items() if entry is None]:
+        raise ValueError(f"its record is not complete: study.json has no {joined(missing)}")
+    if study.status is not StudyStatus.FINISHED:
+        raise ValueError(f"it is not finished but {study.status}; go on with: {going_on(study.command or '')}")
+    facts, data, classes = record.configuration, record.data, record.data.classes
     seeds, index, label, predicted = answers(record, len(classes))
     intervals = score_intervals(label, predicted, len(classes))
     means = class_means(label, predicted, len(classes), np.ones((len(label), 1)))
     accuracies = (predicted == label).mean(axis=1)
-    title, family = introduced(facts["model"])
+    title, family = introduced(facts.model)
     return Row(
-        name=facts["name"],
-        label=f"{title} {facts['pretraining'] if facts['pretraining'] != 'none' else FROM_SCRATCH}",
+        name=facts.name,
+        label=f"{title} {facts.pretraining if facts.pretraining != 'none' else FROM_SCRATCH}",
         title=title,
-        model=facts["model"],
+        model=facts.model,
         family=family,
-        variant=facts["variant"],
-        pretraining=facts["pretraining"],
-        dataset=data["name"],
+        variant=facts.variant,
+        pretraining=facts.pretraining,
+        dataset=data.name,
         classes=classes,
-        test_set=data.get("test_set", data["fingerprint"]),
+        test_set=data.test_set or data.fingerprint,
         seeds=seeds,
         accuracies=tuple(accuracies.tolist()),
         accuracy=Score(float(accuracies.mean()), intervals["accuracy"]),
@@ -138,8 +141,8 @@ def from_record(record: Record) -> Row:
         metric=metric(record),
         expected_best=searched(record, metric(record)),
         trials=len(record.trials),
-        seconds=study.get("seconds", {}),
-        parameters=study.get("model", {}).get("parameters"),
+        seconds=study.seconds,
+        parameters=study.model.parameters if study.model else None,
         index=index,
         label_of=label,
         predicted=predicted,
@@ -196,9 +199,9 @@ def searched(record: Record, by: Metric) -> ExpectedBest | None:
     if not known:
         return None
     sign = -1.0 if by is Metric.LOSS else 1.0  # the least of values is the largest of their negatives
-    found = expected_best(sign * np.array(known), search_seconds(record))
-    low, high = (found.low, found.high) if sign > 0 else (-found.high, -found.low)
-    return replace(found, accuracy=sign * found.accuracy, low=low, high=high)
+    curve = expected_best(sign * np.array(known), search_seconds(record))
+    low, high = (curve.low, curve.high) if sign > 0 else (-curve.high, -curve.low)
+    return replace(curve, accuracy=sign * curve.accuracy, low=low, high=high)
 
 
 def common_metric(rows: Sequence[Row]) -> Metric:
@@ -208,5 +211,5 @@ def common_metric(rows: Sequence[Row]) -> Metric:
 
 
 def search_seconds(record: Record) -> float:
-    each = record.study["study"].get("workers_per_trial", 1)
+    each = record.configuration.workers_per_trial
     return each * sum(row["total_seconds"] or 0.0 for row in record.trials)

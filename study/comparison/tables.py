@@ -60,20 +60,20 @@ def group_facts(group: Group) -> dict[str, Any]:
         "test_images": group.n_test,
         "rows": [facts(row) | {"rank": group.ranks.get(row.name)} for row in group.rows],
         "differences": [
-            {"better": better, "worse": worse, **asdict(found), "established": found.established}
-            for (better, worse), found in group.differences.items()
+            {"better": better, "worse": worse, **asdict(difference), "established": difference.established}
+            for (better, worse), difference in group.differences.items()
         ],
         "gains": [
             {
-                "before": found.before,
-                "after": found.after,
-                "each": [{"model": name, **asdict(one)} for name, one in found.each.items()],
+                "before": gain.before,
+                "after": gain.after,
+                "each": [{"model": name, **asdict(one)} for name, one in gain.each.items()],
                 "more": [
                     {"first": first, "second": second, **asdict(one), "established": one.established}
-                    for (first, second), one in found.more.items()
+                    for (first, second), one in gain.more.items()
                 ],
             }
-            for found in gains(group)
+            for gain in gains(group)
         ],
         "not_paired": group.not_paired,
     }
@@ -93,7 +93,7 @@ def facts(row: Row) -> dict[str, Any]:
         "seconds": row.seconds,
         "search_device_seconds": row.device_seconds,
         "expected_best": expected(row.expected_best),
-        "winner": row.record.study.get("winner"),
+        "winner": row.record.study.winner,
         "record": str(row.record.folder),
     }
 
@@ -102,8 +102,8 @@ def scores(row: Row) -> dict[str, Score]:
     return {name: getattr(row, name) for name in SCORES}
 
 
-def expected(found: ExpectedBest | None) -> dict[str, list[float]] | None:
-    return {name: values.tolist() for name, values in vars(found).items()} if found else None
+def expected(curve: ExpectedBest | None) -> dict[str, list[float]] | None:
+    return {name: values.tolist() for name, values in vars(curve).items()} if curve else None
 
 
 def rows_as_csv(comparison: Comparison) -> str:
@@ -145,23 +145,23 @@ def pairs(group: Group) -> Table:
     return PAIRS, [
         [
             f"{label[better]} – {label[worse]}",
-            f"{100 * found.mean:.2f}",
-            f"[{100 * found.interval.low:.2f}, {100 * found.interval.high:.2f}]",
-            p_value(found.p_adjusted),
-            p_value(found.mcnemar_p),
-            f"{found.probability_better:.2f}",
-            "yes" if found.established else "no",
+            f"{100 * difference.mean:.2f}",
+            f"[{100 * difference.interval.low:.2f}, {100 * difference.interval.high:.2f}]",
+            p_value(difference.p_adjusted),
+            p_value(difference.mcnemar_p),
+            f"{difference.probability_better:.2f}",
+            "yes" if difference.established else "no",
         ]
-        for (better, worse), found in group.differences.items()
+        for (better, worse), difference in group.differences.items()
     ]
 
 
 def as_markdown(comparison: Comparison) -> str:
     blocks = [f"**Unequal:** {markdown(what)}" for what in comparison.unequal]
     blocks.append(markdown(comparison.answer))
-    for asked in comparison.questions:
-        if asked.answer != comparison.answer:  # with one dataset the first is answered above
-            blocks += [f"## {asked.question}", markdown(asked.answer)]
+    for question in comparison.questions:
+        if question.answer != comparison.answer:  # with one dataset the first is answered above
+            blocks += [f"## {question.question}", markdown(question.answer)]
     for group in comparison.groups:
         blocks.append(f"## {markdown(group.title)}, {group.n_test:,} test images")
         blocks.append("Accuracies in percent, with 95 % intervals over seeds and test images.")

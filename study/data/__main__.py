@@ -14,37 +14,59 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from study.cluster import connection
-from study.data.check import HANDLED, check
-from study.options import command_line
-from study.terminal.progress import fail
+from study.data import place
+from study.options import arguments
+from study.options.parser import Parser
+from study.terminal.mistake import INTERRUPTED, fail
 from study.text import shorten
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns 0 if a study would take the dataset, 1 if not, 2 for a user's mistake, 130 for Ctrl-C."""
-    parser = command_line.Parser(
-        prog="python -m study.data", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def parser() -> Parser:
+    parser = Parser(
+        "study.data",
+        "check SOURCE [options]",
+        "What is in a dataset, and what a study would do with it: nothing is written.",
     )
-    parser.add_argument("action", choices=("check",))
-    parser.add_argument("source", metavar="SOURCE", help="a dataset's name, or a place: what --dataset takes")
+    parser.add_argument("action", choices=("check",), help="the only one so far")
+    parser.add_argument(
+        "source", type=arguments.dataset, metavar="SOURCE", help="a dataset's name, or a place: what --dataset takes"
+    )
     parser.add_argument("--json", action="store_true", help="the whole report, for a program")
     parser.add_argument("--offline", action="store_true", help="never fetch anything from the network")
-    command_line.add_data_arguments(parser.add_argument_group("the images"))
-    options = parser.parse_args(arguments)
-    connection.quieten()
+    arguments.add_data(parser.add_argument_group("the images"))
+    return parser
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Returns 0 if a study would take the dataset, 1 if not, 2 for a user's mistake, 130 for Ctrl-C."""
+    options = parser().parse(given)
     try:
-        report = check(options.source, command_line.request(options))
+        report = run(options)
     except ValueError as mistake:
         return fail(str(mistake))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     if options.json:
         print(json.dumps(report, indent=1))
     else:
         show(report)
     return 0 if report["usable"] else 1
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """The report. What reads images is imported after the options are found to be good.
+
+    Raises ValueError for a mistake.
+    """
+    place.check(options.source)
+    request = arguments.request(options)
+
+    from study.cluster import connection
+    from study.data.check import check
+
+    connection.quieten()
+    return check(options.source, request)
 
 
 def show(report: dict[str, Any]) -> None:
@@ -56,6 +78,8 @@ def show(report: dict[str, Any]) -> None:
 
 def lines(report: dict[str, Any]) -> list[tuple[str, str]]:
     """The report, a line per finding; what does not occur has none."""
+    from study.data.check import HANDLED
+
     classes, copies = report["classes"], report["copies"]
     smallest = min(classes["images"], key=classes["images"].get)
     largest = max(classes["images"], key=classes["images"].get)

@@ -9,6 +9,8 @@ from pathlib import Path
 from study.data import named
 from trainables.choices import choose
 
+SHOWN = 40
+
 
 def name_of(given: str) -> str:
     """A short name, for folders and tables."""
@@ -19,8 +21,11 @@ def name_of(given: str) -> str:
 
 def check(given: str) -> None:
     """Raises ValueError where it can be neither a name nor a place."""
-    if given in named.names() or "://" in given or Path(given).exists():
-        return
+    try:
+        if given in named.names() or "://" in given or Path(given).exists():
+            return
+    except OSError as error:  # a name that is longer than a file system takes
+        raise ValueError(f"dataset {given[:SHOWN]}...: {error.strerror}") from None
     if "/" in given or given.startswith("."):
         raise ValueError(f"dataset {given}: no such folder or file")
     choose("dataset", given, [*named.names(), "a folder", "a Parquet file", "s3://..."])

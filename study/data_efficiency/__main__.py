@@ -1,11 +1,92 @@
-"""Accuracy of finished studies' winners by training images per class, and by freeze depth.
+"""How much data a finished study's winner needs: accuracy by training images per class, and by freeze depth.
 
-python -m study.data_efficiency results/resnet-fashion60k-digits results/vit-fashion60k-digits
+    python -m study.data_efficiency results/resnet-fashion60k-digits results/vit-fashion60k-digits
+
+Trains the winner's hyperparameters on nested, stratified parts of train, a draw per seed, and tests each run once. All
+of them are reported and none is chosen: docs/protocol.md says what that means. On two cores, digits and the ladder of
+amounts that is the default it takes some minutes a study. `data_efficiency.parquet` in the study's folder has a row per
+run: see docs/record.md. What it holds is not trained again.
 """
 
+import argparse
 import sys
+from collections.abc import Sequence
 
-from study.data_efficiency.measure import main
+from study.cluster import environment
+from study.options import arguments
+from study.options.parser import Parser
+from study.results import provenance
+from study.terminal.mistake import INTERRUPTED, fail
+
+
+def parser() -> Parser:
+    parser = Parser(
+        "study.data_efficiency",
+        "STUDY [STUDY ...] [options]",
+        "Accuracy of a finished study's winner by training images per class, and by freeze depth.",
+    )
+    parser.add_argument("studies", nargs="+", type=arguments.path, metavar="STUDY", help="folder of a finished study")
+    parser.add_argument(
+        "--images-per-class",
+        nargs="+",
+        type=arguments.images_per_class,
+        metavar="N",
+        help="numbers, or all; default: 1 2 5 10 20 50... up to the smallest class, and all",
+    )
+    parser.add_argument(
+        "--freeze-depths", nargs="+", default=["winner"], metavar="DEPTH", help="numbers, all, or winner (default)"
+    )
+    parser.add_argument("--seeds", type=int, metavar="N", help="runs of each amount and depth; default: the study's")
+    parser.add_argument("--max-concurrent", type=int, metavar="N", help="runs at a time")
+    parser.add_argument("--data-dir", type=arguments.path, metavar="DIR", help="as the study had it")
+    parser.add_argument("--weights", type=arguments.path, metavar="PATH", help="as the study had it")
+    parser.add_argument("--offline", action="store_true", help="never fetch anything from the network")
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
+    parser.set_defaults(resume=True, boundaries="on")
+    return parser
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Returns 0, 2 for a user's mistake, 130 when interrupted, 1 if a study has no completed run."""
+    options = parser().parse(given)
+    try:
+        return run(options)
+    except ValueError as mistake:
+        return fail(str(mistake))
+    except KeyboardInterrupt:
+        command = provenance.command(options.words, module="study.data_efficiency")
+        print(f"interrupted; go on with: {command}", file=sys.stderr)
+        return INTERRUPTED
+
+
+def run(options: argparse.Namespace) -> int:
+    """Raises ValueError for a mistake; KeyboardInterrupt."""
+    check(options)
+
+    from study.cluster import connection
+    from study.data_efficiency.measure import measure
+    from study.execution.session import Interrupted
+
+    connection.quieten()
+    try:
+        return measure(options)
+    except Interrupted:
+        raise KeyboardInterrupt from None
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raises ValueError for what is wrong with the options, before a record is read."""
+    environment.check()
+    for name in ("max_concurrent", "seeds"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"{name.replace('_', '-')} must be at least 1, got {value}")
+    if options.weights and len(options.studies) > 1:
+        raise ValueError(f"weights are those of one study, got {len(options.studies)} studies: give one at a time")
+    for folder in options.studies:
+        if not (folder / "study.json").exists():
+            raise ValueError(f"{folder} is no study: give the folder of a finished one, with its study.json")
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,25 +1,14 @@
-"""How much data a finished study's winner needs: accuracy by training images per class, and by freeze depth.
-
-    python -m study.data_efficiency results/resnet-fashion60k-digits results/vit-fashion60k-digits
-
-Trains the winner's hyperparameters on nested, stratified parts of train, a draw per seed, and tests each run once. All
-of them are reported and none is chosen: docs/protocol.md says what that means. On two cores, digits and the ladder of
-amounts that is the default it takes some minutes a study. `data_efficiency.parquet` in the study's folder has a row per
-run: see docs/record.md. What it holds is not trained again.
-"""
+"""How much data a finished study's winner needs: the runs on parts of train, and the table of them."""
 
 import argparse
-import shlex
-import sys
 import threading
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from study.cluster import connection, environment
+from study.cluster import connection
 from study.cluster.allocation import allocate
 from study.data.reading import datasets_of_study
 from study.data.source import DatasetRequest
@@ -29,76 +18,29 @@ from study.data_efficiency.summary import summary
 from study.design import recipes
 from study.design.study import Study
 from study.execution.pool import Pool
-from study.execution.session import Interrupted, Session, graceful_shutdown
-from study.options.command_line import Parser
+from study.execution.session import Session, graceful_shutdown
 from study.results import data_efficiency
 from study.results.data_efficiency import Measured
 from study.results.record import Record, Row
 from study.results.study_file import plain
-from study.terminal import progress
 from trainables.augmentation import needs_margin
 from trainables.trainer import Outcome, Run
 
-INTERRUPTED = 130
 
+def measure(options: argparse.Namespace) -> int:
+    """Measures studies as the options say; returns 0, or 1 if a study has no completed run.
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns 0, 2 for a user's mistake, 130 when interrupted, 1 if a study has no completed run."""
-    options = parse(arguments)
-    connection.quieten()
+    Raises ValueError for a mistake; Interrupted.
+    """
     interrupted = threading.Event()
-    try:
-        environment.check()
-        studies = [Measurement.prepare(folder, options, interrupted) for folder in options.studies]
-        check_names(studies)
-    except ValueError as mistake:
-        return progress.fail(str(mistake))
-    try:
-        if any(one.missing for one in studies):
-            with connection.connected(), graceful_shutdown(interrupted, studies[0].session.terminal.warn):
-                for one in studies:
-                    one.measure()
-    except (Interrupted, KeyboardInterrupt):
-        given = sys.argv[1:] if arguments is None else arguments
-        print(
-            f"interrupted; go on with: {shlex.join(['python', '-m', 'study.data_efficiency', *given])}", file=sys.stderr
-        )
-        return INTERRUPTED
+    studies = [Measurement.prepare(folder, options, interrupted) for folder in options.studies]
+    check_names(studies)
+    if any(one.missing for one in studies):
+        with connection.connected(), graceful_shutdown(interrupted, studies[0].session.terminal.warn):
+            for one in studies:
+                one.measure()
     print(summary([one.measured for one in studies]))
     return 0 if all(one.measured.completed for one in studies) else 1
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = Parser(
-        prog="python -m study.data_efficiency",
-        description="Accuracy of a finished study's winner by training images per class, and by freeze depth.",
-    )
-    parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY", help="folder of a finished study")
-    parser.add_argument(
-        "--images-per-class",
-        nargs="+",
-        type=plan.asked,
-        metavar="N",
-        help="numbers, or all; default: 1 2 5 10 20 50... up to the smallest class, and all",
-    )
-    parser.add_argument(
-        "--freeze-depths", nargs="+", default=["winner"], metavar="DEPTH", help="numbers, all, or winner (default)"
-    )
-    parser.add_argument("--seeds", type=int, metavar="N", help="runs of each amount and depth; default: the study's")
-    parser.add_argument("--max-concurrent", type=int, metavar="N", help="runs at a time")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="as the study had it")
-    parser.add_argument("--weights", type=Path, metavar="PATH", help="as the study had it")
-    parser.add_argument("--offline", action="store_true", help="never fetch anything from the network")
-    parser.add_argument("--quiet", action="store_true", help="print the result only")
-    parser.set_defaults(resume=True, boundaries="on")
-    options = parser.parse_args(arguments)
-    for name in ("max_concurrent", "seeds"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            parser.error(f"{name.replace('_', '-')} must be at least 1, got {value}")
-    if options.weights and len(options.studies) > 1:
-        parser.error(f"weights are those of one study, got {len(options.studies)} studies: give one at a time")
-    return options
 
 
 @dataclass
@@ -211,7 +153,3 @@ def recorded(record: Record, options: argparse.Namespace) -> Study:
             settings=facts["data_options"],
         ),
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,5 @@
 """Which runs tell how accuracy depends on the amount of data: images of every class, freeze depths, seeds."""
 
-from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
@@ -10,10 +9,10 @@ import numpy as np
 from study.data.splits import DatasetSplits, choose
 from study.design.study import Study
 from study.execution.evaluate import new_seeds
+from study.options.arguments import ALL
 from study.results.record import Row
 from trainables.trainer import Run
 
-EVERYTHING = "all"
 MOST_EPOCHS = 100  # measured: docs/protocol.md
 
 
@@ -35,17 +34,8 @@ class Planned:
 
     @property
     def run_id(self) -> str:
-        images = self.amount.images_per_class or EVERYTHING
+        images = self.amount.images_per_class or ALL
         return f"data_efficiency-{images}-depth{self.freeze_depth}-seed{self.seed}"
-
-
-def asked(given: str) -> int | None:
-    """Images of every class, as an option gives them; None is all of train. Raises ArgumentTypeError."""
-    if given == EVERYTHING:
-        return None
-    if not given.isdecimal() or int(given) < 1:
-        raise ArgumentTypeError(f"images of a class must be a number from 1, or {EVERYTHING}, got {given!r}")
-    return int(given)
 
 
 def plan(study: Study, amounts: Sequence[Amount], depths: Sequence[int]) -> list[Planned]:
@@ -73,7 +63,7 @@ def ladder(splits: DatasetSplits) -> list[int | None]:
 
 def depths(asked: Sequence[str], study: Study, winner: Row) -> list[int]:
     """Freeze depths from `winner`, `all` and numbers. Raises ValueError."""
-    named = {"winner": winner["freeze_depth"], EVERYTHING: study.backbone_stages}
+    named = {"winner": winner["freeze_depth"], ALL: study.backbone_stages}
     found = set()
     for depth in asked:
         if depth not in named and not (depth.isdecimal() and int(depth) <= study.backbone_stages):

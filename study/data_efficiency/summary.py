@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from study.results.data_efficiency import Measured, alike
-from study.statistics import Crossing, Curve, Difference, compared, crossings, curve, images_needed
+from study.statistics import Crossing, Difference, compared, crossings, curve, images_needed
 from study.statistics.data_efficiency import Compared
-from study.text import joined, plural
+from study.text import amount, joined, plural
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
@@ -26,9 +26,9 @@ def tables(study: Measured) -> list[list[str]]:
         points = curve(answers)
         whose = ", the winner's" if depth == study.winners_depth else ""
         lines = [f"{study.name}, freeze depth {depth} of {study.depths}{whose}: test accuracy by images per class"]
-        for n, accuracy, low, high, runs in by_point(points):
+        for n, accuracy, low, high, runs in points.points():
             lines.append(
-                f"  {shown(n):>6}  {accuracy:7.2%}  95 % band {low:.2%} to {high:.2%}"
+                f"  {amount(n):>6}  {accuracy:7.2%}  95 % band {low:.2%} to {high:.2%}"
                 f"  ({plural(runs, 'run')} of {plural(rows[n]['epochs'], 'epoch')}"
                 f"{'' if rows[n]['images_per_class'] else ', all of train'})"
             )
@@ -36,11 +36,6 @@ def tables(study: Measured) -> list[list[str]]:
             lines.append("  the band of a single run covers the test images, not draws and seeds")
         found.append(lines)
     return found
-
-
-def by_point(points: Curve) -> list[tuple[float, float, float, float, int]]:
-    columns = (points.images_per_class, points.accuracy, points.low, points.high, points.runs)
-    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def depths(study: Measured) -> list[str]:
@@ -53,7 +48,7 @@ def depths(study: Measured) -> list[str]:
         best = max(means, key=lambda depth: (means[depth], depth))
         equal = [str(depth) for depth in means if depth != best and not is_better(differences, best, depth, n)]
         but = f"; {joined(equal)} {'is' if len(equal) == 1 else 'are'} not established to be worse" if equal else ""
-        lines.append(f"  {shown(n):>6}  freeze depth {best} has the best mean, {means[best]:.2%}{but}")
+        lines.append(f"  {amount(n):>6}  freeze depth {best} has the best mean, {means[best]:.2%}{but}")
     lines += [f"  freeze depth {overtaking(one)}" for one in crossings(differences)]
     return [f"{study.name}: the best freeze depth, all at the winner's learning rate", *lines] if lines else []
 
@@ -66,8 +61,8 @@ def is_better(differences: Compared[int], a: int, b: int, n: float) -> bool:
 
 def overtaking(one: Crossing[Any]) -> str:
     return (
-        f"{one.after} overtakes {one.before} at about {shown(one.images_per_class)} images per class "
-        f"(established to be worse at {shown(one.low)}, better at {shown(one.high)})"
+        f"{one.after} overtakes {one.before} at about {amount(one.images_per_class)} images per class "
+        f"(established to be worse at {amount(one.low)}, better at {amount(one.high)})"
     )
 
 
@@ -90,9 +85,9 @@ def needs(studies: Sequence[Measured]) -> list[str]:
             need = images_needed(points, level)
             if need.images_per_class is not None and need.images_per_class > points.images_per_class[0]:
                 lines.append(
-                    f"  {study.name} reaches {level:.0%} with {shown(need.images_per_class)} images per class "
-                    f"(by its band {shown(need.fewest or need.images_per_class)} "
-                    f"{'or more' if need.most is None else f'to {shown(need.most)}'})"
+                    f"  {study.name} reaches {level:.0%} with {amount(need.images_per_class)} images per class "
+                    f"(by its band {amount(need.fewest or need.images_per_class)} "
+                    f"{'or more' if need.most is None else f'to {amount(need.most)}'})"
                 )
         best = points.accuracy.max()
         if never := [level for level in LEVELS if images_needed(points, level).images_per_class is None]:
@@ -120,15 +115,10 @@ def ordering(a: str, b: str, differences: Mapping[float, Difference]) -> list[st
     """Where one of a pair is established to be better."""
     lines = []
     for better, worse, sign in ((a, b, 1), (b, a, -1)):
-        where = [shown(n) for n, one in differences.items() if one.established and one.mean * sign > 0]
+        where = [amount(n) for n, one in differences.items() if one.established and one.mean * sign > 0]
         if where:
             lines.append(f"  {better} is better than {worse} at {joined(where)} images per class")
     if not lines:
-        at = joined([shown(n) for n in differences])
+        at = joined([amount(n) for n in differences])
         return [f"  {a} and {b}: no difference is established at {at} images per class"]
     return lines
-
-
-def shown(images_per_class: float) -> str:
-    """`1`, `7.43`, `108`."""
-    return f"{images_per_class:.0f}" if images_per_class >= 10 else f"{images_per_class:.3g}"

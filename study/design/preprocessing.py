@@ -4,24 +4,21 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from trainables import building
-from trainables.architecture import Architecture, Preprocessing, Variant
+from trainables.architecture import Preprocessing, Variant
 from trainables.choices import choose
 
 KINDS = {"size": "a whole number", "crop": "a number", "mean": "three numbers R,G,B", "std": "three numbers R,G,B"}
 
 
-def overridden(assignments: Sequence[str], architecture: Architecture, variant: Variant) -> Preprocessing | None:
+def overridden(assignments: Sequence[str], variant: Variant) -> Preprocessing | None:
     """The variant's preprocessing with what is given, None if nothing is. Raises ValueError for a mistake."""
     if not assignments:
         return None
     values = dict(assigned(assignment) for assignment in assignments)
     try:
-        given = replace(variant.preprocessing, **values)
-        building.check_size(architecture, replace(variant, preprocessing=given))
+        return replace(variant.preprocessing, **values)
     except ValueError as error:
         raise ValueError(f"--preprocessing: {error}") from None
-    return given
 
 
 def assigned(assignment: str) -> tuple[str, Any]:

@@ -176,7 +176,10 @@ def fixed_value(assignment: str, backbone_stages: int) -> tuple[str, Value]:
         raise ValueError(f"--fix takes NAME=VALUE, got {assignment!r}")
     of = DECLARED[choose("hyperparameter to fix", name, DECLARED)]
     if of.name != DEPTH:
-        return name, of.parse(text)
+        try:
+            return name, of.parse(text)
+        except ValueError as error:
+            raise ValueError(f"--fix {error}") from None
     if text == ALL:
         return name, backbone_stages
     try:

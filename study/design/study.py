@@ -71,6 +71,10 @@ class Study:
                 raise ValueError(f"{name.replace('_', '-')} must be at least 1, got {getattr(self, name)}")
         if self.train_fraction is not None and self.images_per_class is not None:
             raise ValueError("train-fraction and images-per-class both choose a part of train: give one of them")
+        if self.train_fraction is not None and not 0 < self.train_fraction <= 1:
+            raise ValueError(f"train-fraction must be above 0 and at most 1, got {self.train_fraction}")
+        if self.images_per_class is not None and self.images_per_class < 1:
+            raise ValueError(f"images-per-class must be at least 1, got {self.images_per_class}")
         if not 0 <= self.seed <= LARGEST_SEED - self.seeds:
             raise ValueError(f"seed must be 0 to {LARGEST_SEED - self.seeds}, got {self.seed}")
         check_name(self.name)

@@ -71,8 +71,9 @@ def search(
 
     # before a thread reads the datasets: what is read changes them, which must not happen while they are pickled
     trainable = tune.with_parameters(trial, datasets=dict(datasets))
-    if environment.address() is None and template.boundaries != "off" and not resources.gpus:
-        threading.Thread(target=fill_ahead, args=(study, template, datasets), daemon=True).start()
+    if environment.address() is None and template.boundaries != "off":
+        ahead = study, template, datasets, resources
+        threading.Thread(target=fill_ahead, args=ahead, daemon=True).start()
     local = resources.workers == 0
     needs = {"CPU": resources.cpus, "GPU": resources.gpus} if local else {"CPU": 0.001}
     with tempfile.TemporaryDirectory(prefix="study-tune-", ignore_cleanup_errors=True) as scratch:
@@ -101,15 +102,16 @@ def search(
         raise bookkeeper.unwritten
 
 
-def fill_ahead(study: Study, template: Run, datasets: Mapping[ImagesKey, Dataset]) -> None:
+def fill_ahead(study: Study, template: Run, datasets: Mapping[ImagesKey, Dataset], resources: Resources) -> None:
     """Fills the store with what every trial will read, while the process of the first one starts: that takes seconds.
 
-    The images; and where all trials have one freeze depth its boundary, on all cores. What fails here fails again,
-    and is said, in the trial that needs it.
+    The images, whatever device trains on them; and where all trials have one freeze depth its boundary, on all cores,
+    unless a GPU computes it, which others round differently. What fails here fails again, and is said, in the trial
+    that needs it.
     """
     with suppress(Exception):
         cache_images(template, datasets)
-        if study.fixed.get("freeze_depth"):
+        if study.fixed.get("freeze_depth") and not resources.gpus:
             fill_boundaries(replace(template, hyperparameters=study.point({})), datasets, threads=os.cpu_count() or 1)
 
 

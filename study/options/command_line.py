@@ -1,195 +1,123 @@
-"""The command line of a study: arguments to a `Study`, every mistake one line and exit code 2."""
+"""The command line of a study: arguments to a `Study`, every mistake one line and exit code 2.
+
+Imports neither torch nor Ray: what is wrong with the options is said at once.
+"""
 
 import argparse
 import json
 import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, TypeVar
 
-from study.cluster import connection, environment
+from study.cluster import gpu
 from study.data import named, place
-from study.data.source import DUPLICATES, DatasetRequest
 from study.design import recipes
 from study.design import space as spaces
 from study.design.preprocessing import overridden
-from study.design.study import EARLY_STOPPING, Study
-from study.terminal.progress import fail
-from trainables import architecture
-from trainables.augmentation import AUGMENTATIONS, NONE
-from trainables.boundaries import Store
-from trainables.choices import BOUNDARY_MODES, PRECISIONS, SCALES, choose
-from trainables.metrics import Metric
+from study.design.states import StudyStatus
+from study.design.study import Study
+from study.options import arguments, scale
+from study.options.parser import Parser
+from study.results.study_file import StudyFile, plain
+from trainables import architecture, weights
+from trainables.choices import BOUNDARY_MODES, GPU_PRECISIONS, PRECISIONS, choose, needs_gpu
 
+Meant = TypeVar("Meant")
 EXAMPLES = """examples:
   python -m study.run --model coatnet --trials 32
   python -m study.run --model vit --pretraining none --trials 16 --name vit-from-scratch
   python -m study.run --model resnet --fix freeze_depth=all     # search a head on a frozen backbone
   python -m study.run --model coatnet --trials 32 --resume      # go on where it stopped
 """
-PRETRAININGS = "mini: fashion60k (default), fashion6k, none; paper: in1k, in21k, in12k, none"
+COMMON = (
+    *("model", "dataset", "pretraining", "scale", "trials", "epochs", "recipe", "fix", "space", "seeds"),
+    *("name", "results", "resume", "config"),
+)
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse, but a mistake is one line without the usage above it."""
-
-    def error(self, message: str) -> NoReturn:
-        sys.exit(fail(f"{message} ({self.prog} --help lists the options)"))
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parser() -> Parser:
     parser = Parser(
-        prog="python -m study.run",
-        description="Search the hyperparameters of one pretrained model on one dataset, replicate the best trials over "
-        "seeds, test the winner once a seed.",
+        "study.run",
+        "--model MODEL [options]",
+        "Search the hyperparameters of one pretrained model on one dataset, replicate the best trials over\n"
+        "seeds, test the winner once per seed.",
+        common=COMMON,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_argument_group("what is studied")
     what.add_argument("--model", required=True, help=f"{', '.join(architecture.names())}")
     what.add_argument(
         "--dataset",
+        type=arguments.dataset,
         default="digits",
         metavar="NAME|PLACE",
         help=f"{', '.join(named.names())}, or a folder of images, Parquet files, s3://... (default %(default)s)",
     )
-    what.add_argument("--pretraining", help=PRETRAININGS)
+    what.add_argument("--pretraining", help=arguments.PRETRAININGS)
     what.add_argument("--variant", help="one model of the family by name, where the pretraining leaves a choice")
-    what.add_argument("--weights", type=Path, metavar="PATH", help="a file with the backbone's weights")
-    add_scale_arguments(what)
-    output = add_study_arguments(parser)
+    what.add_argument("--weights", type=arguments.path, metavar="PATH", help="a file with the backbone's weights")
+    arguments.add_scale(what)
+    output = arguments.add_study(parser)
     output.add_argument("--name", help="default: MODEL-PRETRAINING-DATASET")
     output.add_argument("--resume", action="store_true", help="go on with the study of that name, if it is there")
-    return parsed(parser, arguments)
+    return parser
 
 
-def parsed(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    options = parser.parse_args(arguments)
-    if options.max_concurrent is not None and options.max_concurrent < 1:
-        parser.error(f"max-concurrent must be at least 1, got {options.max_concurrent}")
-    return options
+def parse(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options; exits where argparse finds a mistake, and after what --help says."""
+    return parser().parse(given)
 
 
-def add_scale_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--scale", default="auto", help=f"auto, {', '.join(SCALES)}: paper where there is a GPU (default)"
-    )
-    group.add_argument("--offline", action="store_true", help="never fetch anything from the network")
+def studies(options: argparse.Namespace) -> list[Study]:
+    """The studies that the options may mean: one, or one per scale where only torch or a cluster knows of a GPU.
 
-
-def add_study_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Whatever does not say which study it is: the same for one study and for all rows of a comparison.
-
-    Returns the group of what is written, for its name.
+    Raises ValueError for every mistake that shows without them.
     """
-    data = parser.add_argument_group("the images")
-    add_data_arguments(data)
-    data.add_argument("--train-fraction", type=float, metavar="F", help="train on this part of train, stratified")
-    data.add_argument("--images-per-class", type=int, metavar="N", help="train on so many images of every class")
-    budget = parser.add_argument_group("the budget and the search")
-    budget.add_argument("--trials", type=int, default=32, metavar="N", help="default %(default)s")
-    budget.add_argument("--epochs", type=int, metavar="N", help="of every trial; default: the recipe's")
-    budget.add_argument(
-        "--recipe", default="fair", help="fair (default), the model's own (paper; alexnet: paper_crop), or a FILE.toml"
-    )
-    budget.add_argument(
-        "--augmentation", help=f"of the training images: {NONE}, {', '.join(AUGMENTATIONS)} (default: the recipe's)"
-    )
-    budget.add_argument(
-        "--fix", action="append", default=[], metavar="NAME=VALUE", help="take a hyperparameter out of the search"
-    )
-    budget.add_argument(
-        "--preprocessing",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="size, crop, interpolation, mean or std (R,G,B) of the images (default: the checkpoint's)",
-    )
-    budget.add_argument(
-        "--space",
-        type=Path,
-        metavar="FILE.toml",
-        help="what is searched (default: the model's table in search_spaces/)",
-    )
-    budget.add_argument("--metric", default="accuracy", help=f"what is best: {', '.join(Metric)} (default %(default)s)")
-    budget.add_argument("--early-stopping", default="asha", help=f"{', '.join(EARLY_STOPPING)} (default %(default)s)")
-    budget.add_argument(
-        "--top-k", type=int, default=3, metavar="N", help="trials that are replicated (default %(default)s)"
-    )
-    budget.add_argument(
-        "--seeds", type=int, default=3, metavar="N", help="of replicates and tests (default %(default)s)"
-    )
-    budget.add_argument("--seed", type=int, default=0, metavar="N", help="of the search (default %(default)s)")
-    machine = parser.add_argument_group("the machine")
-    machine.add_argument(
-        "--max-concurrent", type=int, metavar="N", help="runs at a time; 1 makes a study repeat exactly"
-    )
-    machine.add_argument("--workers-per-trial", type=int, default=1, metavar="N", help="more than 1 trains with DDP")
-    machine.add_argument(
-        "--grad-accum",
-        default="auto",
-        metavar="N",
-        help="parts of a batch whose gradients are added up (default auto: as few as fit in memory)",
-    )
-    machine.add_argument(
-        "--boundaries",
-        default="on",
-        help="on (a planner decides what frozen stages are read from the store), off (computed in every run), always "
-        "(read)",
-    )
-    machine.add_argument("--precision", default="auto", help=f"auto, {', '.join(PRECISIONS)} (default %(default)s)")
-    output = parser.add_argument_group("the record")
-    output.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default %(default)s")
-    output.add_argument("--wandb", choices=("online", "offline", "disabled"), help="default: online when logged in")
-    output.add_argument("--quiet", action="store_true", help="print the summary only")
-    output.add_argument("--verbose", action="store_true", help="show what Ray says")
-    return output
+
+    def study_at(scale: str) -> Study:
+        study = configure(options, scale)
+        check_folder(study, resume=options.resume)
+        check_record(study)
+        return study
+
+    return at_some_scale(options.scale, study_at)
 
 
-def add_data_arguments(group: argparse._ActionsContainer) -> None:
-    """How a dataset is asked for; `request` reads them."""
-    group.add_argument("--data-dir", type=Path, metavar="DIR", help="where a dataset's archive or folder lies already")
-    group.add_argument(
-        "--data-option", action="append", default=[], metavar="NAME=VALUE", help="of the dataset, see docs/named.md"
-    )
-    group.add_argument("--strict", action="store_true", help="refuse the first image that cannot be read")
-    group.add_argument("--duplicates", default="auto", help=f"{', '.join(DUPLICATES)} (default %(default)s)")
-
-
-def request(options: argparse.Namespace) -> DatasetRequest:
-    """Raises ValueError for a mistake."""
-    settings = {}
-    for assignment in options.data_option:
-        name, equals, value = assignment.partition("=")
-        if not equals:
-            raise ValueError(f"--data-option takes NAME=VALUE, got {assignment!r}")
-        settings[name] = value
-    return DatasetRequest(options.data_dir, options.offline, options.strict, options.duplicates, settings)
+def at_some_scale(requested: str, of: Callable[[str], Meant]) -> list[Meant]:
+    """What `of` gives for the scales that may be meant. Raises ValueError where it does so for all of them."""
+    possible, mistakes = [], []
+    for name in scale.possible(requested):
+        try:
+            possible.append(of(name))
+        except ValueError as mistake:
+            mistakes.append(str(mistake))
+    if not possible:
+        raise ValueError("; ".join(dict.fromkeys(mistakes)))
+    return possible
 
 
 def configure(options: argparse.Namespace, scale: str) -> Study:
     """The study that the options describe. Raises ValueError for a mistake."""
     family = architecture.get(options.model)
-    if options.precision == "fp16" and not connection.has_gpu():
-        raise ValueError("precision fp16 needs a GPU, a CPU takes minutes a step: choose bf16, fp32 or auto")
     place.check(options.dataset)
-    choose("boundaries", options.boundaries, BOUNDARY_MODES)
-    Store.here()  # its environment may be a mistake
+    check_execution(options)
     variant = family.variant(scale, options.pretraining, options.variant)
+    weights.check(variant.weights, options.weights)
     recipe = recipes.chosen(options.recipe, family)
     if options.epochs is not None:
         recipe = replace(recipe, epochs=options.epochs)
     if options.augmentation is not None:
         recipe = recipe.with_settings(augmentation=options.augmentation)
-    named = options.name
+    name = f"{options.model}-{variant.pretraining}-{place.name_of(options.dataset)}"
     return Study(
         model=options.model,
         scale=scale,
         variant=variant.name,
         dataset=options.dataset,
-        name=named if named is not None else f"{options.model}-{variant.pretraining}-{place.name_of(options.dataset)}",
+        name=name if options.name is None else options.name,
         results=options.results,
         recipe=recipe,
         trials=options.trials,
@@ -204,10 +132,25 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
         workers_per_trial=options.workers_per_trial,
         train_fraction=options.train_fraction,
         images_per_class=options.images_per_class,
-        request=request(options),
-        preprocessing=overridden(options.preprocessing, family, variant),
+        request=arguments.request(options),
+        preprocessing=overridden(options.preprocessing, variant),
         grad_accum=grad_accum_steps(options.grad_accum),
     )
+
+
+def check_execution(options: argparse.Namespace) -> None:
+    """Raises ValueError for a mistake in how a study is run, which is no part of what it is."""
+    choose("boundaries", options.boundaries, BOUNDARY_MODES)
+    if options.max_concurrent is not None and options.max_concurrent < 1:
+        raise ValueError(f"max-concurrent must be at least 1, got {options.max_concurrent}")
+    check_precision(options.precision, gpu.known())
+
+
+def check_precision(precision: str, has_gpu: bool | None) -> None:
+    """Raises ValueError for a precision that there is none of, or that needs a GPU; None: that is not known yet."""
+    choose("precision", precision, ["auto", *PRECISIONS])
+    if precision in GPU_PRECISIONS and has_gpu is False:
+        raise ValueError(needs_gpu(precision))
 
 
 def grad_accum_steps(grad_accum: str) -> int | None:
@@ -218,15 +161,11 @@ def grad_accum_steps(grad_accum: str) -> int | None:
         raise ValueError(f"grad-accum takes a whole number or auto, got {grad_accum!r}") from None
 
 
-def chosen_scale(requested: str) -> tuple[str, str]:
-    """The scale, and a sentence that says which, why, and how to choose."""
-    choose("scale", requested, ["auto", *SCALES])
-    environment.check()
-    if requested != "auto":
-        return requested, f"scale {requested}, as asked"
-    if connection.has_gpu():
-        return "paper", "scale paper, for this Ray cluster has a GPU (--scale mini for the small models)"
-    return "mini", "scale mini, for this Ray cluster has no GPU (--scale paper for the models of the paper)"
+def is_finished(study: Study) -> bool:
+    """Whether its record says so; False where there is none, or one that cannot be read."""
+    with suppress(ValueError):
+        return StudyFile.read(study.folder).status is StudyStatus.FINISHED
+    return False
 
 
 def check_folder(study: Study, *, resume: bool) -> None:
@@ -270,12 +209,21 @@ def check_same_weights(study: Study, recorded: str | None, now: str | None) -> N
         )
 
 
+def check_record(study: Study) -> None:
+    """Raises ValueError if the study's folder holds another study, or a record that cannot be read."""
+    recorded = StudyFile.read(study.folder)
+    if recorded.configuration is not None:
+        tested = (study.folder / "predictions.parquet").exists()
+        check_same(study, plain(recorded.configuration), tested=tested)
+
+
 GROWING = ("trials", "seeds", "top_k")
 
 
 def check_same(study: Study, recorded: dict[str, Any], *, tested: bool) -> None:
     """Raises ValueError if the recorded study is another one; more trials are welcome until the test set was seen."""
-    for name, before, now in differences(recorded, json.loads(json.dumps(study.facts()))):
+    before_and_now = (json.loads(json.dumps(facts)) for facts in (recorded, study.facts()))  # lists, not tuples
+    for name, before, now in differences(*before_and_now):
         if name in GROWING and not tested and now >= before:
             continue
         why = ", and its test set has been seen" if tested and name in GROWING else ""

@@ -47,6 +47,7 @@ class Parser(argparse.ArgumentParser):
         )
         self.command = command
         self.common = common
+        self.collects = False  # whether only what is given is collected: nothing is said, and nothing has a default
         self.source = ""  # where the words that are being parsed come from, if not from the command line
         self.register("action", "store_true", Switch)
         self._optionals.title = "help and configuration"
@@ -106,12 +107,16 @@ class Parser(argparse.ArgumentParser):
     @contextmanager
     def nothing_else(self) -> Iterator[None]:
         """Inside, no option has a default and none is required."""
+        self.collects = True
         before = [(action, action.default, action.required) for action in self._actions]
         for action in self._actions:
-            action.default, action.required = argparse.SUPPRESS, False
+            action.required = False
+            if action.option_strings:
+                action.default = argparse.SUPPRESS
         try:
             yield
         finally:
+            self.collects = False
             for action, default, required in before:
                 action.default, action.required = default, required
 
@@ -197,8 +202,9 @@ class Show(argparse.Action):
         self.say = say
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
-        print(self.say().rstrip())
-        sys.exit(0)
+        if not (isinstance(parser, Parser) and parser.collects):
+            print(self.say().rstrip())
+            sys.exit(0)
 
 
 def version() -> str:

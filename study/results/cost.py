@@ -17,7 +17,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from study.results.study_file import Inference, MeasuredCost
-from trainables import architecture, building, process, world
+from trainables import architecture, building, process
 from trainables.planner import synchronize
 from trainables.precision import Precision, precision
 from trainables.resources import Resources
@@ -123,7 +123,20 @@ def measure_inference(
 def passes(
     model: StagedModel, precision: Precision, device: torch.device, size: int, *, batch: int, seconds: float, least: int
 ) -> list[float]:
-    """Seconds of each of at least `least` passes, after one that is not counted: it allocates and chooses kernels."""
+    """Times forward passes, after one that is not counted: it allocates and chooses kernels.
+
+    Args:
+        model: on `device`, in eval mode.
+        precision: of the pass.
+        device: where the images are made and the clock waits.
+        size: of the square images, in pixels.
+        batch: images in a pass.
+        seconds: how long to go on for.
+        least: so many passes at least, however long they take.
+
+    Returns:
+        Seconds of each pass.
+    """
     images = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8, device=device)
     took: list[float] = []
     with precision.autocast():
@@ -143,8 +156,9 @@ def of_a_study(run: Run, threads: int) -> MeasuredCost:
     The model is the winner's but for its weights, which change no time.
     """
     torch.set_num_threads(threads)
-    device = world.device()
+    device = process.device()
     choice = precision(run.precision, device, tiny=run.model.scale == "mini")
+    choice.apply()
     model = prepared_model(run.model, run.seed, process.current()).to(device)
     inference = measure_inference(model, choice, device, run.model.described.preprocessing.size)
     return MeasuredCost(stage_flops=flops_of(run.model).stages, inference=inference)
@@ -215,24 +229,24 @@ def images_of_an_epoch(record: "Record") -> int:
 def costs(record: "Record") -> dict[str, float]:
     """Every cost of a finished study by its name in `COSTS`; those that its record does not tell are left out."""
     tests, winner, measured = test_runs(record), record.study.winner, record.study.cost
-    found: dict[str, float | None] = {"parameters": record.model.parameters}
+    values: dict[str, float | None] = {"parameters": record.model.parameters}
     if tests and winner:
-        found["trained_parameters"] = tests[0]["trained_parameters"]
-        found["peak_memory_bytes"] = max(row["peak_memory_bytes"] for row in tests)
-        found["bytes_read"] = max(row.get("bytes_read") or 0 for row in tests) or None
-        found["training_images_per_second"] = training_images_per_second(record)
+        values["trained_parameters"] = tests[0]["trained_parameters"]
+        values["peak_memory_bytes"] = max(row["peak_memory_bytes"] for row in tests)
+        values["bytes_read"] = max(row.get("bytes_read") or 0 for row in tests) or None
+        values["training_images_per_second"] = training_images_per_second(record)
     if measured and measured.stage_flops:
         counted = Flops(measured.stage_flops)
-        found["flops"] = counted.forward
+        values["flops"] = counted.forward
         if winner:
-            seen = images_of_an_epoch(record) * winner["last_epoch"]
-            found["training_flops"] = counted.training(winner["freeze_depth"]) * seen
+            images = images_of_an_epoch(record) * winner["last_epoch"]
+            values["training_flops"] = counted.training(winner["freeze_depth"]) * images
     if measured and (speed := measured.inference):
-        found |= {name: getattr(speed, name) for name in ("images_per_second", "latency_ms", "latency_p95_ms")}
+        values |= {name: getattr(speed, name) for name in ("images_per_second", "latency_ms", "latency_p95_ms")}
     if record.study.resources:
         spent = device_seconds(record)
-        found |= {"winner_device_seconds": spent.get("winner"), "study_device_seconds": spent["all"]}
-    return {name: value for name, value in found.items() if value is not None}
+        values |= {"winner_device_seconds": spent.get("winner"), "study_device_seconds": spent["all"]}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)

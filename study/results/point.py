@@ -8,6 +8,7 @@ from trainables.metrics import Metric
 
 if TYPE_CHECKING:
     from study.results.record import Record, Row
+    from study.results.study_file import TestResult
 
 Domain = Mapping[str, Any]  # `low, high, log`, or `choices`
 
@@ -37,6 +38,12 @@ def metric(record: "Record") -> Metric:
 def backbone_stages(record: "Record") -> int | None:
     """How many stages can be frozen, which the head cannot; None where the record does not say."""
     return record.study.model.backbone_stages if record.study.model else None
+
+
+def of_test(test: "TestResult", by: Metric) -> float | None:
+    """The winner's mean on the test set; None for the loss, which predictions do not tell."""
+    value: float | None = getattr(test, by.value, None)
+    return value
 
 
 def format_value(name: str, value: Value, backbone_stages: int | None = None) -> str:

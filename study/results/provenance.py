@@ -4,24 +4,28 @@ import os
 import platform
 import shlex
 import subprocess
-import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 LIBRARIES = ("torch", "torchvision", "timm", "ray", "optuna", "wandb", "pyarrow", "scikit-learn", "numpy", "scipy")
 
 
-def command(arguments: Sequence[str] | None, *, module: str = "study.run", resume: bool = False) -> str:
+def command(words: Sequence[str], *, module: str = "study.run", resume: bool = False) -> str:
     """The line that runs this again, or goes on with it."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(words)
     if resume and "--resume" not in given:
         given.append("--resume")
     return shlex.join(["python", "-m", module, *given])
 
 
 def versions() -> dict[str, str]:
-    found = {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+    """Of Python and of the libraries that decide about a result, those left out that are not installed."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):  # W&B may be missing
+            found[name] = version(name)
     return found | ({"commit": head} if (head := commit()) else {})
 
 

@@ -25,6 +25,7 @@ COST = [
     ("train_seconds", pa.float64()),
     ("total_seconds", pa.float64()),
     ("peak_memory_bytes", pa.int64()),
+    ("resident_bytes", pa.int64()),
     ("bytes_read", pa.int64()),
     ("parameters", pa.int64()),
     ("trained_parameters", pa.int64()),

@@ -32,6 +32,11 @@ class Curve:
     high: np.ndarray
     runs: np.ndarray
 
+    def points(self) -> list[tuple[float, float, float, float, int]]:
+        """(images per class, accuracy, low, high, runs) of every amount."""
+        columns = (self.images_per_class, self.accuracy, self.low, self.high, self.runs)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
 
 def curve(answers: Answers) -> Curve:
     amounts = sorted(answers)

@@ -7,6 +7,7 @@ fails there is one line on the terminal. Everything that the client writes lies 
 
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from study.tracking.client import Client
@@ -51,6 +52,10 @@ def start(
         raise ValueError(f"W&B's mode must be online, offline or disabled, got {asked}")
     chosen = MODES[asked] if asked else None
     if chosen == "disabled":
+        return Disabled()
+    if find_spec("wandb") is None:
+        if chosen:
+            say("W&B: it is not installed. The study goes on without it")
         return Disabled()
     project = os.environ.get("WANDB_PROJECT") or project
     return Client(chosen, folder.resolve(), group, project=project, say=say, patience=patience)

@@ -10,31 +10,58 @@ that publish runs and report are printed. docs/wandb.md shows how it looks.
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from study import tracking
 from study.files import write_text
-from study.terminal import progress
-from study.wandb_report import published
-from study.wandb_report.runs import Runs, commands, read
+from study.options import arguments
+from study.options.parser import Parser
+from study.terminal.mistake import INTERRUPTED, fail
+from study.wandb_report.folders import folders_in
 
 if TYPE_CHECKING:
     from study.wandb_report.blocks import Report
+    from study.wandb_report.runs import Runs
 
 MISSING = "the W&B report needs a package that is missing: pip install 'wandb-workspaces>=0.4.13,<0.5'"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def parser() -> Parser:
+    parser = Parser(
+        "study.wandb_report",
+        "DIR [options]",
+        "Build the W&B report of a study, or of a comparison, over the runs that were logged.",
+    )
+    parser.add_argument("folder", type=arguments.path, metavar="DIR", help="of a study, or of a comparison")
+    parser.add_argument("--publish", action="store_true", help="save it in W&B, or fail")
+    return parser
+
+
+def main(given: Sequence[str] | None = None) -> int:
     """Builds the report, from the command line.
 
-    Returns 0; 1 where W&B does not take the report; 2 for a user's mistake.
+    Returns 0; 1 where W&B does not take the report; 2 for a user's mistake; 130 when interrupted.
     """
-    options = parse(arguments)
+    options = parser().parse(given)
     try:
-        runs = read(options.folder)
-        blocks = imported()
+        folders_in(options.folder)
+        return run(options)
+    except (ValueError, OSError) as mistake:
+        return fail(str(mistake))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def run(options: argparse.Namespace) -> int:
+    """Raises ValueError or OSError for a mistake."""
+    from study import tracking
+    from study.wandb_report import published
+    from study.wandb_report.runs import read
+
+    runs = read(options.folder)
+    blocks = imported()
+    try:
         for name in runs.without:
             print(f"note: {name} has no W&B runs, so it has no panels", file=sys.stderr)
         with tracking.account(options.folder) as entity:
@@ -46,18 +73,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (tracking.Unreachable, published.Refused) as error:
         print(f"W&B: {error}", file=sys.stderr)
         return 1
-    except (ValueError, OSError) as mistake:
-        return progress.fail(str(mistake))
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m study.wandb_report",
-        description="Build the W&B report of a study, or of a comparison, over the runs that were logged.",
-    )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="of a study, or of a comparison")
-    parser.add_argument("--publish", action="store_true", help="save it in W&B, or fail")
-    return parser.parse_args(arguments)
 
 
 def imported() -> ModuleType:
@@ -70,14 +85,19 @@ def imported() -> ModuleType:
     return blocks
 
 
-def publish(runs: Runs, report: "Report") -> int:
+def publish(runs: "Runs", report: "Report") -> int:
+    from study.wandb_report import published
+    from study.wandb_report.runs import commands
+
     if any(study.tracked.waiting for study in runs.studies):
         print(f"note: W&B shows the runs that are on disk only after: {commands(runs)[0]}", file=sys.stderr)
     print(f"saved: {published.save(runs.folder, report)}")
     return 0
 
 
-def write(runs: Runs, specification: str) -> int:
+def write(runs: "Runs", specification: str) -> int:
+    from study.wandb_report.runs import commands
+
     path = runs.folder / "wandb" / "report.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, specification)

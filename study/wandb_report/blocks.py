@@ -90,7 +90,15 @@ def origin(runs: Runs) -> list[BlockTypes]:
 
 
 def runset(study: Study, job: Phase, entity: str | None, *, seed: int | None = None, grouped: bool = False) -> Runset:
-    """The runs of a step of a study, or that of one seed; as a table, those that a reader looks for first."""
+    """The runs of a step of a study, or that of one seed; as a table, those that a reader looks for first.
+
+    Args:
+        study: whose runs.
+        job: the step.
+        entity: that the user has in W&B; None without a login.
+        seed: of the only run; None for all runs of the step.
+        grouped: into one line per study.
+    """
     tracked = study.tracked
     wanted = f"Config('record') == '{tracked.record}' and Metric('JobType') == '{job}'"
     tests = job == Phase.TEST
@@ -210,7 +218,14 @@ def confusion(runs: Runs, entity: str | None) -> list[BlockTypes]:
 
 
 def line(name: str, title: str, *, x: int, y: int, width: int, grouped: bool = False) -> wr.LinePlot:
-    """A metric over epochs."""
+    """A metric over epochs.
+
+    Args:
+        name: of the metric in the runs' history.
+        title: of the panel.
+        x, y, width: in cells of the grid.
+        grouped: one line per study, the mean with the least and the most.
+    """
     return wr.LinePlot(
         title=title,
         x="epoch",

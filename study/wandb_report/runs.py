@@ -1,14 +1,14 @@
 """What a W&B report is about: the comparison of the records, and which W&B runs are theirs."""
 
-import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from study import tracking
-from study.comparison import Comparison, compare, study_folders
+from study.comparison import Comparison, compare
 from study.results.point import fixed, metric, searched
 from study.results.record import Record
+from study.wandb_report.folders import folders_in
 from trainables.metrics import Metric
 
 
@@ -68,23 +68,12 @@ def read(folder: Path) -> Runs:
                 fixed=tuple(fixed(record)),
                 metric=metric(record),
                 seeds=row.seeds if row else (),
-                command=record.study["command"],
+                command=record.study.command or "",
             )
         )
     if not studies:
         raise ValueError(f"{folder} has no W&B runs: a study logs them unless --wandb or WANDB_MODE is disabled")
     return Runs(folder, comparison, tuple(studies), tuple(without))
-
-
-def folders_in(folder: Path) -> list[Path]:
-    """The folders of the studies in a folder, or of those that a comparison in it was made from."""
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder: name the folder of a study, or of a comparison")
-    comparison = folder / "comparison.json"
-    if comparison.is_file() and not any(folder.glob("*/study.json")):
-        groups = json.loads(comparison.read_text(encoding="utf-8"))["groups"]
-        return study_folders([Path(row["record"]) for group in groups for row in group["rows"]])
-    return study_folders([folder])
 
 
 def commands(runs: Runs) -> list[str]:

@@ -13,7 +13,6 @@ from tests.contract.reading import POINT, RECIPE, TRAIN, VAL, Pictures, Trained,
 from tests.contract.stored import contents, store_in
 from tests.contract.tiny import CPU, FP32
 from tests.contract.variants import MINI, MODELS_OF_THE_PAPER, Pair, depths, title
-from trainables import planner
 from trainables.boundaries import Store
 from trainables.precision import Precision
 from trainables.splits import ImagesKey
@@ -82,7 +81,6 @@ def test_a_boundary_is_the_same_from_whichever_boundary_it_was_filled(
 
 @pytest.mark.parametrize("pair", MODELS_OF_THE_PAPER, ids=title)
 def test_a_model_of_the_paper_trains_to_the_same_bit(pair: Pair, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planner, "MEASURED_ROWS", 1)
     depth = depths(pair)[-2]
     few: dict[str, Any] = {"train": Pictures(6, size=224), "validate": False, "recipe": replace(RECIPE, epochs=1)}
     model = built(pair)

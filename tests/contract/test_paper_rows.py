@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from study.cluster import connection
+from study.cluster import gpu
 from study.design.study import Study
 from study.options.command_line import configure, parse
 
@@ -29,7 +29,7 @@ WANTED: list[tuple[str, str, int, str, int]] = [
 
 
 def study_of(command: str, patch: pytest.MonkeyPatch) -> Study:
-    patch.setattr(connection, "has_gpu", lambda: True)  # fp16 needs one
+    patch.setattr(gpu, "known", lambda: True)  # fp16 needs one
     words = [*FIRST.split(), *command.split()]
     options = parse(words)
     return configure(options, options.scale)

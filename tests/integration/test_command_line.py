@@ -51,7 +51,10 @@ MISTAKES = {
         ["--model", "vit", *NONE, "--fix", "lr=high"],
         ["--fix lr takes a number, got 'high'"],
     ),
-    "a depth beyond the backbone": (["--model", "vit", *NONE, "--fix", "freeze_depth=99"], ["must be 0 to 8, got 99"]),
+    "a depth beyond the backbone": (
+        ["--model", "vit", *NONE, "--fix", "freeze_depth=99"],
+        ["--fix freeze_depth takes a whole number from 0 to 8"],
+    ),
     "everything fixed": (
         ["--model", "vit", *NONE, "--fix", "lr=1e-3", "--fix", "weight_decay=0", "--fix", "freeze_depth=all"],
         ["nothing is left to search"],

@@ -15,7 +15,8 @@ from study import run
 from study.data import named
 from study.data.splits import split
 from study.data_efficiency import measure
-from study.data_efficiency.measure import Measurement, main
+from study.data_efficiency.__main__ import main
+from study.data_efficiency.measure import Measurement
 from study.results.data_efficiency import SCHEMA
 from study.results.record import Record, Row, read_table
 

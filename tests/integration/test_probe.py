@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from study.baselines.probe import main
+from study.probe import main
 from study.results.record import TABLES
 from study.statistics import accuracy_interval
 

@@ -126,6 +126,6 @@ def test_an_unknown_augmentation_is_refused_with_the_nearest() -> None:
 
 def test_the_command_line_names_every_augmentation(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        parse(["--help"])
+        parse(["--help-all"])
     shown = " ".join(capsys.readouterr().out.split())
     assert all(name in shown for name in (NONE, *AUGMENTATIONS))

@@ -141,7 +141,7 @@ def test_runs_that_failed_and_were_pruned_were_paid_for(tmp_path: Path) -> None:
 
 
 def test_training_speed_is_images_of_train_and_validation_a_second(record: Record) -> None:
-    sizes = record.study["data"]["sizes"]
+    sizes = record.data.sizes
     assert training_images_per_second(record) == pytest.approx((sizes["train"] + sizes["val"]) / 0.9)
 
 
@@ -150,8 +150,8 @@ def test_a_finished_study_tells_every_cost(record: Record) -> None:
     record.note(cost={"stage_flops": [10, 20, 30, 20, 10, 10], "inference": inference})
     found = costs(record)
     assert set(found) == set(COSTS)
-    winner = record.study["winner"]
-    seen = sum(record.study["data"]["sizes"][name] for name in ("train", "val")) * winner["last_epoch"]
+    winner = record.winner
+    seen = sum(record.data.sizes[name] for name in ("train", "val")) * winner["last_epoch"]
     counted = Flops((10, 20, 30, 20, 10, 10))
     assert found["flops"] == 100
     assert found["training_flops"] == counted.training(winner["freeze_depth"]) * seen

@@ -9,6 +9,7 @@ import pytest
 
 from study.results.importance import LEAST_TRIALS, at_the_edge, importance
 from study.results.record import Record
+from study.results.study_file import plain
 from tests import records
 
 Surface = Callable[[Mapping[str, float]], float]
@@ -90,7 +91,7 @@ def test_failed_trials_points_outside_the_space_and_what_was_fixed_are_left_out(
             {**record.trials[0], "trial_id": "trial-031", "lr": 0.5},
         ]
     )
-    space = {name: range for name, range in record.study["space"].items() if name != "freeze_depth"}
+    space = {name: range for name, range in record.study.space.items() if name != "freeze_depth"}
     record.note(space=space)
     found = importance(record, shuffles=0)
     assert found.shares is not None
@@ -127,7 +128,7 @@ def test_a_choice_among_several_can_be_the_most_important(tmp_path: Path) -> Non
 def test_importance_is_by_the_metric_of_the_study(tmp_path: Path) -> None:
     """Validation loss depends on weight decay here, accuracy on the learning rate."""
     record = searched(tmp_path, SURFACES["lr"], 40)
-    record.note(study=record.study["study"] | {"metric": "loss"})
+    record.note(study=plain(record.configuration) | {"metric": "loss"})
     record.replace("trials", [{**row, "val_loss": 1 - SURFACES["weight_decay"](row)} for row in record.trials])
     found = importance(record, shuffles=0)
     assert found.shares is not None

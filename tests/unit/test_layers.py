@@ -56,11 +56,7 @@ TYPES_ONLY = {"study/execution/search.py", "study/execution/pool.py"}
 # Not yet as it should be
 STILL_UPWARD: set[tuple[str, str]] = {
     ("study.results.samples", "study.tracking"),
-    ("study.comparison.plan", "study.data_efficiency.plan"),
-    ("study.report.comparison.data_efficiency", "study.data_efficiency.summary"),
 }
-
-STILL_HEAVY = {"study.design.preprocessing"}
 
 
 @cache
@@ -149,8 +145,6 @@ def loaded(tree: ast.Module) -> Iterator[str]:
 
 @pytest.mark.parametrize("module", in_package("study.design"))
 def test_the_design_of_a_study_is_read_without_torch_and_ray(module: str) -> None:
-    if module in STILL_HEAVY:
-        pytest.skip("not yet")
     reached, new = {module}, {module}
     while new:
         names = {name for one in new for name in loaded(ast.parse(modules()[one].read_text(encoding="utf-8")))}

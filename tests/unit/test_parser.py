@@ -12,7 +12,7 @@ Captured = pytest.CaptureFixture[str]
 @pytest.fixture
 def parser() -> Parser:
     parser = Parser("study.some", "STUDY [options]", "Does something.", common={"trials"}, epilog="examples: none")
-    parser.add_argument("--trials", type=int, default=32, help="how many")
+    parser.add_argument("--trials", type=int, default=32, help="default %(default)s")
     rare = parser.add_argument_group("what is rare")
     rare.add_argument("--models", nargs="+", default=["vit"], help="which")
     rare.add_argument("--fix", action="append", default=[], help="what is fixed")

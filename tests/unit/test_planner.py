@@ -73,6 +73,40 @@ def test_at_equal_cost_the_later_boundary_is_read() -> None:
     assert chosen(2, free, existing=[1, 2]).boundary == 2
 
 
+def test_copies_to_a_device_count_for_what_does_not_stay_there() -> None:
+    slow_bus = replace(COSTS, copy_bytes_per_second=1.0)  # 10 s a boundary, of 4 s that it takes to compute
+    assert chosen(4, slow_bus, existing=[4]).boundary == 4  # the images are copied as slowly
+    large = replace(slow_bus, boundary_bytes=(1, 300, 300, 10, 10))
+    assert chosen(4, large, existing=[4]).boundary == 0
+    assert chosen(4, replace(large, resident_bytes=100), existing=[4]).boundary == 4  # and copied once in all epochs
+    assert chosen(4, replace(large, resident_bytes=99), existing=[4]).boundary == 0
+
+
+def test_what_storing_takes_counts_for_a_fill() -> None:
+    assert chosen(4).boundary == 4
+    assert chosen(4, replace(COSTS, store_bytes_per_second=0.01), readers=4).boundary == 0
+    assert chosen(4, replace(COSTS, store_bytes_per_second=0.01), readers=4, existing=[4]).boundary == 4
+
+
+def test_an_h200_stores_nothing_of_a_vit_that_it_computes_faster_than_a_disk_reads() -> None:
+    """Figures of docs/gpu.md: 49 us an image for all of ViT-S, boundaries of 302.6 kB read at 2.44 GB/s."""
+    blocks, image, tokens = 12, 150_528, 302_600
+    vit = Costs((49e-6 / blocks,) * blocks, (image, *(tokens,) * blocks), 2.44e9, 9.3e9, 1e9)
+    usual: dict[str, Any] = {"images": 100_000, "stored": 100_000, "epochs": 10, "readers": 3, "limit": 1 << 40}
+    assert plan(blocks, vit, existing=(), **usual).boundary == 0
+
+
+@pytest.mark.parametrize("rows", [3, 32])
+def test_as_many_rows_are_measured_as_frozen_stages_compute(rows: int) -> None:
+    model = untrained("resnet")
+    model.frozen_rows = rows
+    sizes: list[int] = []
+    for stage in list(model.stages.values())[:-1]:
+        stage.register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
+    measure(model, digits(5).images, FP32, CPU)
+    assert set(sizes) == {rows}
+
+
 @pytest.mark.parametrize("freeze_depth", range(5))
 @pytest.mark.parametrize(("mode", "reads"), [("off", 0), ("always", 1)])
 def test_a_forced_mode_asks_for_no_costs(mode: str, reads: int, freeze_depth: int) -> None:

@@ -53,6 +53,39 @@ def test_fp16_is_refused_on_a_cpu_and_taken_on_a_gpu() -> None:
     assert precision("fp16", CUDA).name == "fp16"
 
 
+def test_tf32_is_refused_on_a_cpu_and_on_a_gpu_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="tf32 needs a GPU"):
+        precision("tf32", CPU)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla V100")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
+    with pytest.raises(ValueError, match=r"^Tesla V100 has no arithmetic for tf32: choose fp16, fp32 or auto$"):
+        precision("tf32", CUDA)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    assert precision("tf32", CUDA).dtype == torch.float32
+
+
+def test_bf16_is_refused_on_a_gpu_that_would_emulate_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    with pytest.raises(ValueError, match=r"^Tesla T4 has no arithmetic for bf16: choose fp16, fp32 or auto$"):
+        precision("bf16", CUDA)
+
+
+@pytest.mark.parametrize(("name", "arithmetic"), [("fp32", "ieee"), ("tf32", "tf32"), ("bf16", "ieee")])
+def test_convolutions_and_matrix_products_compute_in_the_same_arithmetic(name: str, arithmetic: str) -> None:
+    Precision(name, CUDA).apply()
+    assert torch.backends.cuda.matmul.fp32_precision == arithmetic
+    assert torch.backends.cudnn.conv.fp32_precision == arithmetic  # type: ignore[attr-defined]
+    Precision("fp32", CUDA).apply()
+
+
+@pytest.mark.parametrize("name", ["fp32", "tf32"])
+def test_what_is_fp32_is_not_cast(name: str) -> None:
+    linear = torch.nn.Linear(4, 4)
+    with Precision(name, CPU).autocast():
+        assert linear(torch.ones(1, 4)).dtype == torch.float32
+
+
 def test_an_unknown_precision_is_refused_with_its_name_and_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"'bf61'.*did you mean bf16\?"):
         precision("bf61", CPU)

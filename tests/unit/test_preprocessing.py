@@ -7,6 +7,7 @@ import pytest
 from study.design.preprocessing import overridden
 from study.design.recipes import RECIPES
 from study.design.study import Study
+from study.options import machine
 from tests.unit.test_config import study
 from trainables import architecture, building
 from trainables.architecture import Preprocessing
@@ -14,8 +15,12 @@ from trainables.trainer import Model
 
 
 def override(*assignments: str, model: str = "resnet", scale: str = "mini") -> Preprocessing | None:
-    family = architecture.get(model)
-    return overridden(assignments, family, family.variant(scale, "none"))
+    return overridden(assignments, architecture.get(model).variant(scale, "none"))
+
+
+def of_size(size: int, model: str, scale: str) -> Study:
+    variant = architecture.get(model).variant(scale, "none")
+    return study(model=model, scale=scale, variant=variant.name, preprocessing=overridden([f"size={size}"], variant))
 
 
 def test_nothing_given_is_the_checkpoints() -> None:
@@ -59,9 +64,9 @@ def test_another_mean_makes_another_model_so_that_its_boundaries_are_others() ->
     ("model", "scale", "size"), [("alexnet", "mini", 64), ("resnet", "paper", 288), ("alexnet", "paper", 256)]
 )
 def test_a_convolutional_model_takes_images_of_another_size(model: str, scale: str, size: int) -> None:
-    given = override(f"size={size}", model=model, scale=scale)
-    assert given is not None
-    assert given.size == size
+    given = of_size(size, model, scale)
+    machine.check(given)
+    assert given.pretrained_variant.preprocessing.size == size
 
 
 @pytest.mark.parametrize(
@@ -71,7 +76,7 @@ def test_a_convolutional_model_takes_images_of_another_size(model: str, scale: s
 def test_a_size_that_a_model_cannot_take_is_refused_with_the_way_out(model: str, scale: str, size: int) -> None:
     wanted = rf"--preprocessing: {model}\w* cannot take images of {size} px: leave size as its weights have it"
     with pytest.raises(ValueError, match=f"^{wanted}$"):
-        override(f"size={size}", model=model, scale=scale)
+        machine.check(of_size(size, model, scale))
 
 
 @pytest.mark.parametrize(

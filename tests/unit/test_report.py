@@ -16,8 +16,9 @@ from study.design.states import RunStatus
 from study.report import blocks, numbers
 from study.report import study as report
 from study.results.record import Record
+from study.results.study_file import plain
 from tests.pages import Page
-from tests.records import DIGITS, EIGHT, Shape, failed, finished, searched, started, trial
+from tests.records import DIGITS, EIGHT, Shape, as_format_1, failed, finished, searched, started, trial
 from trainables.hyperparameters import DECLARED
 from trainables.metrics import Metric
 
@@ -86,16 +87,16 @@ def test_hundreds_of_classes_and_trials_stay_below_three_megabytes(tmp_path: Pat
 
 
 def test_the_first_screen_says_the_answer_with_its_interval_n_seeds_and_budget(record: Record, page: Page) -> None:
-    test = record.study["test"]
-    low, high = (numbers.percent(bound) for bound in test["interval"])
+    test = record.test
+    low, high = (numbers.percent(bound) for bound in test.interval)
     assert f"95 % interval {low} to {high}, mean of 3 seeds on 360 test images" in page.text
-    assert numbers.percent(test["accuracy"]) in page.said
+    assert numbers.percent(test.accuracy) in page.said
     assert "32 trials of up to 12 epochs" in page.said
-    assert record.study["winner"]["trial_id"] in page.said
+    assert record.winner["trial_id"] in page.said
 
 
 def test_the_gain_over_the_papers_recipe_is_that_of_the_means_over_seeds(record: Record, page: Page) -> None:
-    winner, paper = record.study["winner"], record.study["paper"]
+    winner, paper = record.winner, record.study.paper or {}
     gain = 100 * (winner["val_accuracy"] - paper["val_accuracy"])
     assert f"+{gain:.1f} points of accuracy on validation over the paper’s recipe" in page.said
 
@@ -106,7 +107,7 @@ def test_the_tables_hold_the_numbers_of_the_record(record: Record, page: Page) -
     assert [row["status"] for row in trials] == [t["status"] for t in record.trials]
     for name in ("lr", "weight_decay", "freeze_depth", "trained_share", "val_accuracy", "train_seconds"):
         assert all(near(row[name], t[name]) for row, t in zip(trials, record.trials, strict=True)), name
-    classes = zip(page.csv("per-class"), record.study["test"]["per_class"], strict=True)
+    classes = zip(page.csv("per-class"), record.test.per_class, strict=True)
     assert all(near(row["f1-score"], truth["f1-score"]) for row, truth in classes)
     pairs = [(row["true"], row["predicted"], int(row["count"])) for row in page.csv("most-confused")]
     assert pairs == [*record.test.most_confused]
@@ -202,7 +203,7 @@ def test_a_study_that_stops_during_its_test_does_not_call_the_test_set_unseen(tm
 
 def test_a_search_that_the_papers_recipe_wins_says_so(tmp_path: Path) -> None:
     record = finished(tmp_path)
-    record.note(winner=record.study["paper"])
+    record.note(winner=record.study.paper)
     assert "The paper’s recipe is the best point of this search." in Page(report.render(record)).said
 
 
@@ -218,7 +219,7 @@ def test_a_folder_without_any_file_gives_a_page(tmp_path: Path) -> None:
 
 def test_a_hyperparameter_that_was_fixed_is_told_and_not_drawn(tmp_path: Path) -> None:
     record = finished(tmp_path)
-    record.note(study={**record.study["study"], "fixed": {"freeze_depth": 5}})
+    record.note(study={**plain(record.configuration), "fixed": {"freeze_depth": 5}})
     page = Page(report.render(record))
     assert "search-freeze-depth" not in page.figures()
     assert "Freeze depth was not searched: fixed at 5 of 5." in page.said
@@ -277,7 +278,7 @@ def test_every_hyperparameter_that_was_searched_has_a_figure_a_column_and_a_line
         assert [row[name] for row in told] == [
             str(t[name]) if isinstance(t[name], str | int) else f"{t[name]:.6g}" for t in eight.trials
         ]
-        winner = DECLARED[name].format(eight.study["winner"][name])
+        winner = DECLARED[name].format(eight.winner[name])
         assert DECLARED[name].title in page.said.lower()
         assert winner in page.said
 
@@ -312,11 +313,11 @@ def test_a_study_is_shown_by_the_metric_that_it_chose_by(metric: Metric, tmp_pat
     told = page.csv("trials-table")
     assert all(near(row[metric.column], t[metric.column]) for row, t in zip(told, record.trials, strict=True))
     assert all(near(row["val_accuracy"], t["val_accuracy"]) for row, t in zip(told, record.trials, strict=True))
-    assert numbers.percent(record.study["test"]["accuracy"]) in page.said
+    assert numbers.percent(record.test.accuracy) in page.said
 
 
 def test_the_test_value_of_another_metric_stands_beside_the_test_accuracy(eight: Record) -> None:
-    macro_f1 = numbers.percent(eight.study["test"]["macro_f1"])
+    macro_f1 = numbers.percent(eight.test.macro_f1)
     assert f"on 360 test images; test macro-F1 {macro_f1}" in Page(report.render(eight)).said
 
 
@@ -329,19 +330,10 @@ def test_the_best_so_far_by_loss_is_the_smallest(tmp_path: Path) -> None:
 
 
 def test_a_record_from_before_a_hyperparameter_was_declared_still_gives_a_page(tmp_path: Path) -> None:
-    record = finished(tmp_path)
-    old = {"lr", "weight_decay", "freeze_depth"}
-    for name in ("trials", "runs"):
-        record.replace(
-            name, [{k: v for k, v in row.items() if k not in DECLARED.keys() - old} for row in record.tables[name]]
-        )
-    del record.study["study"]["metric"]
-    for row in [record.study["winner"], record.study["paper"], *record.study["replicates"]]:
-        for name in [*(DECLARED.keys() - old), "score", "scores"]:
-            row.pop(name, None)
+    record = as_format_1(finished(tmp_path))
     page = Page(report.render(record))
     assert {f"search-{name}" for name in ("lr", "weight-decay", "freeze-depth")} <= {*page.figures()}
-    assert numbers.percent(record.study["winner"]["val_accuracy"]) in page.said
+    assert numbers.percent(record.winner["val_accuracy"]) in page.said
 
 
 def test_a_weight_decay_of_zero_is_drawn_left_of_all_others(tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ def test_class_differences_are_those_of_the_recalls(comparison: Comparison, page
 
 
 def test_commands_and_the_checklist_are_there(comparison: Comparison, page: Page) -> None:
-    assert all(row.record.study["command"] in page.said for row in comparison.rows)
+    assert all((row.record.study.command or "missing") in page.said for row in comparison.rows)
     answers = {row["question"]: row["answer"] for row in page.csv("checklist")}
     assert answers["Same budget, metric, sampler, recipe, augmentation and seeds for every row?"] == "yes"
     assert answers["Code, versions and hardware recorded?"] == "no"  # these records have no commit
@@ -258,7 +258,7 @@ def test_studies_that_do_not_cross_are_said_not_to(tmp_path: Path) -> None:
 def test_the_page_shows_the_best_freeze_depth_at_every_amount(tmp_path: Path) -> None:
     found = compared(tmp_path, FOUR[:1])
     record = found.rows[0].record
-    depth = record.study["winner"]["freeze_depth"]
+    depth = record.winner["freeze_depth"]
     needing(record, (0.6, 0.6), (0.2, 0.95), seeds=5)
     page = Page(report.render(found))
     assert [int(row["best"]) for row in page.csv("requirements-depths")] == [depth, depth - 1]

@@ -20,6 +20,7 @@ from study.execution.session import summary_of
 from study.results import samples
 from study.results.point import shown
 from study.results.record import Record
+from study.results.study_file import plain
 from study.tracking import service
 from study.wandb_report.__main__ import main
 from tests import records
@@ -36,7 +37,7 @@ Block = dict[str, Any]
 
 def logged(record: Record) -> Record:
     """Logs the runs of a record to W&B, offline, as the session of its study would."""
-    facts = record.study["study"]
+    facts = plain(record.configuration)
     tracker = tracking.start("offline", record.folder, facts["name"])
     for run in [*record.trials, *record.runs]:
         run_id = run.get("run_id", run["trial_id"])
@@ -58,7 +59,7 @@ def logged(record: Record) -> Record:
 
 
 def named(record: Record, model: str) -> Record:
-    record.note(study=record.study["study"] | {"name": f"{model}-digits", "model": model})
+    record.note(study=plain(record.configuration) | {"name": f"{model}-digits", "model": model})
     return record
 
 
@@ -201,7 +202,7 @@ def test_whatever_a_panel_shows_is_in_the_runs_of_its_grid(folder: Path):
 
 
 def test_parallel_coordinates_have_the_searched_hyperparameters_on_their_scales(folder: Path):
-    space = Record(folder / "vit-digits").study["space"]
+    space = Record(folder / "vit-digits").study.space
     Record(folder / "vit-digits").note(space={"lr": space["lr"], "freeze_depth": space["freeze_depth"]})
     panels = [panel for _, panels in grids(specified(folder)) for panel in panels]
     plots = [panel["config"]["columns"] for panel in panels if panel["viewType"] == "Parallel Coordinates Plot"]
@@ -215,7 +216,7 @@ def test_parallel_coordinates_have_the_searched_hyperparameters_on_their_scales(
 def test_a_search_by_another_metric_is_drawn_by_it_with_everything_that_was_searched_and_fixed(tmp_path: Path):
     shape = replace(SHAPE, space=records.EIGHT, metric=Metric.LOSS)
     record = records.searched(tmp_path / "study", shape)
-    record.note(study=record.study["study"] | {"fixed": {"schedule": "cosine"}})
+    record.note(study=plain(record.configuration) | {"fixed": {"schedule": "cosine"}})
     [(runsets, panels)] = grids(specified(logged(record).folder))
     [axes] = [panel["config"]["columns"] for panel in panels if panel["viewType"] == "Parallel Coordinates Plot"]
     searched = [name for name in records.EIGHT if name != "schedule"]

@@ -21,6 +21,16 @@ class Weights:
     fetch: Callable[[bool], Path]
 
 
+def check(weights: Weights | None, path: Path | None) -> None:
+    """Raises ValueError for a path of weights where there is none, or none is wanted. Reads nothing."""
+    if path is None:
+        return
+    if weights is None:
+        raise ValueError(f"pretraining none takes no weights: leave out --weights {path}, or name a pretraining")
+    if not path.is_file():
+        raise ValueError(f"no weights at {path}: --weights takes the file {weights.file}")
+
+
 def packaged(stem: str) -> Weights:
     """Weights that ship with this package."""
     return Weights(f"{stem}.safetensors", lambda offline: PACKAGED / f"{stem}.safetensors")

@@ -25,8 +25,6 @@ def read(weights: Weights, *, path: Path | None = None, offline: bool = False) -
                 f"weights cannot be fetched: {weights.file} ({because}); fetch that file elsewhere and give it "
                 "with --weights PATH, or choose --pretraining none"
             ) from error
-    if not path.is_file():
-        raise ValueError(f"no weights at {path}: --weights takes the file {weights.file}")
     from timm.models import load_state_dict
 
     try:

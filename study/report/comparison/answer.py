@@ -131,8 +131,8 @@ def budget(comparison: Comparison) -> str:
     rows = comparison.rows
     parts = [f"Comparison of {plural(len(rows), 'study')}"]
     for noun, values in (
-        ("trial", {row.config.get("trials") for row in rows}),
-        ("epoch", {row.config.get("epochs") for row in rows}),
+        ("trial", {row.config.trials for row in rows}),
+        ("epoch", {row.config.epochs for row in rows}),
         ("seed", {len(row.seeds) for row in rows}),
         ("test image", {row.n_test for row in rows}),
     ):

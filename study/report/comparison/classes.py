@@ -89,6 +89,14 @@ def ahead(of: OfAClass) -> float:
 
 
 def figure(one: Row, other: Row, classes: Sequence[OfAClass], among: Sequence[Row], suffix: str) -> Figure:
+    """Bars of the differences between two rows, class by class.
+
+    Args:
+        one, other: the rows; a bar above zero is a class on which `one` is better.
+        classes: in the order in which they are drawn.
+        among: all rows of the comparison, for the styles.
+        suffix: makes the id this group's own.
+    """
     named = len(classes) <= MOST_WITH_NAMES
     plot = figures.blank(x="class, in order of the difference", y=f"points that {one.title} is above {other.title}")
     names = [figures.plain(figures.brief(each.name, 14)) for each in classes]

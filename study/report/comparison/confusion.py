@@ -200,6 +200,17 @@ def first(group: Group, family: str) -> Row:
 
 
 def of_family(group: Group, shares: Sequence[np.ndarray], family: str, i: int, j: int) -> float:
+    """How often a family takes one class for another.
+
+    Args:
+        group: whose rows.
+        shares: of each row, (classes, classes), by true class.
+        family: the rows that count.
+        i, j: the true and the predicted class.
+
+    Returns:
+        The mean over the family's rows of the share of the class's images.
+    """
     those = [share[i, j] for row, share in zip(group.rows, shares, strict=True) if row.family == family]
     return float(np.mean(those))
 

@@ -89,6 +89,15 @@ def titled(cost: Cost) -> str:
 
 
 def figure(group: Group, among: Sequence[Row], name: str, values: Sequence[float | None], suffix: str) -> Figure:
+    """Test accuracy against one cost, with the Pareto front.
+
+    Args:
+        group: whose rows are the points.
+        among: all rows of the comparison, for the styles.
+        name: of the cost, in COSTS.
+        values: of each row of the group, in the cost's unit; None where a record does not say.
+        suffix: makes the id this group's own.
+    """
     cost = COSTS[name]
     there = [(row, value) for row, value in zip(group.rows, values, strict=True) if value is not None]
     best = front(group.rows, name, values)
@@ -153,7 +162,18 @@ def axis(values: Sequence[float]) -> tuple[dict[str, Any], Callable[[float], flo
 def front_line(
     rows: Sequence[Row], values: Sequence[float | None], best: Sequence[int], y: Scale, higher_is_better: bool
 ) -> dict[str, Any]:
-    """The best accuracy at each cost, as steps."""
+    """The best accuracy at each cost, as steps.
+
+    Args:
+        rows: of the group.
+        values: their costs.
+        best: the indices of the rows on the front.
+        y: places accuracies on the axis.
+        higher_is_better: of the cost; it decides to which side a step goes.
+
+    Returns:
+        A trace as plotly wants it.
+    """
     front = sorted((values[i] or 0.0, rows[i].accuracy.mean) for i in best)
     return {
         "x": figures.digits(value for value, _ in front),
@@ -177,6 +197,19 @@ def steps(corners: Sequence[tuple[float, float]], higher_is_better: bool) -> lis
 
 
 def point(row: Row, value: float, among: Sequence[Row], position: str, cost: str, y: Scale) -> dict[str, Any]:
+    """A row's mark with its name and its interval.
+
+    Args:
+        row: the row.
+        value: its cost, in the cost's unit.
+        among: all rows of the comparison, for the styles.
+        position: of the name about the mark, as plotly has it.
+        cost: the value for a reader.
+        y: places accuracies on the axis.
+
+    Returns:
+        A trace as plotly wants it.
+    """
     style, mean = style_of(row, among), row.accuracy.mean
     low, high = row.accuracy.interval
     return {
@@ -225,11 +258,11 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
 def notes(comparison: Comparison) -> list[Note]:
     """What the seconds are, and who does not tell them."""
     sentences = []
-    with_devices = [row for row in comparison.rows if "resources" in row.record.study]
+    with_devices = [row for row in comparison.rows if row.record.study.resources]
     kinds = dict.fromkeys(devices(row.record).kind for row in with_devices)
     if kinds:
         sentences.append(f"A device is a {' or a '.join(kinds)}; device-seconds count failed and pruned runs too.")
-    silent = [row.label for row in comparison.rows if "cost" not in row.record.study]
+    silent = [row.label for row in comparison.rows if not row.record.study.cost]
     if silent:
         whose = "any row" if len(silent) == len(comparison.rows) else ", ".join(dict.fromkeys(silent))
         sentences.append(f"FLOPs and inference are not in the record of {whose}: it is older than they are.")

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from study.comparison import Comparison, Group, Row
-from study.data_efficiency.summary import by_point, shown
 from study.report import figures
 from study.report.blocks import Facts, Figure, Note, Section, empty
 from study.report.comparison.extras import requirements
@@ -15,7 +14,7 @@ from study.report.tables import Column, Table
 from study.results.data_efficiency import Measured, alike
 from study.statistics import Crossing, Curve, compared, crossings, curve, images_needed
 from study.statistics.data_efficiency import Needed
-from study.text import plural
+from study.text import amount, plural
 
 LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 ABSENT = "{who}: no data_efficiency.parquet in its folder; python -m study.data_efficiency FOLDER trains what it holds."
@@ -66,7 +65,7 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
 def figure(there: Sequence[Row], curves: Mapping[str, Curve], among: Sequence[Row], suffix: str) -> Figure:
     plot = figures.blank(x="training images per class (logarithmic)", y="test accuracy", hovermode="closest")
     ticks = sorted({amount for points in curves.values() for amount in points.images_per_class.tolist()})
-    plot.update_xaxes(type="log", tickvals=figures.digits(ticks, 3), ticktext=[shown(tick) for tick in ticks])
+    plot.update_xaxes(type="log", tickvals=figures.digits(ticks, 3), ticktext=[amount(tick) for tick in ticks])
     plot.update_yaxes(tickformat=".0%")
     for row in there:
         style, points = style_of(row, among), curves[row.name]
@@ -99,8 +98,8 @@ def figure(there: Sequence[Row], curves: Mapping[str, Curve], among: Sequence[Ro
             meta=style.meta,
         )
     ends = [
-        f"{row.label}: {percent(points.accuracy[0])} with {shown(points.images_per_class[0])}, "
-        f"{percent(points.accuracy[-1])} with {shown(points.images_per_class[-1])} images per class."
+        f"{row.label}: {percent(points.accuracy[0])} with {amount(points.images_per_class[0])}, "
+        f"{percent(points.accuracy[-1])} with {amount(points.images_per_class[-1])} images per class."
         for row in there
         if (points := curves[row.name])
     ]
@@ -110,7 +109,7 @@ def figure(there: Sequence[Row], curves: Mapping[str, Curve], among: Sequence[Ro
         plot,
         alt=f"Line chart with bands. Test accuracy by training images per class, {len(there)} models. {' '.join(ends)}",
         columns=["name", "label", "images_per_class", "accuracy", "low", "high", "runs"],
-        rows=[[row.name, row.label, *point] for row in there for point in by_point(curves[row.name])],
+        rows=[[row.name, row.label, *point] for row in there for point in curves[row.name].points()],
         caption="Band: 95 % interval over draws, seeds and test images.",
         shape="wide",
         legend=legend(there, among, lines=True),
@@ -147,8 +146,8 @@ def table(there: Sequence[Row], curves: Mapping[str, Curve], styles: Sequence[St
 def needed(images: Needed) -> str:
     if images.images_per_class is None:
         return "not reached"
-    ends = shown(images.fewest or images.images_per_class), "…" if images.most is None else shown(images.most)
-    return f"{shown(images.images_per_class)} [{', '.join(ends)}]"
+    ends = amount(images.fewest or images.images_per_class), "…" if images.most is None else amount(images.most)
+    return f"{amount(images.images_per_class)} [{', '.join(ends)}]"
 
 
 def pairs(studies: Sequence[Measured], suffix: str) -> list[Any]:
@@ -162,7 +161,7 @@ def pairs(studies: Sequence[Measured], suffix: str) -> list[Any]:
         for a, b in dict.fromkeys((a, b) for a, b, _ in one):
             at = {n: one[a, b, n] for n in amounts if (a, b, n) in one}
             sure.append({n for n, difference in at.items() if difference.established})
-            established = ", ".join(map(shown, sorted(sure[-1]))) or "nowhere"
+            established = ", ".join(map(amount, sorted(sure[-1]))) or "nowhere"
             means = {f"at_{n:g}": difference.mean for n, difference in at.items()}
             rows.append({"first": a, "second": b, "established": established, **means})
     ahead = Table(
@@ -172,7 +171,7 @@ def pairs(studies: Sequence[Measured], suffix: str) -> list[Any]:
             Column("first", "First"),
             Column("second", "Second"),
             *(
-                Column(f"at_{n:g}", shown(n), lead, "number", frozenset(i for i, at in enumerate(sure) if n in at))
+                Column(f"at_{n:g}", amount(n), lead, "number", frozenset(i for i, at in enumerate(sure) if n in at))
                 for n in amounts
             ),
             Column("established", "Established at"),
@@ -195,8 +194,8 @@ def lead(difference: float | None) -> str:
 
 def where(one: Crossing[Any]) -> str:
     return (
-        f"at about {shown(one.images_per_class)} images per class: established to be worse at {shown(one.low)}, "
-        f"better at {shown(one.high)}"
+        f"at about {amount(one.images_per_class)} images per class: established to be worse at {amount(one.low)}, "
+        f"better at {amount(one.high)}"
     )
 
 
@@ -218,7 +217,7 @@ def depths(studies: Sequence[Measured], suffix: str) -> list[Any]:
         "Accuracy by freeze depth",
         [
             Column("label", "Model"),
-            Column("images_per_class", "Images per class", shown, "number"),
+            Column("images_per_class", "Images per class", amount, "number"),
             *(
                 Column(
                     *(f"depth_{depth}", f"{depth} frozen", percent, "number"),

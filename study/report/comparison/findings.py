@@ -82,7 +82,7 @@ def whole(value: int | None) -> str:
 
 def gain(row: Row, metric: Metric) -> float | None:
     """What the search gained over the paper's recipe, on validation; a loss gains by getting smaller."""
-    best, papers = (score(row.record.study.get(name) or {}, metric) for name in ("winner", "paper"))
+    best, papers = (score(point or {}, metric) for point in (row.record.study.winner, row.record.study.paper))
     return None if best is None or papers is None else metric.merit(best) - metric.merit(papers)
 
 

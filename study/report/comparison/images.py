@@ -89,7 +89,18 @@ def counts(rows: dict[str, Row], alone: dict[str, np.ndarray], table: np.ndarray
 def disagreement(
     family: str, alone: np.ndarray, rows: dict[str, Row], among: Sequence[Row], pictures: dict[int, bytes]
 ) -> Disagreement | Note:
-    """The images that the records keep of those that only one family gets right."""
+    """The images that the records keep of those that only one family gets right.
+
+    Args:
+        family: the one that gets them right.
+        alone: (images,) bool, whether only that family does.
+        rows: by family, the row that stands for it.
+        among: all rows of the comparison, for the styles.
+        pictures: PNGs by place among the test images.
+
+    Returns:
+        A note where the records keep none of these images.
+    """
     places = [int(place) for place in np.flatnonzero(alone) if int(place) in pictures][:MOST_OF_A_FAMILY]
     who = f"{word(family)}, {rows[family].label}"
     if not places:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from study.comparison import Comparison, Group, Row
-from study.report.blocks import Note, Section, empty
+from study.report.blocks import Facts, Note, Section, empty
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.styles import style_of
 from study.report.numbers import percent
 from study.report.study import record_view
 from study.report.tables import Column, Table
-from study.results.importance import at_the_edge, importance
+from study.results.importance import Importance, at_the_edge, importance
 from study.results.point import backbone_stages, searched
 
 
@@ -31,32 +31,38 @@ def section(comparison: Comparison) -> Section:
 
 def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     rows = [row for row in group.rows if searched(row.record)]
-    names = list(dict.fromkeys(name for row in rows for name in searched(row.record)))
-    each = [importance(row.record) for row in rows]
-    columns = [Column("label", "Model")]
-    for name in names:
-        columns += [
-            Column(name, record_view.title(name), percent, "share"),
-            Column(f"{name}_by_chance", "by chance", lambda p: percent(p, 0), "number"),
-        ]
-    columns.append(Column("note", "Rests on"))
-    table = [
-        {
-            "label": row.label,
-            **(found.shares or {}),
-            **{f"{name}_by_chance": p for name, p in (found.by_chance or {}).items()},
-            "note": found.note,
-        }
-        for row, found in zip(rows, each, strict=True)
-    ]
-    styles = [style_of(row, among) for row in rows]
+    each = [(row, importance(row.record)) for row in rows]
     notes = [Note(f"{row.label}: {sentence}.") for row in rows for sentence in edges(row)]
-    if not any(found.shares for found in each):
-        few = list(dict.fromkeys(found.note for found in each))
+    if not any(one.shares for _, one in each):
+        few = list(dict.fromkeys(one.note for _, one in each))
         return [Note(f"Too little to say what mattered: {'; '.join(few)}."), *notes]
-    return [Table(f"importance-table{suffix}", "Share of each hyperparameter", columns, table, styles=styles), *notes]
+    rests_on = [(row.label, one.note) for row, one in each]
+    return [table(each, among, suffix), Facts("What the shares rest on", rests_on), *notes]
+
+
+def table(each: Sequence[tuple[Row, Importance]], among: Sequence[Row], suffix: str) -> Table:
+    """A row per model and hyperparameter, what mattered most in each search first."""
+    shares = [
+        (row, {"label": row.label, "hyperparameter": name, "share": share, "by_chance": (one.by_chance or {})[name]})
+        for row, one in each
+        for name, share in (one.shares or {}).items()
+    ]
+    columns = [
+        Column("label", "Model"),
+        Column("hyperparameter", "Hyperparameter", record_view.title),
+        Column("share", "Share", percent, "share"),
+        Column("by_chance", "So large by chance", lambda p: percent(p, 0), "number"),
+    ]
+    return Table(
+        f"importance-table{suffix}",
+        "Share of each hyperparameter",
+        columns,
+        [entry for _, entry in shares],
+        shape="half",
+        styles=[style_of(row, among) for row, _ in shares],
+    )
 
 
 def edges(row: Row) -> list[str]:
-    winner = row.record.study.get("winner")
+    winner = row.record.study.winner
     return at_the_edge(winner, searched(row.record), backbone_stages(row.record) or 0) if winner else []

@@ -53,6 +53,18 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
 
 
 def figure(row: Row, phase: Phase, value: learning.Value, style: Style, suffix: str) -> Figure | None:
+    """One value of a row's runs, by epoch.
+
+    Args:
+        row: whose runs.
+        phase: the step of the study.
+        value: the column of the curves.
+        style: of the row.
+        suffix: makes the id this row's own.
+
+    Returns:
+        None where no run has the value.
+    """
     drawn = learning.figure(row.record, phase, value, row.label, groups(row, phase, style), "third")
     if drawn is None:
         return None

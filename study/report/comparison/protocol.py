@@ -25,11 +25,11 @@ def section(comparison: Comparison, command: str = "") -> Section:
     if rows:
         blocks += [
             Facts("The same for all rows", same(rows)),
-            *(Facts(f"Data: {row.dataset}", data(row.record.study["data"])) for row in first_of_each_dataset(rows)),
+            *(Facts(f"Data: {row.dataset}", data(row.record.data)) for row in first_of_each_dataset(rows)),
             spaces(rows),
-            Facts("Recipe", entries(rows[0].config.get("recipe")) if equal(rows, "recipe") else []),
-            Facts("Versions", entries(rows[0].record.study.get("versions"))),
-            Facts("Hardware", entries(rows[0].record.study.get("hardware"))),
+            Facts("Recipe", entries(rows[0].config.recipe) if equal_recipes(rows) else []),
+            Facts("Versions", entries(rows[0].record.study.versions)),
+            Facts("Hardware", entries(rows[0].record.study.hardware)),
         ]
     lead = f"{STEPS} docs/protocol.md has the reasons, and how often the intervals are wrong."
     kept = [block for block in blocks if isinstance(block, Note) or has_content(block)]
@@ -37,15 +37,15 @@ def section(comparison: Comparison, command: str = "") -> Section:
 
 
 def commands(rows: Sequence[Row]) -> list[str]:
-    return [row.record.study.get("command") or f"# {row.name}: its record has no command" for row in rows]
+    return [row.record.study.command or f"# {row.name}: its record has no command" for row in rows]
 
 
 def first_of_each_dataset(rows: Sequence[Row]) -> list[Row]:
     return list({row.dataset: row for row in reversed(rows)}.values())[::-1]
 
 
-def equal(rows: Sequence[Row], name: str) -> bool:
-    return all(row.config.get(name) == rows[0].config.get(name) for row in rows)
+def equal_recipes(rows: Sequence[Row]) -> bool:
+    return all(row.config.recipe == rows[0].config.recipe for row in rows)
 
 
 def same(rows: Sequence[Row]) -> list[tuple[str, str]]:
@@ -61,11 +61,10 @@ def checklist(comparison: Comparison) -> Table:
     few = [row.label for row in rows if len(row.seeds) < 3]
     pairs = sum(len(group.differences) for group in comparison.groups)
     pruned, failed = (
-        sum((row.record.study.get("search") or {}).get(status, 0) for row in rows)
-        for status in (RunStatus.PRUNED, RunStatus.FAILED)
+        sum(row.record.study.search.get(status, 0) for row in rows) for status in (RunStatus.PRUNED, RunStatus.FAILED)
     )
     trials = sum(row.trials for row in rows)
-    without_commit = [row.label for row in rows if "commit" not in row.record.study.get("versions", {})]
+    without_commit = [row.label for row in rows if "commit" not in row.record.study.versions]
     seconds = sum(sum(row.seconds.values()) for row in rows)
     items = [
         (

@@ -38,7 +38,7 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     notes = [Note(f"No trial with a validation {by.words}: {', '.join(silent)}.")] if silent else []
     if not rows:
         return notes
-    curves = [(row, found) for row in rows if (found := expected[row.name])]
+    curves = [(row, curve) for row in rows if (curve := expected[row.name])]
     each = [Option(row.label, trials(row, f"{suffix}-{i}")) for i, row in enumerate(rows, 1)]
     budgets = [
         Option(budget.replace("_", "-"), [expected_figure(curves, by, among, budget, suffix)])

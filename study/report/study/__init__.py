@@ -9,7 +9,7 @@ from pathlib import Path
 
 from study.files import write_text
 from study.report.page import page
-from study.report.study import answer, classes, confusion, images, learning, protocol, search, trials
+from study.report.study import answer, classes, confusion, images, learning, protocol, record_view, search, trials
 from study.results.record import Record
 
 SECTIONS = (
@@ -35,5 +35,4 @@ def write(folder: Path) -> Path:
 
 def render(record: Record) -> str:
     """The page as text."""
-    name = record.study.get("study", {}).get("name", record.folder.name)
-    return page(f"{name} – study", [section(record) for section in SECTIONS])
+    return page(f"{record_view.name(record)} – study", [section(record) for section in SECTIONS])

@@ -9,8 +9,9 @@ from study.design.states import Phase, RunStatus, StudyStatus
 from study.report.blocks import Section
 from study.report.numbers import duration, metric_gain, metric_value, percent
 from study.report.study import record_view
-from study.results.point import score, scores
+from study.results.point import of_test, score, scores
 from study.results.record import Record, Row
+from study.results.study_file import TestResult
 from study.text import plural
 from trainables.metrics import Metric
 
@@ -60,14 +61,13 @@ class FirstScreen(Section):
 
 
 def section(record: Record) -> Section:
-    study = record_view.config(record)
     return FirstScreen(
         "answer",
-        question(study),
+        question(record),
         [answer(record)],
-        lead=subtitle(study, record),
+        lead=subtitle(record),
         template="first_screen.html",
-        kicker=f"Study {study.get('name', record.folder.name)}",
+        kicker=f"Study {record_view.name(record)}",
         status=standing(record),
     )
 
@@ -87,19 +87,18 @@ def standing(record: Record) -> str:
             return "Nothing has run yet."
 
 
-def question(study: Row) -> str:
-    if not study:
+def question(record: Record) -> str:
+    study = record.study.configuration
+    if study is None:
         return "A study that has not started"
-    pretraining = study.get("pretraining")
-    start = "from random weights" if pretraining in (None, "none") else f"pretrained on {pretraining}"
-    return f"How well does {study.get('model')}, {start}, classify {study.get('dataset')}?"
+    start = "from random weights" if study.pretraining == "none" else f"pretrained on {study.pretraining}"
+    return f"How well does {study.model}, {start}, classify {study.dataset}?"
 
 
-def subtitle(study: Row, record: Record) -> str:
-    parts = [f"Variant {study['variant']}"] if study.get("variant") else []
-    parts += [f"{study['scale']} scale"] if study.get("scale") else []
-    parameters = record.study.get("model", {}).get("parameters")
-    parts += [f"{parameters:,} parameters"] if parameters else []
+def subtitle(record: Record) -> str:
+    study, model = record.study.configuration, record.study.model
+    parts = [f"Variant {study.variant}", f"{study.scale} scale"] if study else []
+    parts += [f"{model.parameters:,} parameters"] if model else []
     classes = record_view.class_names(record)
     parts += [f"{len(classes)} classes"] if classes else []
     return ", ".join(parts)
@@ -110,7 +109,7 @@ def answer(record: Record) -> Answer:
     contenders = [(record_view.best_name(record).capitalize(), best), ("Paper’s recipe", paper)] if best else []
     there = [(name, row) for name, row in contenders if row]
     number, label, basis = headline(record)
-    test = record.study.get("test")
+    test = record.study.test
     return Answer(
         number,
         label,
@@ -125,16 +124,16 @@ def answer(record: Record) -> Answer:
 
 def headline(record: Record) -> tuple[str, str, str]:
     """The number, what it is, and what it rests on."""
-    by, best, test = record_view.metric(record), record_view.best(record), record.study.get("test")
+    by, best, test = record_view.metric(record), record_view.best(record), record.study.test
     if test:
-        low, high = test["interval"]
+        low, high = test.interval
         basis = (
             f"95 % interval {percent(low)} to {percent(high)}, "
-            f"mean of {plural(len(test['accuracies']), 'seed')} on {plural(test['n'], 'test image')}"
+            f"mean of {plural(len(test.accuracies), 'seed')} on {plural(test.n, 'test image')}"
         )
-        if by is not Metric.ACCURACY and test.get(by) is not None:
-            basis += f"; test {by.words} {metric_value(by, test[by])}"
-        return percent(test["accuracy"]), "test accuracy", basis
+        if by is not Metric.ACCURACY and (other := of_test(test, by)) is not None:
+            basis += f"; test {by.words} {metric_value(by, other)}"
+        return percent(test.accuracy), "test accuracy", basis
     if best:
         tested = any(run["phase"] == Phase.TEST for run in record.runs)
         state = "the test is not complete" if tested else "the test set has not been looked at"
@@ -144,32 +143,30 @@ def headline(record: Record) -> tuple[str, str, str]:
     return "", "No result" if failed else "No result yet", "No trial has completed."
 
 
-def interval(test: Row) -> Interval:
-    low, high = test["interval"]
-    ends = [low, high, *test["accuracies"]]
+def interval(test: TestResult) -> Interval:
+    low, high = test.interval
+    ends = [low, high, *test.accuracies]
     start, end = floor(20 * min(ends) - 0.2) / 20, ceil(20 * max(ends) + 0.2) / 20
-    return Interval(low, high, max(start, 0.0), min(end, 1.0), test["accuracies"])
+    return Interval(low, high, max(start, 0.0), min(end, 1.0), test.accuracies)
 
 
 def facts(record: Record) -> list[tuple[str, str]]:
-    study, search = record_view.config(record), record.study.get("search")
+    study, test = record.study.configuration, record.study.test
     rows = []
-    if "trials" in study:
-        rows.append(("Budget", f"{plural(study['trials'], 'trial')} of up to {plural(study['epochs'], 'epoch')}"))
+    if study:
+        rows.append(("Budget", f"{plural(study.trials, 'trial')} of up to {plural(study.epochs, 'epoch')}"))
     if (by := record_view.metric(record)) is not Metric.ACCURACY:
         rows.append(("Chosen by", f"validation {by.words}"))
-    counts = search or {s: sum(t["status"] == s for t in record.trials) for s in RunStatus}
+    counts = record.study.search or {s: sum(t["status"] == s for t in record.trials) for s in RunStatus}
     rows.append(("Trials", ", ".join(f"{n} {status}" for status, n in counts.items() if n) or "none yet"))
-    if record.study.get("replicates"):
-        seeds = max(len(r["seeds"]) for r in record.study["replicates"])
-        recipes = plural(len(record.study["replicates"]), "recipe")
+    if replicates := record.study.replicates:
+        seeds = max(len(r["seeds"]) for r in replicates)
+        recipes = plural(len(replicates), "recipe")
         rows.append(("Replicated", f"{recipes} over {plural(seeds, 'seed')}"))
-    if record.study.get("test"):
-        test = record.study["test"]
-        rows.append(("Macro-F1", percent(test["macro_f1"])))
-        rows.append(("Mean class accuracy", percent(test["mean_class_accuracy"])))
-    seconds = record.study.get("seconds") or {}
-    if seconds:
+    if test:
+        rows.append(("Macro-F1", percent(test.macro_f1)))
+        rows.append(("Mean class accuracy", percent(test.mean_class_accuracy)))
+    if seconds := record.study.seconds:
         rows.append(("Wall-clock time", duration(sum(seconds.values()))))
     return rows
 

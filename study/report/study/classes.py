@@ -18,13 +18,13 @@ COLUMNS = (
 
 def section(record: Record) -> Section:
     title = "Classes"
-    test = record.study.get("test")
+    test = record.study.test
     if not test:
         return empty("classes", title, record_view.nothing_yet(record, "test result"))
-    seeds = plural(len(test["accuracies"]), "seed")
+    seeds = plural(len(test.accuracies), "seed")
     return Section(
         "classes",
         title,
-        [Table("per-class", "Scores by class", COLUMNS, test["per_class"])],
+        [Table("per-class", "Scores by class", COLUMNS, test.per_class)],
         lead=f"Means over {seeds}. Recall is the accuracy on the images of a class. Select a heading to sort.",
     )

@@ -21,17 +21,17 @@ MOST_WITH_NAMES = 60
 
 def section(record: Record) -> Section:
     title = "Confusion"
-    test = record.study.get("test")
+    test = record.study.test
     if not test:
         return empty("confusion", title, record_view.nothing_yet(record, "test result"))
-    counts = np.asarray(test["confusion"])
+    counts = np.asarray(test.confusion)
     classes = record_view.class_names(record)
-    seeds = plural(len(test["accuracies"]), "seed")
+    seeds = plural(len(test.accuracies), "seed")
     return Section(
         "confusion",
         title,
-        [figure(counts, classes, seeds), most_confused(counts, classes, test["most_confused"])],
-        lead=f"All predictions of {seeds} on {plural(test['n'], 'test image')} each: {counts.sum():,} in total.",
+        [figure(counts, classes, seeds), most_confused(counts, classes, test.most_confused)],
+        lead=f"All predictions of {seeds} on {plural(test.n, 'test image')} each: {counts.sum():,} in total.",
     )
 
 
@@ -164,5 +164,5 @@ def most_confused(counts: np.ndarray, classes: Sequence[str], pairs: Sequence[Se
         {"true": true, "predicted": predicted, "count": n, "share": n / max(support.get(true, 0), 1)}
         for true, predicted, n in pairs
     ]
-    said = "Share of the images of the true class." if rows else "No image was misclassified."
-    return Table("most-confused", "Most confused", columns, rows, caption=said, shape="third")
+    caption = "Share of the images of the true class." if rows else "No image was misclassified."
+    return Table("most-confused", "Most confused", columns, rows, caption=caption, shape="third")

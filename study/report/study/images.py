@@ -30,9 +30,9 @@ def section(record: Record) -> Section:
     ):
         shown = [sample(row, record) for row in affordable(these, most)]
         if shown:
-            part = "All" if len(shown) == len(these) else f"{len(shown)} of"
-            said = f"{part} {plural(len(these), 'image')} that the record keeps, {order}."
-            blocks.append(Gallery(name, said, shown))
+            how_many = "All" if len(shown) == len(these) else f"{len(shown)} of"
+            caption = f"{how_many} {plural(len(these), 'image')} that the record keeps, {order}."
+            blocks.append(Gallery(name, caption, shown))
         else:
             blocks.append(Note(f"{name}: the record keeps no such image."))
     lead = f"Test images of seed {rows[0]['seed']}, with the probability that the model gave to its prediction."
@@ -41,11 +41,11 @@ def section(record: Record) -> Section:
 
 def spread(rows: Sequence[Row]) -> list[Row]:
     """The first one of every class, then the second ones, and on."""
-    seen: Counter[int] = Counter()
+    so_far: Counter[int] = Counter()
     ranked = []
     for row in rows:
-        ranked.append((seen[row["label"]], row["label"], row))
-        seen[row["label"]] += 1
+        ranked.append((so_far[row["label"]], row["label"], row))
+        so_far[row["label"]] += 1
     return [row for *_, row in sorted(ranked, key=lambda entry: entry[:2])]
 
 

@@ -8,29 +8,29 @@ from study.report.numbers import count, duration, percent
 from study.report.study import record_view
 from study.report.tables import Column, Table
 from study.results.record import Record, Row
+from study.results.study_file import Data, StudyFile, plain
 
 STEPS = (
     "Search on train, judged on validation; the best recipes and the paper’s again over seeds; the winner, trained on "
     "train + validation, looks at the test set once per seed."
 )
-SHOWN_ELSEWHERE = ("name", "fixed", "recipe")
+SHOWN_ELSEWHERE = ("name", "fixed", "recipe", "preprocessing")
 
 
 def section(record: Record) -> Section:
     study = record.study
-    config = record_view.config(record)
     blocks: list[Code | Facts | Table] = [
-        Code("Command", study.get("command", "")),
-        Facts("Data and splits", data(study.get("data", {}))),
+        Code("Command", study.command or ""),
+        Facts("Data and splits", data(study.data)),
         space_table("space", "Search space", space(record), shape="half"),
-        Facts("Recipe", entries(config.get("recipe"))),
-        Facts("Preprocessing", entries(study.get("preprocessing"))),
-        Facts("Model", entries(study.get("model"))),
-        Facts("Configuration", entries({k: v for k, v in config.items() if k not in SHOWN_ELSEWHERE})),
-        Facts("Runs after the search", runs(study.content())),
+        Facts("Recipe", entries(study.configuration and study.configuration.recipe)),
+        Facts("Preprocessing", entries(plain(study.preprocessing))),
+        Facts("Model", entries(plain(study.model))),
+        Facts("Configuration", configuration(record)),
+        Facts("Runs after the search", runs(study)),
         Facts("Time", time(record)),
-        Facts("Hardware", entries(study.get("hardware"))),
-        Facts("Versions", entries(study.get("versions"))),
+        Facts("Hardware", entries(study.hardware)),
+        Facts("Versions", entries(study.versions)),
     ]
     return Section("protocol", "Protocol and reproduction", [b for b in blocks if has_content(b)], lead=STEPS)
 
@@ -39,17 +39,21 @@ def has_content(block: Code | Facts | Table) -> bool:
     return bool(block.text if isinstance(block, Code) else block.entries if isinstance(block, Facts) else block.rows)
 
 
-def data(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    if not data:
+def data(data: Data | None) -> list[tuple[str, str]]:
+    if data is None:
         return []
-    sizes = data.get("sizes", {})
-    total = sum(sizes.values())
+    total = sum(data.sizes.values())
     return [
-        ("dataset", str(data.get("name", ""))),
-        ("classes", count(len(data.get("classes", ())))),
-        *((f"{name} images", f"{n:,} ({percent(n / total, 0)})") for name, n in sizes.items()),
-        ("fingerprint of the splits", str(data.get("fingerprint", ""))),
+        ("dataset", data.name),
+        ("classes", count(len(data.classes))),
+        *((f"{name} images", f"{n:,} ({percent(n / total, 0)})") for name, n in data.sizes.items()),
+        ("fingerprint of the splits", data.fingerprint),
     ]
+
+
+def configuration(record: Record) -> list[tuple[str, str]]:
+    asked_for = plain(record.study.configuration) or {}
+    return entries({name: value for name, value in asked_for.items() if name not in SHOWN_ELSEWHERE})
 
 
 def space(record: Record) -> list[dict[str, Any]]:
@@ -96,18 +100,18 @@ def bound(value: Any) -> str:
     return "" if value is None else in_words(value)
 
 
-def runs(study: Mapping[str, Any]) -> list[tuple[str, str]]:
-    rows = [(f"seeds of {r['trial_id']}", in_words(r["seeds"])) for r in study.get("replicates", ())]
-    if "last_epoch" in study.get("winner", {}):
-        rows.append(("epochs of the test runs", in_words(study["winner"]["last_epoch"])))
-    if study.get("test"):
-        rows.append(("seeds of the test runs", in_words(study["test"]["seeds"])))
+def runs(study: StudyFile) -> list[tuple[str, str]]:
+    rows = [(f"seeds of {r['trial_id']}", in_words(r["seeds"])) for r in study.replicates]
+    if study.winner and "last_epoch" in study.winner:
+        rows.append(("epochs of the test runs", in_words(study.winner["last_epoch"])))
+    if study.test:
+        rows.append(("seeds of the test runs", in_words(study.test.seeds)))
     return rows
 
 
 def time(record: Record) -> list[tuple[str, str]]:
-    seconds = record.study.get("seconds") or {}
-    rows = [("started", str(record.study["started"]))] if "started" in record.study else []
+    seconds = record.study.seconds
+    rows = [("started", record.study.started)] if record.study.started else []
     rows += [(name, duration(spent)) for name, spent in seconds.items()]
     return rows + ([("in total", duration(sum(seconds.values())))] if seconds else [])
 

@@ -16,17 +16,17 @@ RUN_NAMES = {Phase.SEARCH: "trial", Phase.REPLICATE: "replicate", Phase.TEST: "t
 MOST_REASONS = 3
 
 
-def config(record: Record) -> Row:
-    return record.study.get("study", {})
+def name(record: Record) -> str:
+    return record.study.configuration.name if record.study.configuration else record.folder.name
 
 
 def class_names(record: Record) -> Sequence[str]:
-    return record.study.get("data", {}).get("classes", ())
+    return record.study.data.classes if record.study.data else ()
 
 
 def status(record: Record) -> StudyStatus | None:
     """None where the study has not started."""
-    return StudyStatus(record.study["status"]) if "status" in record.study else None
+    return record.study.status
 
 
 def finished(record: Record) -> bool:
@@ -35,8 +35,8 @@ def finished(record: Record) -> bool:
 
 def best(record: Record) -> Row | None:
     """The winner; before there is one, the best trial so far."""
-    if "winner" in record.study:
-        return record.study["winner"]
+    if record.study.winner:
+        return record.study.winner
     by = metric(record)
     completed = [t for t in record.trials if t["status"] == RunStatus.COMPLETED and by.of(t) is not None]
     return max(completed, key=lambda trial: by.merit(by.of(trial)), default=None)
@@ -44,13 +44,13 @@ def best(record: Record) -> Row | None:
 
 def paper(record: Record) -> Row | None:
     """The paper's recipe: its replicates, before there are any its trial."""
-    if "paper" in record.study:
-        return record.study["paper"]
+    if record.study.winner:
+        return record.study.paper  # None where its replicates failed
     return next((t for t in record.trials if t["trial_id"] == PAPER), None)
 
 
 def best_name(record: Record) -> str:
-    return "winner" if "winner" in record.study else "best so far"
+    return "winner" if record.study.winner else "best so far"
 
 
 def badges(record: Record) -> dict[str, list[str]]:

@@ -109,7 +109,7 @@ def height(trial: Row, record: Record) -> float:
     result = by.of(trial)
     if result is not None:
         return result
-    results = [found for t in record.trials if (found := by.of(t)) is not None]
+    results = [other for t in record.trials if (other := by.of(t)) is not None]
     beyond = 0.04 * max(max(results) - min(results), 0.05)
     return max(results) + beyond if by is Metric.LOSS else min(results) - beyond
 

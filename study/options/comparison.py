@@ -1,21 +1,22 @@
-"""The command line of a comparison: arguments to the studies that are its rows."""
+"""The command line of a comparison: arguments to the studies that are its rows.
+
+Imports neither torch nor Ray: what is wrong with the options is said at once.
+"""
 
 import argparse
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from study.comparison.comparison import study_folders
-from study.comparison.rows import FROM_SCRATCH
 from study.data import place
-from study.data_efficiency import plan
 from study.design.study import Study, check_name
-from study.options import command_line
-from study.results.record import Record
-from study.text import duration
+from study.options import arguments, command_line
+from study.options.parser import Parser
+from study.results.study_file import StudyFile
+from study.text import FROM_SCRATCH, duration
 from trainables import architecture
 
 EXAMPLES = """examples:
@@ -23,6 +24,10 @@ EXAMPLES = """examples:
   python -m study.compare --models resnet vit --pretraining in1k in21k --datasets caltech256 cifar10 --trials 32
   python -m study.compare --from results/compare-digits results/my-study
 """
+COMMON = (
+    *("models", "pretraining", "datasets", "records", "scale", "data_efficiency", "trials", "epochs", "recipe"),
+    *("fix", "space", "seeds", "name", "results", "config"),
+)
 READING = {"records", "name", "results", "quiet", "verbose"}  # what --from leaves a choice of
 
 
@@ -50,7 +55,7 @@ class Plan:
         return [folder for folder in there if folder.name not in without]
 
     def missing(self) -> list[Study]:
-        return [study for study in self.studies if not done(study)]
+        return [study for study in self.studies if not command_line.is_finished(study)]
 
     def options_of(self, study: Study) -> argparse.Namespace:
         """What `study.run` would have been given for this row."""
@@ -63,7 +68,7 @@ class Plan:
         if self.read or options.data_efficiency is None or not done:
             return None
         given = {
-            "--images-per-class": [n or plan.EVERYTHING for n in options.data_efficiency],
+            "--images-per-class": [n or arguments.ALL for n in options.data_efficiency],
             "--max-concurrent": [options.max_concurrent] if options.max_concurrent else [],
             "--data-dir": [options.data_dir] if options.data_dir else [],
         }
@@ -75,12 +80,13 @@ class Plan:
         """Which row comes now, and how long it and the others will take, by the mean of those that are done."""
         number = len(self.studies) - left + 1
         line = f"row {number} of {len(self.studies)}: {title(study)}"
-        took = [sum(Record(one.folder).study["seconds"].values()) for one in self.studies if done(one)]
+        took = [seconds(one) for one in self.studies if command_line.is_finished(one)]
         return f"{line}, about {duration(fmean(took) * left)} left" if took else line
 
 
-def done(study: Study) -> bool:
-    return Record(study.folder).study.get("status") == "finished"
+def seconds(study: Study) -> float:
+    """What a row took, by its record."""
+    return sum(StudyFile.read(study.folder).seconds.values())
 
 
 def title(study: Study) -> str:
@@ -91,30 +97,42 @@ def label(model: str, pretraining: str) -> str:
     return f"{architecture.get(model).title} {FROM_SCRATCH if pretraining == 'none' else pretraining}"
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = command_line.Parser(
-        prog="python -m study.compare",
-        description="Run a study for every model, pretraining and dataset, with one budget, and compare them. The same "
+def parser() -> Parser:
+    parser = Parser(
+        "study.compare",
+        "[options]",
+        "Run a study for every model, pretraining and dataset, with one budget, and compare them. The same\n"
         "command again skips what is done and goes on with what is not.",
+        common=COMMON,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_argument_group("what is compared")
-    what.add_argument("--models", nargs="+", default=architecture.names(), metavar="MODEL", help="default: all of them")
     what.add_argument(
-        "--pretraining", nargs="+", metavar="NAME", help=f"default: each model's first. {command_line.PRETRAININGS}"
+        "--models",
+        nargs="+",
+        default=architecture.names(),
+        metavar="MODEL",
+        help=f"{', '.join(architecture.names())} (default: all of them)",
     )
     what.add_argument(
-        "--datasets", nargs="+", default=["digits"], metavar="NAME|PLACE", help="as --dataset of study.run"
+        "--pretraining", nargs="+", metavar="NAME", help=f"default: each model's first. {arguments.PRETRAININGS}"
     )
     what.add_argument(
-        "--from", dest="records", nargs="+", type=Path, metavar="DIR", help="read these studies, and run none"
+        "--datasets",
+        nargs="+",
+        type=arguments.dataset,
+        default=["digits"],
+        metavar="NAME|PLACE",
+        help="as --dataset of study.run (default digits)",
     )
-    command_line.add_scale_arguments(what)
+    what.add_argument(
+        "--from", dest="records", nargs="+", type=arguments.path, metavar="DIR", help="read these studies, and run none"
+    )
+    arguments.add_scale(what)
     what.add_argument(
         "--data-efficiency",
         nargs="*",
-        type=plan.asked,
+        type=arguments.images_per_class,
         metavar="N",
         help="then train every winner on so many images of every class (default: 1 2 5 10 20 50... and all), as "
         "study.data_efficiency does",
@@ -122,19 +140,23 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument(
         "--requirements",
         nargs="*",
-        type=plan.asked,
+        type=arguments.images_per_class,
         action=FormerName,
         dest="data_efficiency",
         default=argparse.SUPPRESS,
         help=argparse.SUPPRESS,
     )
-    output = command_line.add_study_arguments(parser)
+    output = arguments.add_study(parser)
     output.add_argument("--name", help="of the folder; default: compare-DATASETS, with --from: comparison")
-    options = command_line.parsed(parser, arguments)
-    if options.records:
-        given = [name for name, value in vars(options).items() if value != parser.get_default(name)]
-        if other := sorted(set(given) - READING):
-            parser.error(f"--from only reads records: leave out --{other[0].replace('_', '-')}, or --from")
+    return parser
+
+
+def parse(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options; exits where argparse finds a mistake, and after what --help says."""
+    this = parser()
+    options = this.parse(given)
+    if options.records and (other := sorted(set(this.given(options.words)) - READING)):
+        this.error(f"--from only reads records: leave out --{other[0].replace('_', '-')}, or --from")
     return options
 
 
@@ -142,8 +164,19 @@ class FormerName(argparse.Action):
     """The former name of --data-efficiency, for one version."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
-        print(f"note: {option} is called --data-efficiency now", file=sys.stderr)
+        if not parser.collects:
+            print(f"note: {option} is called --data-efficiency now", file=sys.stderr)
         setattr(namespace, self.dest, values)
+
+
+def possible(options: argparse.Namespace) -> list[Plan]:
+    """The plans that the options may mean: one, or one per scale where only torch or a cluster knows of a GPU.
+
+    Raises ValueError for every mistake that shows without them.
+    """
+    if options.records:
+        return [reading(options)]
+    return command_line.at_some_scale(options.scale, lambda name: running(options, name))
 
 
 def reading(options: argparse.Namespace) -> Plan:
@@ -151,13 +184,12 @@ def reading(options: argparse.Namespace) -> Plan:
     return Plan(options, folder_of(options, "comparison"), tuple(study_folders(options.records)))
 
 
-def running(options: argparse.Namespace) -> Plan:
-    """Every row that exists, before any is begun. Raises ValueError for a mistake."""
+def running(options: argparse.Namespace, scale: str, why: str = "") -> Plan:
+    """Every row that exists at a scale, before any is begun. Raises ValueError for a mistake."""
     if options.data_efficiency is not None and (options.images_per_class or options.train_fraction):
         raise ValueError(
             "--data-efficiency is measured with all of train: leave out --images-per-class, --train-fraction"
         )
-    scale, why = command_line.chosen_scale(options.scale)
     models, datasets = (list(dict.fromkeys(given)) for given in (options.models, options.datasets))
     if len(datasets) > 1 and (options.data_dir or options.data_option):
         raise ValueError(
@@ -178,14 +210,16 @@ def running(options: argparse.Namespace) -> Plan:
         raise ValueError(f"no row is left: {left_out[0][0]}: {left_out[0][1]}")
     apart(studies)
     for study in studies:
-        check(study)
+        command_line.check_folder(study, resume=True)
+        command_line.check_record(study)
     return Plan(options, folder, studies=tuple(studies), left_out=tuple(left_out), why=why)
 
 
 def row(options: argparse.Namespace, scale: str, folder: Path, model: str, pretraining: str, dataset: str) -> Study:
     """The study of a row, as `study.run` would describe it."""
-    one = {"model": model, "pretraining": pretraining, "dataset": dataset, "results": folder}
-    return command_line.configure(argparse.Namespace(**{**vars(options), **one, "variant": None, "name": None}), scale)
+    whole = {"model": model, "pretraining": pretraining, "dataset": dataset, "results": folder}
+    left_out = dict.fromkeys(("variant", "weights", "name"))
+    return command_line.configure(argparse.Namespace(**{**vars(options), **left_out, **whole}), scale)
 
 
 def folder_of(options: argparse.Namespace, default: str) -> Path:
@@ -205,9 +239,16 @@ def apart(studies: Sequence[Study]) -> None:
             raise ValueError(f"datasets {other.dataset} and {study.dataset} have one name: compare them one at a time")
 
 
-def check(study: Study) -> None:
-    """Raises ValueError if the row's folder holds another study."""
-    command_line.check_folder(study, resume=True)
-    record = Record(study.folder)
-    if record.study:
-        command_line.check_same(study, record.study["study"], tested=bool(record.tables["predictions"]))
+def study_folders(places: Iterable[Path]) -> list[Path]:
+    """The folders of studies: each place itself, or what lies in it. Raises ValueError where there is none."""
+    folders: list[Path] = []
+    for folder in places:
+        if not folder.is_dir():
+            raise ValueError(f"{folder} is no folder: --from takes folders of studies, or folders that hold them")
+        inner = (
+            [folder] if (folder / "study.json").exists() else sorted(one.parent for one in folder.glob("*/study.json"))
+        )
+        if not inner:
+            raise ValueError(f"{folder} holds no study: there is no study.json in it, nor in a folder of it")
+        folders.extend(inner)
+    return folders

@@ -1,0 +1,149 @@
+"""The options that several commands share, by what they are about."""
+
+import argparse
+from pathlib import Path
+
+from study.data.source import DUPLICATES, DatasetRequest
+from study.design.study import EARLY_STOPPING
+from study.options.parser import Parser
+from trainables.choices import BOUNDARY_MODES, PRECISIONS, SCALES
+from trainables.hyperparameters import DECLARED
+from trainables.metrics import Metric
+
+PRETRAININGS = "mini: fashion60k (default), fashion6k, none; paper: in1k, in21k, in12k, none"
+ALL = "all"
+Group = argparse._ArgumentGroup
+
+
+def path(given: str) -> Path:
+    """A path of which the shell has left `~` as it is: it does so in --results=~/studies."""
+    return Path(given).expanduser()
+
+
+def images_per_class(given: str) -> int | None:
+    """How many images of every class to train on; None is all of train. Raises ArgumentTypeError."""
+    if given == ALL:
+        return None
+    if not given.isdecimal() or int(given) < 1:
+        raise argparse.ArgumentTypeError(f"images of a class must be a number from 1, or {ALL}, got {given!r}")
+    return int(given)
+
+
+def dataset(given: str) -> str:
+    """A dataset's name or place, `~` included."""
+    return str(path(given)) if given.startswith("~") else given
+
+
+def add_scale(group: Group) -> None:
+    group.add_argument(
+        "--scale", default="auto", help=f"auto, {', '.join(SCALES)}: paper where there is a GPU (default)"
+    )
+    group.add_argument("--offline", action="store_true", help="never fetch anything from the network")
+
+
+def add_study(parser: Parser) -> Group:
+    """Whatever does not say which study it is: the same for one study and for all rows of a comparison.
+
+    Returns the group of what is written, for its name.
+    """
+    add_data(data := parser.add_argument_group("the images"))
+    data.add_argument("--train-fraction", type=float, metavar="F", help="train on this part of train, stratified")
+    data.add_argument("--images-per-class", type=int, metavar="N", help="train on so many images of every class")
+    add_training(parser.add_argument_group("the training"))
+    add_search(parser.add_argument_group("the budget and the search"))
+    add_machine(parser.add_argument_group("the machine"))
+    output = parser.add_argument_group("the record")
+    output.add_argument("--results", type=path, default=Path("results"), metavar="DIR", help="default %(default)s")
+    output.add_argument("--wandb", choices=("online", "offline", "disabled"), help="default: online when logged in")
+    output.add_argument("--quiet", action="store_true", help="print the summary only")
+    output.add_argument("--verbose", action="store_true", help="show what Ray says")
+    return output
+
+
+def add_training(group: Group) -> None:
+    group.add_argument("--epochs", type=int, metavar="N", help="of every trial; default: the recipe's")
+    group.add_argument(
+        "--recipe", default="fair", help="fair (default), the model's own (paper; alexnet: paper_crop), or a FILE.toml"
+    )
+    group.add_argument(
+        "--augmentation",
+        help=f"of the training images: {', '.join(DECLARED['augmentation'].choices)} (default: the recipe's)",
+    )
+    group.add_argument(
+        "--preprocessing",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="size, crop, interpolation, mean or std (R,G,B) of the images (default: the checkpoint's)",
+    )
+
+
+def add_search(group: Group) -> None:
+    group.add_argument("--trials", type=int, default=32, metavar="N", help="default %(default)s")
+    group.add_argument(
+        "--fix",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="take a hyperparameter out of the search, or set one that is not in it: lr=1e-3, freeze_depth=all",
+    )
+    group.add_argument(
+        "--space",
+        type=path,
+        metavar="FILE.toml",
+        help="what is searched (default: the model's table in search_spaces/)",
+    )
+    group.add_argument(
+        "--metric", default=Metric.ACCURACY.value, help=f"what is best: {', '.join(Metric)} (default %(default)s)"
+    )
+    group.add_argument("--early-stopping", default="asha", help=f"{', '.join(EARLY_STOPPING)} (default %(default)s)")
+    group.add_argument(
+        "--top-k", type=int, default=3, metavar="N", help="points that are replicated (default %(default)s)"
+    )
+    group.add_argument(
+        "--seeds", type=int, default=3, metavar="N", help="of replicates and tests (default %(default)s)"
+    )
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="of the search (default %(default)s)")
+
+
+def add_machine(group: Group) -> None:
+    group.add_argument("--max-concurrent", type=int, metavar="N", help="runs at a time; 1 makes a study repeat exactly")
+    group.add_argument("--workers-per-trial", type=int, default=1, metavar="N", help="more than 1 trains with DDP")
+    group.add_argument(
+        "--grad-accum",
+        default="auto",
+        metavar="N",
+        help="gradient accumulation: into how many parts a batch is divided (default auto: as few as fit in memory)",
+    )
+    group.add_argument(
+        "--boundaries",
+        default="on",
+        help=f"{', '.join(BOUNDARY_MODES)}: whether what frozen stages compute is cached and read; with on a planner "
+        "decides by measurement (default), always reads it at any cost",
+    )
+    add_precision(group)
+
+
+def add_precision(group: Group | Parser) -> None:
+    group.add_argument("--precision", default="auto", help=f"auto, {', '.join(PRECISIONS)} (default %(default)s)")
+
+
+def add_data(group: Group | Parser) -> None:
+    """How a dataset is asked for; `request` reads them."""
+    group.add_argument("--data-dir", type=path, metavar="DIR", help="where a dataset's archive or folder lies already")
+    group.add_argument(
+        "--data-option", action="append", default=[], metavar="NAME=VALUE", help="of the dataset, see docs/datasets.md"
+    )
+    group.add_argument("--strict", action="store_true", help="refuse the first image that cannot be read")
+    group.add_argument("--duplicates", default="auto", help=f"{', '.join(DUPLICATES)} (default %(default)s)")
+
+
+def request(options: argparse.Namespace) -> DatasetRequest:
+    """Raises ValueError for a mistake."""
+    settings = {}
+    for assignment in options.data_option:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"--data-option takes NAME=VALUE, got {assignment!r}")
+        settings[name] = value
+    return DatasetRequest(options.data_dir, options.offline, options.strict, options.duplicates, settings)

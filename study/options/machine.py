@@ -1,0 +1,22 @@
+"""What of a study only torch and the machine can tell to be a mistake. Imports torch, so it is asked last."""
+
+from study.cluster import devices
+from study.design.study import Study
+from trainables import building
+from trainables.boundaries import Store
+
+
+def check(study: Study) -> None:
+    """Raises ValueError for images that the model cannot take, GPUs that are not there, a store that cannot be."""
+    check_devices(study.precision, study.workers_per_trial)
+    if study.preprocessing is not None:
+        try:
+            building.check_size(study.architecture, study.pretrained_variant)
+        except ValueError as error:
+            raise ValueError(f"--preprocessing: {error}") from None
+
+
+def check_devices(precision: str, workers_per_trial: int = 1) -> None:
+    """Raises ValueError for what the machine cannot compute with, or store in."""
+    devices.check(precision, workers_per_trial)
+    Store.here()  # its environment may be a mistake
