@@ -97,6 +97,9 @@ def test_the_rates_of_a_run_do_not_reach_the_next_one_in_a_warm_process(name: st
     )
     assert again == first != between
     assert len(cache.models) == 1
+    run(prepared_model(model, 0, cache), train, point=other)
+    prepared = prepared_model(model, 0, cache)  # also for what only measures it
+    assert (dropouts(prepared), drop_paths(prepared)) == (dropouts(untrained(name)), [])
 
 
 def test_a_process_forgets_all_that_it_keeps_when_told_to() -> None:
