@@ -17,7 +17,7 @@ NAMES = ("train", "val", "test")
 class DatasetSplits:
     """Indices of train, validation and test: disjoint, stratified, sorted.
 
-    `chosen` are the positions in `train` of the images that are trained on, None for all of them: see `choose`.
+    `chosen` are the positions in `train` of the images that are trained on, None for all of them: see `subset`.
     """
 
     source: ExampleSource
@@ -129,12 +129,12 @@ def ranks_in_class(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarra
     return rank, counts[labels]
 
 
-def choose(
+def subset(
     splits: DatasetSplits, *, fraction: float | None = None, images_per_class: int | None = None, seed: int = 0
 ) -> DatasetSplits:
-    """The same splits with a part of train: stratified, and nested, so that a larger part holds every smaller one.
+    """The same splits with a subset of train: stratified, and nested, so that a larger one holds every smaller one.
 
-    Validation and test stay as they are. Raises ValueError if there is no such part.
+    Validation and test stay as they are. Raises ValueError if there is no such subset.
     """
     if fraction is None and images_per_class is None:
         return splits

@@ -6,7 +6,7 @@ from math import ceil
 
 import numpy as np
 
-from study.data.splits import DatasetSplits, choose
+from study.data.splits import DatasetSplits, subset
 from study.design.study import Study
 from study.execution.evaluate import new_seeds
 from study.options.arguments import ALL
@@ -48,7 +48,7 @@ def amounts(splits: DatasetSplits, chosen: Sequence[int | None] | None) -> list[
     classes, everything = len(splits.source.classes), len(splits.train)
     found = {}
     for n in chosen or ladder(splits):
-        choose(splits, images_per_class=n)  # raises where no class may have so many
+        subset(splits, images_per_class=n)  # raises where no class may have so many
         images = everything if n is None else n * classes
         found[images] = Amount(None if images == everything else n, images)
     return [found[images] for images in sorted(found)]
@@ -96,7 +96,7 @@ def run(planned: Planned, study: Study, splits: DatasetSplits, winner: Row, temp
     point = study.point_of(winner)
     size, everything = point.batch_size, len(splits.train)
     longer, last = epochs(study.recipe.epochs, winner["last_epoch"], batch_size=size, images=images, of=everything)
-    chosen = choose(splits, images_per_class=images_per_class, seed=planned.seed).chosen
+    chosen = subset(splits, images_per_class=images_per_class, seed=planned.seed).chosen
     return replace(
         template,
         run_id=planned.run_id,

@@ -13,7 +13,7 @@ from torch import Tensor
 from study.cluster import connection
 from study.data import resolve
 from study.data.reading import datasets_of_study
-from study.data.splits import DatasetSplits, choose, split
+from study.data.splits import DatasetSplits, split, subset
 from study.design.execution import Execution
 from study.design.states import StudyStatus
 from study.design.study import Study
@@ -93,7 +93,7 @@ class Session:
         record = Record(study.folder)
         if record.begun:
             resume.check_same(study, record.study, tested=bool(record.tables["predictions"]))
-        splits = choose(
+        splits = subset(
             split(resolve.load(study.dataset, study.request)),
             fraction=study.train_fraction,
             images_per_class=study.images_per_class,

@@ -225,9 +225,9 @@ def test_an_unknown_split_is_an_error(splits: DatasetSplits) -> None:
 
 @pytest.mark.usefixtures("ray_session")
 def test_ray_data_brings_each_row_that_was_asked_for_once_with_its_label(source: ExampleSource) -> None:
-    wanted = np.random.default_rng(0).permutation(len(source.labels))[:1100]  # several blocks
-    rows = read(source, wanted).take_all()
-    assert sorted(int(row["index"]) for row in rows) == sorted(wanted.tolist())
+    asked_for = np.random.default_rng(0).permutation(len(source.labels))[:1100]  # several blocks
+    rows = read(source, asked_for).take_all()
+    assert sorted(int(row["index"]) for row in rows) == sorted(asked_for.tolist())
     for row in rows:
         assert row["label"] == source.labels[row["index"]]
         assert row["image"].dtype == np.uint8
@@ -338,11 +338,11 @@ def test_images_in_memory_are_read_in_blocks_that_can_be_worked_on_side_by_side(
 
 def test_an_image_that_may_not_be_written_to_as_ray_hands_them_out_is_resized_without_a_warning() -> None:
     image = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    wanted = resized(image.copy(), MINI_INPUT)
+    expected = resized(image.copy(), MINI_INPUT)
     image.flags.writeable = False
     torch.set_warn_always(True)
     try:
-        assert np.array_equal(resized(image, MINI_INPUT), wanted)
+        assert np.array_equal(resized(image, MINI_INPUT), expected)
     finally:
         torch.set_warn_always(False)
 
@@ -357,6 +357,6 @@ def test_an_image_is_resized_as_pillow_does_it(shape: tuple[int, ...], given: Pr
     width, height = (max(side, int(length * scale)) for length in pil.size)
     method = Image.Resampling(Image.Resampling[given.interpolation.upper()])
     left, top = (round((length - given.size) / 2) for length in (width, height))
-    wanted = pil.resize((width, height), method).crop((left, top, left + given.size, top + given.size))
-    difference = np.abs(resized(image, given).astype(int) - np.asarray(wanted).astype(int))
+    expected = pil.resize((width, height), method).crop((left, top, left + given.size, top + given.size))
+    difference = np.abs(resized(image, given).astype(int) - np.asarray(expected).astype(int))
     assert difference.max() <= 2

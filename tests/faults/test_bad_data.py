@@ -71,9 +71,9 @@ def test_a_photo_that_exif_rotates_is_upright(form: str, orientation: int) -> No
     exif[0x0112] = orientation
     data = encoded(colours(16, 8), form, exif=exif, **({"lossless": True} if form == "WEBP" else {}))
     with Image.open(BytesIO(data)) as image:
-        wanted = np.asarray(ImageOps.exif_transpose(image))
-    assert wanted.shape == ((16, 8, 3) if orientation > 4 else (8, 16, 3))
-    assert np.array_equal(decode(data), wanted)
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    assert expected.shape == ((16, 8, 3) if orientation > 4 else (8, 16, 3))
+    assert np.array_equal(decode(data), expected)
     assert read_header(data).rotated == (orientation > 1)
 
 

@@ -10,7 +10,7 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 from study.data import named
-from study.data.splits import DatasetSplits, choose, split
+from study.data.splits import DatasetSplits, split, subset
 from study.data_efficiency import plan
 from study.data_efficiency.plan import MOST_EPOCHS, Amount, Planned, epochs
 from study.data_efficiency.summary import summary
@@ -148,7 +148,7 @@ def test_amounts_that_are_asked_for_come_once_and_in_order(splits: DatasetSplits
 
 
 def test_all_images_of_equal_classes_are_everything(splits: DatasetSplits) -> None:
-    equal = choose(splits, images_per_class=50)
+    equal = subset(splits, images_per_class=50)
     assert equal.chosen is not None
     balanced = DatasetSplits(splits.source, splits.train[equal.chosen], splits.val, splits.test)
     assert [one.images_per_class for one in plan.amounts(balanced, None)] == [1, 2, 5, 10, 20, None]

@@ -28,12 +28,12 @@ SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 @dataclass
 class Server:
-    """What the server does, and what it was asked.
+    """What the server does, and what was requested.
 
     Attributes:
         sends: bytes that it sends of each answer before it drops the connection; the whole from then on.
         fails: the status of as many of its first answers.
-        asked: the Range of each request, None without one.
+        ranges_requested: the Range of each request, None without one.
     """
 
     url: str = ""
@@ -42,12 +42,12 @@ class Server:
     tells_length: bool = True
     sends: list[int] = field(default_factory=list)
     fails: list[int] = field(default_factory=list)
-    asked: list[str | None] = field(default_factory=list)
+    ranges_requested: list[str | None] = field(default_factory=list)
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        wanted = handler.headers.get("Range")
-        self.asked.append(wanted)
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.ranges else 0
+        byte_range = handler.headers.get("Range")
+        self.ranges_requested.append(byte_range)
+        start = int(byte_range.removeprefix("bytes=").removesuffix("-")) if byte_range and self.ranges else 0
         if self.fails:
             handler.send_error(self.fails.pop(0))
             return
@@ -103,21 +103,21 @@ def test_a_file_comes_whole_and_is_not_asked_for_again(server: Server, tmp_path:
     for _ in range(2):
         assert get(server, target, checksum) == target
         assert target.read_bytes() == CONTENT
-    assert server.asked == [None]
+    assert server.ranges_requested == [None]
     assert visible(target.parent) == ["archive.tar"]
 
 
 def test_a_dropped_connection_is_taken_up_where_it_broke(server: Server, tmp_path: Path) -> None:
     server.sends = [300_000, 0, 500_000]
     assert get(server, tmp_path / "archive.tar").read_bytes() == CONTENT
-    assert server.asked == [None, "bytes=300000-", "bytes=300000-", "bytes=800000-"]
+    assert server.ranges_requested == [None, "bytes=300000-", "bytes=300000-", "bytes=800000-"]
 
 
 def test_a_server_that_does_not_know_ranges_is_asked_for_the_whole_again(server: Server, tmp_path: Path) -> None:
     server.ranges = False
     server.sends = [300_000, 700_000]
     assert get(server, tmp_path / "archive.tar").read_bytes() == CONTENT
-    assert server.asked == [None, "bytes=300000-", "bytes=700000-"]
+    assert server.ranges_requested == [None, "bytes=300000-", "bytes=700000-"]
 
 
 def test_a_server_that_does_not_tell_the_length_is_no_reason_to_take_a_part_for_the_whole(
@@ -131,26 +131,26 @@ def test_a_server_that_does_not_tell_the_length_is_no_reason_to_take_a_part_for_
 def test_what_an_earlier_process_left_is_gone_on_with(server: Server, tmp_path: Path) -> None:
     (tmp_path / "archive.tar.part").write_bytes(CONTENT[:400_000])
     assert get(server, tmp_path / "archive.tar").read_bytes() == CONTENT
-    assert server.asked == ["bytes=400000-"]
+    assert server.ranges_requested == ["bytes=400000-"]
     assert visible(tmp_path) == ["archive.tar"]
 
 
 def test_a_part_that_has_all_bytes_is_only_checked(server: Server, tmp_path: Path) -> None:
     (tmp_path / "archive.tar.part").write_bytes(CONTENT)
     assert get(server, tmp_path / "archive.tar").read_bytes() == CONTENT
-    assert server.asked == []
+    assert server.ranges_requested == []
 
 
 def test_a_part_that_has_too_many_bytes_is_started_anew(server: Server, tmp_path: Path) -> None:
     (tmp_path / "archive.tar.part").write_bytes(CONTENT + b"more")
     assert get(server, tmp_path / "archive.tar").read_bytes() == CONTENT
-    assert server.asked == [None]
+    assert server.ranges_requested == [None]
 
 
 def test_a_server_in_trouble_is_asked_again(server: Server, tmp_path: Path) -> None:
     server.fails = [503, 429, 500]
     assert get(server, tmp_path / "archive.tar").read_bytes() == CONTENT
-    assert len(server.asked) == 4
+    assert len(server.ranges_requested) == 4
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -163,7 +163,7 @@ def test_a_server_that_never_brings_more_is_given_up_and_what_came_is_kept(
         ValueError, match=r"archive\.tar\?download=1 cannot be downloaded \(the connection was closed\)"
     ):
         get(server, tmp_path / "archive.tar")
-    assert len(server.asked) == 1 + download.TRIES
+    assert len(server.ranges_requested) == 1 + download.TRIES
     assert visible(tmp_path) == ["archive.tar.part"]
 
 
@@ -171,7 +171,7 @@ def test_a_file_that_is_not_there_is_refused_at_once_with_the_way_out(server: Se
     server.fails = [404] * 9
     with pytest.raises(ValueError, match=r"the server answers 404\): download http.* elsewhere .* --data-dir"):
         get(server, tmp_path / "archive.tar")
-    assert len(server.asked) == 1
+    assert len(server.ranges_requested) == 1
 
 
 def test_a_host_that_cannot_be_reached_is_one_line_with_the_way_out(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_no_more_is_taken_than_was_published(server: Server, tmp_path: Path) -> 
 def test_offline_asks_no_server(server: Server, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"archive\.tar is not in {tmp_path} and --offline is set: .* --data-dir"):
         get(server, tmp_path / "archive.tar", offline=True)
-    assert server.asked == []
+    assert server.ranges_requested == []
 
 
 def test_several_that_want_a_file_at_once_download_it_once(server: Server, tmp_path: Path) -> None:
@@ -224,13 +224,13 @@ def test_several_that_want_a_file_at_once_download_it_once(server: Server, tmp_p
     with ThreadPoolExecutor(4) as pool:
         got = list(pool.map(lambda _: get(server, tmp_path / "archive.tar").read_bytes(), range(4)))
     assert got == [CONTENT] * 4
-    assert server.asked == [None, "bytes=300000-"]
+    assert server.ranges_requested == [None, "bytes=300000-"]
 
 
 def test_a_file_that_is_larger_than_what_the_disk_has_left_is_not_begun(server: Server, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"archive\.tar needs 1,000,000,000,000\.0 MB.* left: .* --data-dir"):
         fetch(server.url, tmp_path / "archive.tar", size=10**18, checksum=MD5, offline=False)
-    assert server.asked == []
+    assert server.ranges_requested == []
 
 
 @contextmanager
@@ -263,7 +263,7 @@ def test_a_terminal_sees_a_bar_and_a_log_one_line(
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"downloading {server.url} (1.0 MB) to {tmp_path}\n")
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    get(server, tmp_path / "seen")
+    get(server, tmp_path / "there")
     out, err = capsys.readouterr()
     assert out == ""
     assert "1.0/1.0 MB" in err
@@ -403,4 +403,4 @@ def test_a_dataset_is_downloaded_and_unpacked_in_the_users_cache_or_where_data_d
             assert obtain(archive, request) == place / "images"
             assert [path.name for path in (place / "images").iterdir()] == ["1.jpg"]
             request = DatasetRequest(data_dir=request.data_dir, offline=True)  # it is there now
-    assert server.asked == [None, None]
+    assert server.ranges_requested == [None, None]

@@ -1,4 +1,4 @@
-"""Splits that a dataset comes with or we draw, and parts of train: stratified, nested, by a seed."""
+"""Splits that a dataset comes with or we draw, and subsets of train: stratified, nested, by a seed."""
 
 from itertools import pairwise
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from study.data.source import Arrays, ExampleSource
-from study.data.splits import DatasetSplits, choose, split
+from study.data.splits import DatasetSplits, split, subset
 
-PARTS = ("train", "val", "test")
+NAMES = ("train", "val", "test")
 
 
 def source_of(
@@ -38,13 +38,13 @@ def splits() -> DatasetSplits:
     return split(source_of(COUNTS))
 
 
-def test_a_larger_part_of_train_holds_every_smaller_one(splits: DatasetSplits) -> None:
-    parts = [choose(splits, fraction=fraction, seed=3).chosen for fraction in FRACTIONS]
-    for small, large in pairwise(parts):
+def test_a_larger_subset_of_train_holds_every_smaller_one(splits: DatasetSplits) -> None:
+    subsets = [subset(splits, fraction=fraction, seed=3).chosen for fraction in FRACTIONS]
+    for small, large in pairwise(subsets):
         assert small is not None
         assert large is not None
         assert set(small.tolist()) <= set(large.tolist())
-    sets = [choose(splits, images_per_class=n, seed=3).chosen for n in range(1, 7)]
+    sets = [subset(splits, images_per_class=n, seed=3).chosen for n in range(1, 7)]
     for few, more in pairwise(sets):
         assert few is not None
         assert more is not None
@@ -56,18 +56,18 @@ def test_a_fraction_of_train_is_that_of_every_class_and_at_least_one_image(
     splits: DatasetSplits, fraction: float
 ) -> None:
     whole = np.bincount(splits.source.labels[splits.train])
-    assert per_class(choose(splits, fraction=fraction)).tolist() == np.maximum(1, np.round(whole * fraction)).tolist()
+    assert per_class(subset(splits, fraction=fraction)).tolist() == np.maximum(1, np.round(whole * fraction)).tolist()
 
 
 @pytest.mark.parametrize("n", [1, 4, 6])
-def test_so_many_images_of_every_class_are_just_as_many(splits: DatasetSplits, n: int) -> None:
-    chosen = choose(splits, images_per_class=n)
+def test_so_many_images_per_class_are_just_as_many(splits: DatasetSplits, n: int) -> None:
+    chosen = subset(splits, images_per_class=n)
     assert per_class(chosen).tolist() == [n] * 4
     assert chosen.sizes() == {**splits.sizes(), "train": 4 * n}
 
 
 def test_a_seed_chooses_the_same_images_again_and_another_seed_others(splits: DatasetSplits) -> None:
-    first, again, other = (choose(splits, images_per_class=5, seed=seed).chosen for seed in (1, 1, 2))
+    first, again, other = (subset(splits, images_per_class=5, seed=seed).chosen for seed in (1, 1, 2))
     assert first is not None
     assert again is not None
     assert other is not None
@@ -75,18 +75,18 @@ def test_a_seed_chooses_the_same_images_again_and_another_seed_others(splits: Da
     assert not np.array_equal(first, other)
 
 
-def test_a_part_of_train_leaves_validation_and_test_alone_and_is_another_study(splits: DatasetSplits) -> None:
-    chosen = choose(splits, fraction=0.5)
-    for name in PARTS:
+def test_a_subset_of_train_leaves_validation_and_test_alone_and_is_another_study(splits: DatasetSplits) -> None:
+    chosen = subset(splits, fraction=0.5)
+    for name in NAMES:
         assert np.array_equal(chosen.rows(name), splits.rows(name))
-    assert len({splits.fingerprint, chosen.fingerprint, choose(splits, fraction=0.25).fingerprint}) == 3
+    assert len({splits.fingerprint, chosen.fingerprint, subset(splits, fraction=0.25).fingerprint}) == 3
     before, after = splits.digests(), chosen.digests()
-    assert all(before[name].content == after[name].content for name in PARTS)  # so boundaries are shared
-    assert choose(splits) is splits
+    assert all(before[name].content == after[name].content for name in NAMES)  # so cached activations are shared
+    assert subset(splits) is splits
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"),
+    ("options", "says"),
     [
         ({"fraction": 0.0}, "train-fraction must be above 0 and at most 1, got 0"),
         ({"fraction": -0.5}, "got -0.5"),
@@ -96,9 +96,9 @@ def test_a_part_of_train_leaves_validation_and_test_alone_and_is_another_study(s
         ({"images_per_class": 7}, "got 7"),
     ],
 )
-def test_a_part_that_there_is_not_is_refused(splits: DatasetSplits, asked: dict[str, float], says: str) -> None:
+def test_a_subset_that_there_is_not_is_refused(splits: DatasetSplits, options: dict[str, float], says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        choose(splits, **asked)  # type: ignore[arg-type]
+        subset(splits, **options)  # type: ignore[arg-type]
 
 
 def test_splits_that_a_dataset_comes_with_are_kept() -> None:
@@ -116,7 +116,7 @@ def test_splits_that_a_dataset_comes_with_are_kept() -> None:
 @pytest.mark.parametrize("classes", [2, 300, 10_000])
 def test_three_images_of_a_class_are_enough_for_one_in_each_split(classes: int) -> None:
     splits = split(source_of([3] * classes))
-    for name in PARTS:
+    for name in NAMES:
         assert np.bincount(splits.source.labels[splits.rows(name)], minlength=classes).min() >= 1
     assert sum(splits.sizes().values()) == 3 * classes
 
