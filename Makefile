@@ -9,7 +9,7 @@ ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: study test check format bench install clean help
+.PHONY: study test check format bench gpu-pack gpu-check install clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make check    formatter, linter and type checker, as before every review"
 	@echo "make format   formats, and fixes what the linter can fix"
 	@echo "make bench    every benchmark, into benchmarks/results.md"
+	@echo "make gpu-pack lays out what a GPU machine without a network lacks, and make gpu-check there tests it: docs/gpu.md"
 	@echo "make install  only the environment, in .venv (PYTHON=python3.12 chooses another Python)"
 	@echo "make clean    removes what tools left behind; keeps .venv and results/"
 	@echo ""
@@ -41,6 +42,13 @@ format: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+gpu-pack: $(INSTALLED)
+	@$(BIN)/python gpu/pack.py $(ARGS)
+
+# there without .venv: with the machine's own Python, and what gpu-pack laid out
+gpu-check:
+	@$(PYTHON) gpu/check.py $(ARGS)
 
 install: $(INSTALLED)
 

@@ -13,6 +13,8 @@ from torch import Tensor
 from trainables.memory import device_memory, out_of_memory, release
 from trainables.world import World
 
+CPU = torch.device("cpu")
+
 
 class BoundarySource(Protocol):
     """A split that can be had at the boundary which suits a freeze depth: that one itself, or an earlier one."""
@@ -43,6 +45,11 @@ class Examples:
         raise NotImplementedError
 
     @property
+    def gathers_on(self) -> torch.device:
+        """Where the rows of a batch are looked up."""
+        return CPU
+
+    @property
     def nbytes(self) -> int:
         """Of the images, where they are stored."""
         raise NotImplementedError
@@ -57,17 +64,19 @@ class Examples:
         The batches are of equal size to within one image, so that no epoch ends in a batch of one, which
         BatchNorm cannot take. Every worker draws the same order and gets its own rows of every batch.
         """
-        for rows in self.orders(batch_size, generator, world):
+        for rows in self.orders(batch_size, generator, world, self.gathers_on):
             yield self.batch(rows)
 
-    def orders(self, batch_size: int, generator: torch.Generator, world: World) -> Iterator[Tensor]:
-        """The rows of each of this worker's batches."""
-        order = torch.randperm(len(self), generator=generator)
+    def orders(
+        self, batch_size: int, generator: torch.Generator, world: World, device: torch.device = CPU
+    ) -> Iterator[Tensor]:
+        """The rows of each of this worker's batches; they are drawn on the CPU, and go to a device all at once."""
+        order = torch.randperm(len(self), generator=generator).to(device)
         for rows in order.tensor_split(self.steps(batch_size, world.size)):
             yield rows[: len(rows) // world.size * world.size][world.rank :: world.size]
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for rows in torch.arange(len(self)).split(batch_size):
+        for rows in torch.arange(len(self)).to(self.gathers_on).split(batch_size):
             yield self.batch(rows)
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,6 +137,10 @@ class CachedSplit(Examples):
 
     def images_at(self, rows: Tensor) -> Tensor:
         return gather_rows(self.images, rows if self.places is None else self.places[rows])
+
+    @property
+    def gathers_on(self) -> torch.device:
+        return self.images.device if self.places is None else CPU
 
 
 class ConcatSplits(Examples):

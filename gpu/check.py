@@ -1,0 +1,246 @@
+"""What a GPU proves or refutes, in under eight minutes: `make gpu-check`, on the machine that has it, after gpu-pack.
+
+Unpacks what .gpu/ holds, then runs one part after the other, each with a time limit, for they would slow each other
+down: the benchmark beside a bare loop, the tests that need a GPU, a mini study and one of a model of the paper. Writes
+results.json and table.md to --out. Without a GPU the tests are skipped and all models are mini, so that the check can
+be tried anywhere.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+TESTS = ("tests/integration/test_gpu.py", "tests/integration/test_gpu_errors.py")
+STUDY = ("--offline", "--wandb", "disabled", "--top-k", "1", "--seeds", "1", "--quiet")
+ENDING = 12  # seconds that a part has to end by itself, once its time is up
+
+
+@dataclass
+class Check:
+    """A machine under test: what ran, with what it printed, until `ends`."""
+
+    out: Path
+    place: Path
+    ends: float
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def run(self, name: str, seconds: float, command: Sequence[str]) -> None:
+        """One part, for at most so many seconds; what it prints goes to a file."""
+        seconds = min(seconds, self.ends - perf_counter())
+        if seconds < 10:
+            self.parts[name] = {"status": "no time left"}
+            print(f"{name}: no time left", flush=True)
+            return
+        start = perf_counter()
+        with (self.out / f"{name}.txt").open("wb") as file:
+            process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
+            try:
+                status: int | str = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                status = "time was up"
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(ENDING)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+        took = round(perf_counter() - start, 1)
+        self.parts[name] = {"status": status, "seconds": took, "command": " ".join(command)}
+        print(f"{name}: {'done' if status == 0 else status} in {took} s", flush=True)
+
+    def study(self, name: str, seconds: float, *options: str) -> None:
+        results = self.place / "results"
+        self.run(
+            name,
+            seconds,
+            [sys.executable, "-m", "study.run", *STUDY, "--results", str(results), "--name", name, *options],
+        )
+        self.parts[name] |= of_study(results / name)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pack", type=Path, default=ROOT / ".gpu", help="what gpu-pack made (default .gpu)")
+    parser.add_argument(
+        "--place", type=Path, default=Path("/tmp/gpu-check"), help="for all that is unpacked and written"
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / ".gpu" / "results", help="default .gpu/results")
+    parser.add_argument("--seconds", type=float, default=440, help="for all parts (default %(default)s)")
+    parser.add_argument("--skip", nargs="*", default=[], metavar="PART", help="bench, tests, mini, paper")
+    options = parser.parse_args()
+    check = Check(options.out, options.place, perf_counter() + options.seconds)
+    options.out.mkdir(parents=True, exist_ok=True)
+    environment(unpacked(options.pack, options.place), options.place)
+    about = machine()
+    print(json.dumps(about, indent=1), flush=True)
+    gpu = bool(about["gpus"])
+    if "bench" not in options.skip:
+        bench = ["benchmarks.gpu", "--seconds", "105", "--out", str(options.out / "bench.jsonl")]
+        check.run("bench", 150, [sys.executable, "-m", *bench])
+    if "tests" not in options.skip:
+        plain = ["-o", "filterwarnings=default", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly"]
+        report = f"--junit-xml={options.out / 'tests.xml'}"
+        check.run("tests", 130, [sys.executable, "-m", "pytest", "-q", "--tb=short", *plain, report, *TESTS])
+    if "mini" not in options.skip:
+        check.study("mini", 75, "--scale", "mini", "--model", "coatnet", "--trials", "4", "--epochs", "3")
+    if "paper" not in options.skip:
+        from gpu.images import write
+
+        write(options.place / "images", classes=10, images=60, side=256 if gpu else 40)
+        scale = ["--scale", "paper" if gpu else "mini", "--pretraining", "none", "--early-stopping", "none"]
+        data = ["--dataset", str(options.place / "images"), "--epochs", "2", "--trials", "3"]
+        check.study("paper", 100, *scale, *data, "--model", "vit")
+    results = {
+        "when": datetime.now(UTC).isoformat(" ", "seconds")[:19],
+        "machine": about,
+        "parts": check.parts,
+        "bench": lines_of(options.out / "bench.jsonl"),
+        "tests": tests_of(options.out / "tests.xml"),
+    }
+    (options.out / "results.json").write_text(json.dumps(results, indent=1, default=str) + "\n")
+    (options.out / "table.md").write_text(table(results))
+    print((options.out / "table.md").read_text())
+
+
+def unpacked(pack: Path, place: Path) -> Path | None:
+    """The packages that this machine lacks, importable; None where nothing was packed and all are there."""
+    archive, site = pack / "site.tar.xz", place / "site"
+    if not archive.exists():
+        return None
+    if not site.exists():
+        site.mkdir(parents=True)
+        if shutil.which("xz"):
+            subprocess.run(["tar", "-C", site, "-xf", archive], check=True)
+        else:
+            with tarfile.open(archive) as opened:
+                opened.extractall(site, filter="tar")
+        compiled = [
+            sys.executable,
+            "-m",
+            "compileall",
+            "-q",
+            "-j",
+            "0",
+            str(site),
+            str(ROOT),
+        ]  # once, not in every part
+        subprocess.run(compiled, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return site
+
+
+def environment(site: Path | None, place: Path) -> None:
+    """For this process and the parts: what is unpacked, and nothing of the user's."""
+    paths = [str(path) for path in (site, ROOT) if path]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    sys.path[:0] = paths
+    os.environ |= {
+        "PYTHONUNBUFFERED": "1",
+        "HOME": str(place / "home"),
+        "STUDY_CACHE": str(place / "cache"),
+        "RAY_TMPDIR": str(place / "ray"),
+        "WANDB_MODE": "disabled",
+        "HF_HUB_OFFLINE": "1",
+    }
+    for name in ("HOME", "RAY_TMPDIR"):
+        Path(os.environ[name]).mkdir(parents=True, exist_ok=True)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures are of."""
+    from study.results import provenance
+
+    about = {**provenance.hardware(), "versions": provenance.versions()}
+    try:
+        query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+        about["nvidia_smi"] = subprocess.run(query, capture_output=True, text=True, timeout=20).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        about["nvidia_smi"] = ""
+    return about
+
+
+def of_study(folder: Path) -> dict[str, Any]:
+    """What a study's record says of it, however far it came."""
+    if not (folder / "study.json").exists():
+        return {"study": "did not begin"}
+    import pyarrow.parquet as parquet
+
+    told = json.loads((folder / "study.json").read_text())
+    shown = ("run_id", "trial_id", "phase", "status", "reason", "freeze_depth", "val_accuracy", "test_accuracy")
+    more = ("total_seconds", "train_seconds", "peak_memory_bytes", "resident_bytes", "precision", "boundary")
+    rows = []
+    for name in ("trials", "runs"):
+        if (folder / f"{name}.parquet").exists():
+            rows += parquet.read_table(folder / f"{name}.parquet").to_pylist()
+    return {
+        "study": told.get("status"),
+        "spent": told.get("seconds"),
+        "resources": told.get("resources"),
+        "runs": [{name: row[name] for name in (*shown, *more) if row.get(name) is not None} for row in rows],
+    }
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def tests_of(path: Path) -> list[dict[str, Any]]:
+    """Every test with its outcome and seconds."""
+    if not path.exists():
+        return []
+    found = []
+    for case in ElementTree.parse(path).iter("testcase"):
+        outcome = next((child for child in case if child.tag in ("failure", "error", "skipped")), None)
+        found.append(
+            {
+                "test": case.get("name"),
+                "outcome": "passed" if outcome is None else outcome.tag,
+                "why": "" if outcome is None else (outcome.get("message") or "")[:300],
+                "seconds": float(case.get("time") or 0),
+            }
+        )
+    return found
+
+
+def table(results: dict[str, Any]) -> str:
+    """One page of Markdown."""
+    about = results["machine"]
+    lines = [f"# {about['nvidia_smi'] or about['cpu']}, {results['when']} UTC", ""]
+    lines += [", ".join(f"{name} {version}" for name, version in about["versions"].items()), ""]
+    lines += ["| part | outcome | seconds |", "|---|---|---|"]
+    for name, part in results["parts"].items():
+        study = f"; study {part['study']}" if "study" in part else ""
+        lines.append(
+            f"| {name} | {'done' if part['status'] == 0 else part['status']}{study} | {part.get('seconds', '')} |"
+        )
+    lines += ["", "| measured | model | result |", "|---|---|---|"]
+    for line in results["bench"]:
+        told = ", ".join(f"{k} {v}" for k, v in line.items() if k not in ("what", "model", "seconds"))
+        lines.append(f"| {line['what']} | {line['model']} | {told} |")
+    outcomes = [test["outcome"] for test in results["tests"]]
+    lines += ["", ", ".join(f"{outcomes.count(kind)} {kind}" for kind in sorted(set(outcomes))) or "no tests", ""]
+    lines += [
+        f"- {test['outcome']}: {test['test']}: {test['why']}"
+        for test in results["tests"]
+        if test["outcome"] in ("failure", "error")
+    ]
+    for name, part in results["parts"].items():
+        for row in part.get("runs", ()):
+            lines.append(f"- {name}: " + ", ".join(f"{k} {v}" for k, v in row.items()))
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    main()
