@@ -88,18 +88,14 @@ CHANGES: dict[str, tuple[Change, ...]] = {
         ),
         Change(
             "study/execution/search.py",
-            '    scheduler = asha(study, record) if study.early_stopping == "asha" else FIFOScheduler()\n',
-            '    scheduler = asha(study, record) if study.early_stopping == "asha" else FIFOScheduler()\n'
+            "else FIFOScheduler()\n",
+            "else FIFOScheduler()\n"
             '    if study.early_stopping == "median":\n'
             '        scheduler = MedianStoppingRule(time_attr="epochs", grace_period=study.recipe.epochs // 5)\n',
         ),
     ),
     "figure": (
-        Change(
-            "study/report/study/__init__.py",
-            "import answer, classes, confusion, images, learning, protocol, search, trials",
-            "import answer, classes, confusion, images, learning, memory, protocol, search, trials",
-        ),
+        Change("study/report/study/__init__.py", " learning, protocol", " learning, memory, protocol"),
         Change("study/report/study/__init__.py", "    trials.section,\n", "    trials.section,\n    memory.section,\n"),
     ),
 }
