@@ -94,7 +94,8 @@ class Bench:
         model, seconds = self.built(name), []
         peak = PeakMemory(self.device)
         if self.device.type == "cuda":
-            peak.hold(sum(s.nbytes for s in (self.resident, split) if s.images.device == self.device))
+            there = {id(one): one.nbytes for one in (self.resident, split) if one.images.device == self.device}
+            peak.hold(sum(there.values()))
         fit(
             model,
             split,

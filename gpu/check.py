@@ -16,10 +16,11 @@ import sys
 import tarfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -51,12 +52,13 @@ class Check:
                 status: int | str = process.wait(seconds)
             except subprocess.TimeoutExpired:
                 status = "time was up"
+                file.write(stacks(self.place).encode())
                 process.send_signal(signal.SIGINT)
-                try:
+                with suppress(subprocess.TimeoutExpired):
                     process.wait(ENDING)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # what it has started and left
+                process.wait()
         took = round(perf_counter() - start, 1)
         self.parts[name] = {"status": status, "seconds": took, "command": " ".join(command)}
         print(f"{name}: {'done' if status == 0 else status} in {took} s", flush=True)
@@ -85,6 +87,8 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     environment(unpacked(options.pack, options.place), options.place)
     about = machine()
+    if (options.pack / "commit").exists():
+        about["versions"].setdefault("commit", (options.pack / "commit").read_text().strip())
     print(json.dumps(about, indent=1), flush=True)
     gpu = bool(about["gpus"])
     if "bench" not in options.skip:
@@ -148,6 +152,7 @@ def environment(site: Path | None, place: Path) -> None:
     sys.path[:0] = paths
     os.environ |= {
         "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",
         "HOME": str(place / "home"),
         "STUDY_CACHE": str(place / "cache"),
         "RAY_TMPDIR": str(place / "ray"),
@@ -169,6 +174,21 @@ def machine() -> dict[str, Any]:
     except (OSError, subprocess.TimeoutExpired):
         about["nvidia_smi"] = ""
     return about
+
+
+def stacks(place: Path) -> str:
+    """Where Ray's processes of this check are, once one of its parts has no time left. They end by it."""
+    mine = f"STUDY_CACHE={place / 'cache'}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            name, variables = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes().split(b"\0")
+        except OSError:  # it has ended, or is somebody else's
+            continue
+        if name.startswith((b"ray::ImplicitFunc", b"ray::Worker")) and mine in variables:
+            os.kill(int(folder.name), signal.SIGABRT)  # PYTHONFAULTHANDLER: it writes its threads' stacks
+    sleep(2)
+    logs = sorted((place / "ray").glob("**/session_latest/logs/worker-*.err"), key=lambda log: log.stat().st_mtime)
+    return "".join(f"\n== {log.name}\n{log.read_text(errors='replace')[-6000:]}" for log in logs[-6:])
 
 
 def of_study(folder: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Such a machine has Python 3.12 on x86-64 Linux, torch with CUDA, torchvision, timm, pyarrow, scikit-learn, pytest, and
 what these need. `site.tar.xz` holds the rest, of the versions in constraints.txt and without what a study never
-touches; `tree.tar.gz` holds the last commit.
+touches; `tree.tar.gz` holds the last commit, which `commit` names.
 """
 
 import argparse
@@ -51,6 +51,8 @@ def main() -> None:
     subprocess.run(
         ["git", "archive", "--format=tar.gz", f"--output={out / 'tree.tar.gz'}", "HEAD"], cwd=ROOT, check=True
     )
+    with (out / "commit").open("w") as file:
+        subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, stdout=file, check=True)
     shutil.rmtree(wheels)
     sizes = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.is_file()}
     print(", ".join(f"{name} {size / 2**20:.1f} MiB" for name, size in sizes.items()))

@@ -102,6 +102,7 @@ def run_row(plan: Plan, study: Study, command: str, *, since: float) -> str | No
     from study.cluster import connection
     from study.execution.running import complete
     from study.execution.session import Interrupted, NoCompletedRuns, Session
+    from trainables.memory import DoesNotFit
 
     if not plan.options.verbose:
         connection.quieten()
@@ -114,7 +115,7 @@ def run_row(plan: Plan, study: Study, command: str, *, since: float) -> str | No
         probe.probe_study(session)
     except Interrupted:
         raise KeyboardInterrupt from None
-    except (NoCompletedRuns, OSError) as reason:
+    except (NoCompletedRuns, DoesNotFit, OSError) as reason:
         return str(reason)
     return None
 

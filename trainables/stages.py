@@ -138,7 +138,9 @@ class StagedModel(nn.Module):
             size = min(size, len(boundary))  # mixed images: nobody else computes or stores what becomes of them
         for rows in boundary.split(size):
             missing = size - len(rows)
-            full = gather_rows(rows, torch.arange(size).clamp(max=len(rows) - 1)) if missing else rows
+            full = (
+                gather_rows(rows, torch.arange(size, device=rows.device).clamp(max=len(rows) - 1)) if missing else rows
+            )
             batches.append(self.between(start, stop, full)[: len(rows)])
         return torch.cat(batches)
 
