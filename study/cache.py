@@ -30,12 +30,11 @@ def parser() -> Parser:
 def main(given: Sequence[str] | None = None) -> int:
     """Returns 0, 1 if an entry is damaged, 2 for a user's mistake, 130 when interrupted."""
     options = parser().parse(given)
-
-    from study.terminal import store
-    from trainables.boundaries import Store
-
-    actions = {"list": store.show, "verify": store.verify, "clear": store.clear}
     try:
+        from study.terminal import store
+        from trainables.boundaries import Store
+
+        actions = {"list": store.show, "verify": store.verify, "clear": store.clear}
         return actions[options.action](Store.here())
     except ValueError as mistake:
         return fail(str(mistake))

@@ -47,7 +47,10 @@ def run(options: argparse.Namespace) -> None:
     """Raises ValueError or OSError for a mistake."""
     if options.seed < 0:
         raise ValueError(f"seed must be 0 or more, got {options.seed}")
-    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{options.out} cannot be written ({error.strerror}): choose another --out") from None
 
     from study.cluster import connection
     from study.data import named

@@ -117,8 +117,7 @@ def check(options: argparse.Namespace) -> None:
     command_line.check_precision(options.precision, gpu.known())
     if options.weights and len(options.models) > 1:
         raise ValueError(f"--weights is of one model, got {len(options.models)} models: probe them one by one")
-    place.check(options.dataset)
-    arguments.request(options)
+    place.check(options.dataset, arguments.request(options).settings)
     folder(options)
     command_line.at_some_scale(options.scale, lambda name: models(options, name))
 

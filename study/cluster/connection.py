@@ -60,9 +60,20 @@ def start_while_importing(module: str, *, verbose: bool) -> None:
     global _ahead
     if module in sys.modules or ray.is_initialized() or environment.address() is not None:
         return
-    threading.Thread(target=import_module, args=(module,)).start()
-    start(verbose=verbose)
+    thread = threading.Thread(target=import_ahead, args=(module,))
+    thread.start()
+    try:
+        start(verbose=verbose)
+    except BaseException:
+        thread.join()  # an interpreter that ends while torch is imported crashes
+        raise
     _ahead = True
+
+
+def import_ahead(module: str) -> None:
+    """Imports a module; whoever needs it imports it again, and is told what is wrong with it."""
+    with contextlib.suppress(Exception):
+        import_module(module)
 
 
 @contextlib.contextmanager

@@ -59,8 +59,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     Raises ValueError for a mistake.
     """
-    place.check(options.source)
     request = arguments.request(options)
+    place.check(options.source, request.settings)
 
     from study.cluster import connection
     from study.data.check import check

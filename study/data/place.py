@@ -4,6 +4,7 @@ Imports no reader of images: the command line checks its options with it.
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from study.data import named
@@ -19,10 +20,13 @@ def name_of(given: str) -> str:
     return re.sub(r"[^\w.-]+", "-", Path(given.split("?")[0].rstrip("/")).stem).strip("-.") or "images"
 
 
-def check(given: str) -> None:
-    """Raises ValueError where it can be neither a name nor a place."""
+def check(given: str, settings: Iterable[str] = ()) -> None:
+    """Raises ValueError where it can be neither a name nor a place, or has a name and takes no such settings."""
+    if given in named.names():
+        named.check_settings(given, settings)
+        return
     try:
-        if given in named.names() or "://" in given or Path(given).exists():
+        if "://" in given or Path(given).exists():
             return
     except OSError as error:  # a name that is longer than a file system takes
         raise ValueError(f"dataset {given[:SHOWN]}...: {error.strerror}") from None

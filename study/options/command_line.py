@@ -98,7 +98,8 @@ def at_some_scale(requested: str, of: Callable[[str], Meant]) -> list[Meant]:
 def configure(options: argparse.Namespace, scale: str) -> Study:
     """The study that the options describe. Raises ValueError for a mistake."""
     family = architecture.get(options.model)
-    place.check(options.dataset)
+    request = arguments.request(options)
+    place.check(options.dataset, request.settings)
     execution(options)  # what is wrong with it is said at once
     check_precision(options.precision, gpu.known())
     variant = family.variant(scale, options.pretraining, options.variant)
@@ -129,7 +130,7 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
         workers_per_trial=options.workers_per_trial,
         train_fraction=options.train_fraction,
         images_per_class=options.images_per_class,
-        request=arguments.request(options),
+        request=request,
         preprocessing=overridden(options.preprocessing, variant),
         grad_accum=grad_accum_steps(options.grad_accum),
     )

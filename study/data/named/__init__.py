@@ -4,7 +4,10 @@ Each has `load(request) -> ExampleSource`, or, where its images are encoded one 
 `image_index(request) -> ImageIndex`; and `SETTINGS` if it takes any. Reads none of them before it is asked for one.
 """
 
+import ast
+from collections.abc import Iterable
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
@@ -20,8 +23,21 @@ def names() -> list[str]:
 
 
 def settings(name: str) -> dict[str, str]:
-    """What `--data-option` may set, and what each means."""
-    return getattr(import_module(f"study.data.named.{name}"), "SETTINGS", {})
+    """What `--data-option` may set, and what each means: SETTINGS, read without importing what reads the images."""
+    for statement in ast.parse((Path(__path__[0]) / f"{name}.py").read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value:
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            if ast.unparse(targets[0]) == "SETTINGS":
+                return ast.literal_eval(statement.value)
+    return {}
+
+
+def check_settings(name: str, given: Iterable[str]) -> None:
+    """Raises ValueError for a setting that the dataset has not."""
+    for setting in given:
+        if not settings(name):
+            raise ValueError(f"{name} takes no --data-option, got {setting!r}")
+        choose(f"--data-option of {name}", setting, settings(name))
 
 
 def load(name: str, request: DatasetRequest | None = None) -> ExampleSource:
@@ -36,9 +52,6 @@ def load(name: str, request: DatasetRequest | None = None) -> ExampleSource:
 def image_index(name: str, request: DatasetRequest) -> "ImageIndex | None":
     """Its images before they are scanned; None where they are not encoded one by one."""
     choose("dataset", name, names())
-    for given in request.settings:
-        if not settings(name):
-            raise ValueError(f"{name} takes no --data-option, got {given!r}")
-        choose(f"--data-option of {name}", given, settings(name))
+    check_settings(name, request.settings)
     module = import_module(f"study.data.named.{name}")
     return module.image_index(request) if hasattr(module, "image_index") else None
