@@ -200,20 +200,6 @@ class StudyFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def write(self, folder: Path) -> None:
         write_json(folder / NAME, self.content())
 
-    # For readers of the entries by name, until each of them reads attributes.
-
-    def __getitem__(self, name: str) -> Any:
-        return self.content()[name]
-
-    def get(self, name: str, otherwise: Any = None) -> Any:
-        return self.content().get(name, otherwise)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.content()
-
-    def __bool__(self) -> bool:
-        return self.configuration is not None
-
     def content(self) -> dict[str, Any]:
         """As JSON has it."""
         return dict(msgspec.to_builtins(self))

@@ -95,7 +95,7 @@ def test_a_study_that_ends_half_way_goes_on_where_it_stopped(
         assert process.returncode == 130
         assert "--resume" in err
         assert "Traceback" not in out + err
-        assert Record(tmp_path / "cut").study["status"] == "interrupted"
+        assert Record(tmp_path / "cut").study.status == "interrupted"
         assert (tmp_path / "cut" / "report.html").exists()
 
     again = start(tmp_path, "--resume")
@@ -104,7 +104,7 @@ def test_a_study_that_ends_half_way_goes_on_where_it_stopped(
     after = Record(tmp_path / "cut")
     assert unchanged(before, after.trials)
     assert points(after) == whole
-    assert after.study["status"] == "finished"
+    assert after.study.status == "finished"
     assert sorted(row["run_id"] for row in after.runs) == sorted({row["run_id"] for row in after.runs})
 
 

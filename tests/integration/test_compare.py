@@ -57,7 +57,7 @@ def test_a_comparison_that_is_interrupted_goes_on_skips_what_is_done_and_is_read
     assert "row 1 of 2: ResNet from scratch on digits" in told.out
     assert "row 2 of 2: AlexNet from scratch on digits, about" in told.out
     assert "interrupted; go on with: python -m study.compare --models resnet alexnet" in told.err
-    assert Record(second).study["status"] == "interrupted"
+    assert Record(second).study.status == "interrupted"
     done, kept = content(first), Record(second).trials
 
     assert main([*command, "--quiet", "--data-efficiency", "1", "4"]) == 0
@@ -67,7 +67,7 @@ def test_a_comparison_that_is_interrupted_goes_on_skips_what_is_done_and_is_read
         assert {one["images_per_class"] for one in read_table(row, "data_efficiency")} == {1, 4}
     assert "resnet-none-digits and alexnet-none-digits" in said or "is better than" in said
     assert [row for row in Record(second).trials if row["trial_id"] in {one["trial_id"] for one in kept}] == kept
-    assert Record(second).study["status"] == "finished"
+    assert Record(second).study.status == "finished"
     for name in ("ResNet from scratch", "AlexNet from scratch", "on digits, 360 test images"):
         assert name in said
     assert "left out: ResNet in1k on digits: there are no in1k weights of it at scale mini" in said
@@ -125,7 +125,7 @@ def test_a_disk_that_is_full_costs_the_row_and_not_the_comparison(
     assert "ViT from scratch is the only row on insects" in told.out
     assert "left out: resnet-none-digits: [Errno 28]" in told.out
     assert "No space left on device" in told.out
-    assert "test" not in Record(row).study
+    assert Record(row).study.test is None
 
 
 # Reading only

@@ -76,7 +76,7 @@ def test_there_is_a_run_for_every_amount_and_seed(measured: Path) -> None:
 
 
 def test_every_run_has_the_winners_hyperparameters_and_as_many_steps_as_the_study(measured: Path) -> None:
-    winner = Record(measured).study["winner"]
+    winner = Record(measured).winner
     for row in rows(measured).values():
         assert row["status"] == "completed"
         assert {name: row[name] for name in ("lr", "weight_decay", "freeze_depth")} == {
@@ -120,7 +120,7 @@ def test_one_that_is_interrupted_says_how_to_go_on_and_then_gives_the_same_runs(
     error = capsys.readouterr().err
     assert f"go on with: python -m study.data_efficiency {copied} --images-per-class 1 4 --seeds 2" in error
     assert len(rows(copied)) == 1
-    assert Record(copied).study["status"] == "finished"
+    assert Record(copied).study.status == "finished"
 
     assert main([str(copied), *ASKED]) == 0
     assert rows(copied) == rows(measured)

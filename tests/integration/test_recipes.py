@@ -123,10 +123,11 @@ def test_a_study_by_the_papers_recipe_is_one_command(
     for row in [trial, *record.runs]:
         assert row["status"] == "completed"
         assert row["micro_batch_size"] == pytest.approx(int(str(own.values["batch_size"])) / 3, rel=0.2)
-    facts = record.study["study"]
-    assert facts["grad_accum"] == 3
-    assert facts["recipe"]["augmentation"] == own.values["augmentation"]
-    assert facts["preprocessing"] == record.study["preprocessing"]
-    assert record.study["preprocessing"]["mean"] == [0.3, 0.3, 0.3]
+    study = record.configuration
+    assert study.grad_accum == 3
+    assert study.recipe["augmentation"] == own.values["augmentation"]
+    assert study.preprocessing is not None
+    assert study.preprocessing == record.study.preprocessing
+    assert study.preprocessing.mean == (0.3, 0.3, 0.3)
     best = json.loads((record.folder / "best" / "config.json").read_text())
     assert best["preprocessing"]["mean"] == [0.3, 0.3, 0.3]

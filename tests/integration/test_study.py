@@ -68,16 +68,19 @@ def test_a_curve_has_a_row_for_every_epoch_that_its_run_trained(done: Done) -> N
 
 
 def test_what_the_winner_costs_is_in_the_record(done: Done) -> None:
-    study = done.record.study
-    assert study["cost"]["stage_flops"] == list(flops("resnet", "mini", "resnet_mini", 10).stages)
-    assert study["cost"]["inference"]["threads"] == study["resources"]["threads"]
+    cost, resources = done.record.study.cost, done.record.study.resources
+    assert cost is not None
+    assert cost.inference is not None
+    assert resources is not None
+    assert cost.stage_flops == flops("resnet", "mini", "resnet_mini", 10).stages
+    assert cost.inference.threads == resources.threads
     found = costs(done.record)
     assert set(found) == set(COSTS)
     assert all(value > 0 for value in found.values())
 
 
 def test_a_run_goes_over_the_bytes_of_the_boundary_that_it_reads(done: Done) -> None:
-    sizes = done.record.study["data"]["sizes"]
+    sizes = done.record.data.sizes
     for row in done.record.runs:
         if row["boundary"].startswith("reads boundary 0"):
             images = sum(sizes.values()) if row["phase"] == "test" else sizes["train"] + sizes["val"]
@@ -103,9 +106,9 @@ def test_the_trained_share_is_that_of_the_stages_after_the_freeze_depth(done: Do
 
 
 def test_replicates_use_new_seeds_and_the_winner_has_the_best_mean(done: Done) -> None:
-    replicates = done.record.study["replicates"]
+    replicates = done.record.study.replicates
     assert all(row["seeds"] == [1, 2] for row in replicates)
-    assert done.record.study["winner"]["val_accuracy"] == max(row["val_accuracy"] for row in replicates)
+    assert done.record.winner["val_accuracy"] == max(row["val_accuracy"] for row in replicates)
     assert {row["trial_id"] for row in replicates} >= {"trial-000"}
 
 
@@ -118,11 +121,11 @@ def test_every_test_image_is_predicted_once_a_seed(done: Done) -> None:
 
 def test_the_reported_accuracy_is_that_of_the_stored_predictions(done: Done) -> None:
     predictions = done.record.tables["predictions"]
-    test = done.record.study["test"]
+    test = done.record.test
     right = np.mean([row["label"] == row["predicted"] for row in predictions])
-    assert test["accuracy"] == pytest.approx(right)
-    assert test["interval"][0] <= test["accuracy"] <= test["interval"][1]
-    assert np.sum(test["confusion"]) == len(predictions)
+    assert test.accuracy == pytest.approx(right)
+    assert test.interval[0] <= test.accuracy <= test.interval[1]
+    assert np.sum(test.confusion) == len(predictions)
 
 
 def test_validation_runs_have_no_test_accuracy_and_test_runs_no_validation(done: Done) -> None:
@@ -169,9 +172,8 @@ def test_the_samples_are_pictures_of_test_images(done: Done) -> None:
 
 
 def test_the_summary_names_the_winner_the_papers_recipe_and_the_page(done: Done) -> None:
-    test, winner = done.record.study["test"], done.record.study["winner"]
-    assert f"{test['accuracy']:.2%}" in done.printed
-    assert winner["trial_id"] in done.printed
+    assert f"{done.record.test.accuracy:.2%}" in done.printed
+    assert done.record.winner["trial_id"] in done.printed
     assert "the paper's" in done.printed
     assert str(done.record.folder / "report.html") in done.printed
     assert (done.record.folder / "report.html").stat().st_size > 10_000
@@ -188,7 +190,7 @@ def test_the_same_seed_gives_the_same_trials_and_the_same_numbers(done: Done, tm
         [(row["run_id"], row["epoch"], row["train_loss"]) for row in record.curves] for record in (again, done.record)
     ]
     assert sorted(losses[0]) == sorted(losses[1])
-    assert again.study["test"] == done.record.study["test"]
+    assert again.test == done.record.test
 
 
 def test_a_finished_study_that_is_resumed_shows_its_summary_and_trains_nothing(
@@ -197,7 +199,7 @@ def test_a_finished_study_that_is_resumed_shows_its_summary_and_trains_nothing(
     before = {path: path.read_bytes() for path in done.record.folder.glob("*.parquet")}
     assert main([*STUDY, "--results", str(done.record.folder.parent), "--resume", "--quiet"]) == 0
     assert {path: path.read_bytes() for path in done.record.folder.glob("*.parquet")} == before
-    assert f"{done.record.study['test']['accuracy']:.2%}" in capsys.readouterr().out
+    assert f"{done.record.test.accuracy:.2%}" in capsys.readouterr().out
 
 
 def test_more_trials_after_the_test_set_was_seen_are_refused(done: Done, capsys: pytest.CaptureFixture[str]) -> None:
