@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from study import run
 from study.data import named
 from study.data.splits import split
 from study.data_efficiency import measure
@@ -19,11 +18,18 @@ from study.data_efficiency.__main__ import main
 from study.data_efficiency.measure import Measurement
 from study.results.data_efficiency import SCHEMA
 from study.results.record import Record, Row, read_table
+from study.run import main as run
 
 STUDY = ["--model", "resnet", "--pretraining", "none", "--name", "small", "--trials", "2", "--epochs", "1"]
 ONCE = ["--top-k", "1", "--seeds", "1", "--max-concurrent", "1", "--wandb", "disabled", "--quiet"]
 ASKED = ["--images-per-class", "1", "4", "--seeds", "2", "--max-concurrent", "1", "--quiet"]
-CLOCK = ("train_seconds", "total_seconds", "peak_memory_bytes", "boundary")
+CLOCK = (
+    "train_seconds",
+    "total_seconds",
+    "peak_memory_bytes",
+    "boundary",
+    "bytes_read",
+)  # the planner goes by the clock
 
 
 def rows(folder: Path) -> dict[str, Row]:
@@ -40,7 +46,7 @@ def rows(folder: Path) -> dict[str, Row]:
 def studied(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The study's folder."""
     results = tmp_path_factory.mktemp("results")
-    assert run.main([*STUDY, *ONCE, "--results", str(results)]) == 0
+    assert run([*STUDY, *ONCE, "--results", str(results)]) == 0
     return results / "small"
 
 
@@ -133,6 +139,27 @@ def test_a_run_that_fails_is_in_the_table_with_its_reason(copied: Path, capsys: 
     assert (row["status"], row["test_accuracy"], row["correct"]) == ("failed", None, None)
     assert "training loss is" in row["reason"]
     assert row["reason"] in capsys.readouterr().out
+
+
+def test_a_run_that_failed_is_tried_again(copied: Path) -> None:
+    once = [str(copied), "--images-per-class", "4", "--seeds", "1", "--quiet"]
+    lr = Record(copied).winner["lr"]
+    changed(copied, winner={"lr": 1e38})
+    assert main(once) == 1
+    changed(copied, winner={"lr": lr})
+    assert main(once) == 0
+    (row,) = rows(copied).values()
+    assert (row["status"], row["reason"], row["lr"]) == ("completed", None, lr)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_study_of_crops_with_preprocessing_and_accumulation_of_its_own_is_measured_as_it_was(tmp_path: Path) -> None:
+    given = ["--preprocessing", "interpolation=bicubic", "--grad-accum", "2", "--augmentation", "crop_flip"]
+    assert run([*STUDY, *ONCE, *given, "--trials", "1", "--results", str(tmp_path)]) == 0
+    assert main([str(tmp_path / "small"), "--images-per-class", "4", "--seeds", "1", "--quiet"]) == 0
+    (row,) = rows(tmp_path / "small").values()
+    assert (row["status"], row["augmentation"]) == ("completed", "crop_flip")
+    assert row["micro_batch_size"] == 20  # 40 images in one batch, of which half is computed at once
 
 
 MISTAKES = {
