@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from study.cluster import environment
+from study.data_efficiency import finished
 from study.options import arguments
 from study.options.parser import Parser
 from study.results import provenance
@@ -84,8 +85,7 @@ def check(options: argparse.Namespace) -> None:
     if options.weights and len(options.studies) > 1:
         raise ValueError(f"weights are those of one study, got {len(options.studies)} studies: give one at a time")
     for folder in options.studies:
-        if not (folder / "study.json").exists():
-            raise ValueError(f"{folder} is no study: give the folder of a finished one, with its study.json")
+        finished.check(folder)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,10 @@ import numpy as np
 
 from study.cluster import connection
 from study.cluster.allocation import allocate
-from study.data_efficiency import plan
+from study.data_efficiency import finished, plan
 from study.data_efficiency.plan import Planned
 from study.data_efficiency.summary import summary
-from study.design.states import RunStatus, StudyStatus
-from study.design.study import Study
+from study.design.states import RunStatus
 from study.execution.pool import Pool
 from study.execution.session import Session, graceful_shutdown
 from study.options.command_line import execution
@@ -52,8 +51,10 @@ class Measurement:
     @classmethod
     def prepare(cls, folder: Path, options: argparse.Namespace, interrupted: threading.Event) -> Self:
         """Everything that may be a user's mistake. Raises ValueError."""
+        finished.check(folder)
         record = Record(folder)
-        session = Session.prepare(whole(record, options), execution(options), interrupted=interrupted)
+        as_it_was = study_of(record, data_dir=options.data_dir, offline=options.offline)
+        session = Session.prepare(as_it_was, execution(options), interrupted=interrupted)
         study = replace(session.study, seeds=options.seeds or session.study.seeds)
         depths = plan.depths(options.freeze_depths, study, record.winner)
         planned = plan.plan(study, plan.amounts(session.splits, options.images_per_class), depths)
@@ -121,16 +122,3 @@ def row_of(planned: Planned, run: Run, outcome: Outcome) -> dict[str, Any]:
         "correct": (seen.label == seen.predicted)[np.argsort(seen.index)].tolist() if seen else None,
     }
     return row | {"steps": row["epochs"] * plan.steps(planned.amount.images, run.hyperparameters.batch_size)}
-
-
-def whole(record: Record, options: argparse.Namespace) -> Study:
-    """The study of a record, as it was. Raises ValueError if it is not finished, or is one of a part of train."""
-    folder = record.folder
-    if not record.begun:
-        raise ValueError(f"{folder} is no study: give the folder of a finished one, with its study.json")
-    if record.study.status != StudyStatus.FINISHED:
-        raise ValueError(f"{folder} is not finished ({record.study.status}): go on with study.run and --resume")
-    for name in ("train_fraction", "images_per_class"):
-        if (part := getattr(record.configuration, name)) is not None:
-            raise ValueError(f"{folder} is a study of a part of train ({name} {part}): give one of all of it")
-    return study_of(record, data_dir=options.data_dir, offline=options.offline)

@@ -12,6 +12,7 @@ import pytest
 from study.__main__ import COMMANDS, main
 from study.options import command_line
 
+OLD = Path(__file__).parents[1] / "old_records" / "alexnet-fashion60k-digits" / "study.json"
 HEAVY = {"torch", "torchvision", "timm", "ray", "pyarrow", "pandas", "scipy", "sklearn", "optuna", "wandb", "PIL"}
 SECONDS, TRIES = 0.5, 3  # of CPU; tests run beside others
 MODULES = {name: f"study.{name}" for name in COMMANDS} | {"requirements": "study.requirements", "study": "study"}
@@ -111,6 +112,7 @@ MISTAKES = {
     "data: nowhere": ("study.data", ["check", "./nowhere"], "no such folder"),
     "data: an unknown action": ("study.data", ["chekc", "digits"], "'chekc'"),
     "data_efficiency: no study": ("study.data_efficiency", ["nowhere"], "nowhere is no study"),
+    "data_efficiency: an interrupted study": ("study.data_efficiency", ["going-on"], "go on with study.run"),
     "data_efficiency: no images": ("study.data_efficiency", [".", "--images-per-class", "0"], "'0'"),
     "cache: an unknown action": ("study.cache", ["clean"], "'clean'"),
     "wandb_report: nowhere": ("study.wandb_report", ["nowhere"], "nowhere is no folder"),
@@ -126,6 +128,8 @@ def test_a_mistake_is_one_line_at_once_and_writes_nothing(mistake: str, tmp_path
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "notes.txt").touch()
     (tmp_path / "bad.toml").write_text("lr = { low = 1.0, high = 0.1 }\n")
+    (tmp_path / "going-on").mkdir()
+    (tmp_path / "going-on" / "study.json").write_text(OLD.read_text().replace('"finished"', '"interrupted"'))
     before = set(tmp_path.rglob("*"))
     told = answered_at_once(module, words, tmp_path)
     assert (told.code, told.out) == (2, "")
