@@ -174,13 +174,19 @@ class ForwardState:
 
     def __init__(self, model: nn.Module) -> None:
         self.norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
+        self.training: tuple[bool, ...] | None = None  # of each norm, when the buffers below were chosen
+        self.moved: list[list[Tensor]] = []
+        self.kept: list[list[Tensor]] = []
 
     @torch.no_grad()
     def capture(self, device: torch.device) -> None:
-        moved = [buffer for norm in self.norms if norm.training for buffer in norm.buffers()]
-        # by type, so that each group is copied at once: a GPU takes longer to be told of a copy than to make it
-        self.moved = [[b for b in moved if b.dtype == dtype] for dtype in {b.dtype for b in moved}]
-        self.kept = [[torch.empty_like(b) for b in group] for group in self.moved]
+        training = tuple(norm.training for norm in self.norms)
+        if training != self.training:
+            self.training = training
+            moved = [buffer for norm in self.norms if norm.training for buffer in norm.buffers()]
+            # by type, so that each group is copied at once: a GPU is told of a copy in more time than it takes
+            self.moved = [[b for b in moved if b.dtype == dtype] for dtype in {b.dtype for b in moved}]
+            self.kept = [[torch.empty_like(b) for b in group] for group in self.moved]
         for kept, group in zip(self.kept, self.moved, strict=True):
             torch._foreach_copy_(kept, group)
         self.random = torch.get_rng_state()
