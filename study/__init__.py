@@ -1,5 +1,33 @@
-"""What is studied and how it is judged."""
+"""What is studied and how it is judged. In Python: `from study import run, compare, probe`, see `study.api`."""
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from study.cluster import environment
 
+if TYPE_CHECKING:
+    from study.api import compare, probe, run
+
+__all__ = ["compare", "probe", "run"]
+
 environment.prepare()
+
+
+class Package(ModuleType):
+    """Has functions named as its commands, which are modules: importing one must not put it in the function's place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        """The functions, imported when they are asked for: `import study` alone is light."""
+        if name in __all__:
+            from study import api
+
+            return getattr(api, name)
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+
+
+sys.modules[__name__].__class__ = Package

@@ -7,7 +7,6 @@ The same command again skips the rows that are done, and goes on with those that
 it checks and what it writes.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from time import perf_counter
@@ -16,6 +15,8 @@ from study.design.study import Study
 from study.options import comparison as command_line
 from study.options import scale
 from study.options.comparison import Plan, parser
+from study.options.keywords import ComparisonKeywords
+from study.result import ComparisonResult
 from study.results import provenance
 from study.terminal.mistake import INTERRUPTED, fail
 
@@ -28,18 +29,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns 0; 1 where a row failed, or none is finished; 2 for a user's mistake; 130 when interrupted.
     """
     start = perf_counter()
-    options = command_line.parse(arguments)
-    command = provenance.command(options.words, module="study.compare")
+    options, words = command_line.parse(arguments)
+    command = provenance.command(words, module="study.compare")
     try:
-        return run(options, command, since=start)
+        result = compare(options, command, since=start)
     except ValueError as mistake:
         return fail(str(mistake))
     except KeyboardInterrupt:
         print(f"interrupted; go on with: {command}", file=sys.stderr)
         return INTERRUPTED
+    print(result)
+    return 1 if result.failed or not result.comparison.rows else result.data_efficiency
 
 
-def run(options: argparse.Namespace, command: str, *, since: float) -> int:
+def compare(options: ComparisonKeywords, command: str, *, since: float) -> ComparisonResult:
     """The comparison that the options describe. Torch and Ray are imported after the options are found to be good.
 
     Raises ValueError for a mistake; KeyboardInterrupt.
@@ -55,19 +58,16 @@ def run(options: argparse.Namespace, command: str, *, since: float) -> int:
     (plan,) = planned
     failed = run_rows(plan, command, since=since) if plan.studies else {}
     measured = measure_data_efficiency(plan, failed)
-    if measured == INTERRUPTED:
-        return measured
 
-    from study.comparison import compare, tables
-    from study.comparison.summary import summary
+    from study import comparison as records
+    from study.comparison import tables
     from study.report import comparison as report
 
-    comparison = compare(plan.folders(without=failed), [*plan.left_out, *failed.items()])
+    comparison = records.compare(plan.folders(without=failed), [*plan.left_out, *failed.items()])
     if comparison.rows:
         tables.write(comparison, plan.folder, command)
         report.write(comparison, plan.folder, command=command)
-    print(summary(comparison, plan.folder))
-    return 1 if failed or not comparison.rows else measured
+    return ComparisonResult(plan.folder, comparison, failed, measured)
 
 
 def run_rows(plan: Plan, command: str, *, since: float) -> dict[str, str]:
@@ -121,13 +121,19 @@ def run_row(plan: Plan, study: Study, command: str, *, since: float) -> str | No
 
 
 def measure_data_efficiency(plan: Plan, failed: dict[str, str]) -> int:
-    """Measures that of every row where it was asked for; returns the exit code of `study.data_efficiency`."""
+    """Measures that of every row where it was asked for; returns the exit code of `study.data_efficiency`.
+
+    Raises KeyboardInterrupt.
+    """
     wanted = plan.data_efficiency(without=failed)
     if not wanted:
         return 0
-    from study.data_efficiency.__main__ import main
+    from study.data_efficiency.__main__ import run
 
-    return main(wanted)
+    try:
+        return run(wanted)
+    except ValueError as mistake:
+        return fail(str(mistake))
 
 
 if __name__ == "__main__":

@@ -7,16 +7,17 @@ On scikit-learn's digits and two cores a pretrained mini model takes seconds; ex
 from fashion60k. `study.baselines.probe` says what is computed and what a seed means here.
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from study.cluster import gpu
 from study.data import named, place
 from study.design.study import check_name
 from study.options import arguments, command_line, scale
+from study.options.keywords import ProbeKeywords
 from study.options.parser import Parser
+from study.result import ProbeResult
 from study.results import provenance, resume
 from study.terminal.mistake import INTERRUPTED, fail
 from trainables import architecture, weights
@@ -58,19 +59,29 @@ def main(given: Sequence[str] | None = None) -> int:
     Returns 0; 1 if a model does not fit; 2 for a user's mistake; 130 when interrupted.
     """
     options = parser().parse(given)
+
+    command = provenance.command(options.words, module="study.probe")
     try:
-        return run(options)
+        probe(ProbeKeywords.of(options), command, say=lambda line: print(line, flush=True))
     except ValueError as mistake:
         return fail(str(mistake))
     except KeyboardInterrupt:
         print("interrupted: nothing was written", file=sys.stderr)
         return INTERRUPTED
+    except RuntimeError as reason:
+        from trainables.memory import DoesNotFit
+
+        if not isinstance(reason, DoesNotFit):
+            raise
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
+    return 0
 
 
-def run(options: argparse.Namespace) -> int:
-    """Torch and Ray are imported after the options are found to be good. Returns 0, 1 if a model does not fit.
+def probe(options: ProbeKeywords, command: str, *, say: Callable[[str], object]) -> ProbeResult:
+    """Probes what the options name. Torch and Ray are imported after the options are found to be good.
 
-    Raises ValueError for a mistake.
+    Raises ValueError for a mistake; DoesNotFit.
     """
     check(options)
 
@@ -78,18 +89,17 @@ def run(options: argparse.Namespace) -> int:
 
     connection.start_while_importing("study.baselines.probe", verbose=options.verbose)
 
-    from study.baselines import probe
+    from study.baselines import probe as baseline
     from study.data import resolve
     from study.data.splits import split
     from study.options import machine
     from trainables import building
-    from trainables.memory import DoesNotFit
 
     if not options.verbose:
         connection.quieten()
     name, why = scale.chosen(options.scale)
     machine.check_devices(options.precision)
-    plan = probe.Plan(
+    plan = baseline.Plan(
         models=[
             (*model, building.pretrained(*model, path=options.weights, offline=options.offline))
             for model in models(options, name)
@@ -99,18 +109,13 @@ def run(options: argparse.Namespace) -> int:
         seeds=options.seeds,
         precision=options.precision,
         folder=folder(options),
-        command=provenance.command(options.words, module="study.probe"),
+        command=command,
     )
-    print(why, flush=True)
-    try:
-        probe.run(plan, verbose=options.verbose)
-    except DoesNotFit as reason:
-        print(f"error: {reason}", file=sys.stderr)
-        return 1
-    return 0
+    say(why)
+    return ProbeResult(tuple(baseline.run(plan, say=say, verbose=options.verbose)), plan.folder)
 
 
-def check(options: argparse.Namespace) -> None:
+def check(options: ProbeKeywords) -> None:
     """Raises ValueError for every mistake that shows without torch and Ray."""
     if options.seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {options.seeds}")
@@ -122,7 +127,7 @@ def check(options: argparse.Namespace) -> None:
     command_line.at_some_scale(options.scale, lambda name: models(options, name))
 
 
-def models(options: argparse.Namespace, scale: str) -> list[tuple[Architecture, Variant]]:
+def models(options: ProbeKeywords, scale: str) -> list[tuple[Architecture, Variant]]:
     """What is probed at a scale. Raises ValueError for a mistake."""
     families = map(architecture.get, dict.fromkeys(options.models))
     chosen = [(family, family.variant(scale, options.pretraining)) for family in families]
@@ -131,7 +136,7 @@ def models(options: argparse.Namespace, scale: str) -> list[tuple[Architecture, 
     return chosen
 
 
-def folder(options: argparse.Namespace) -> Path | None:
+def folder(options: ProbeKeywords) -> Path | None:
     """Where to write, None for nowhere. It may be a study's folder, whose baseline the probe is then.
 
     Raises ValueError for a mistake.

@@ -6,33 +6,54 @@ On two cores and scikit-learn's digits this takes some minutes and prints one sc
 with an interval, and the paper's recipe beside it. docs/protocol.md says why the order of the steps is what it is.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from study.options import command_line, scale
 from study.options.command_line import parser
+from study.options.keywords import StudyKeywords
+from study.result import StudyResult
 from study.results import provenance, resume
 from study.terminal.mistake import INTERRUPTED, fail
+
+if TYPE_CHECKING:
+    from study.execution.session import Session
 
 __all__ = ["main", "parser"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a study from the command line; returns 0, 2 for a user's mistake, 130 when interrupted."""
+    """Runs a study from the command line.
+
+    Returns 0; 1 where every run of a step failed, or the record cannot be written; 2 for a user's mistake; 130 when
+    interrupted.
+    """
     start = perf_counter()
-    options = command_line.parse(arguments)
+    options, words = command_line.parse(arguments)
     try:
-        return run(options, since=start)
+        session = prepare(options)
     except ValueError as mistake:
         return fail(str(mistake))
     except KeyboardInterrupt:
         print("interrupted before the study began: nothing was written", file=sys.stderr)
         return INTERRUPTED
 
+    from study.execution.session import NoCompletedRuns
 
-def run(options: argparse.Namespace, *, since: float) -> int:
+    try:
+        print(complete(session, provenance.command(words), since=start))
+    except KeyboardInterrupt:
+        print(f"interrupted; go on with: {provenance.command(words, resume=True)}", file=sys.stderr)
+        return INTERRUPTED
+    except (NoCompletedRuns, OSError) as reason:
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def prepare(options: StudyKeywords) -> "Session":
     """The study that the options describe. Torch and Ray are imported after the options are found to be good.
 
     Raises ValueError for a mistake.
@@ -44,29 +65,34 @@ def run(options: argparse.Namespace, *, since: float) -> int:
     if not all(map(resume.is_finished, possible)):
         connection.start_while_importing("study.execution.running", verbose=options.verbose)
 
-    from study.execution.running import complete
-    from study.execution.session import Interrupted, NoCompletedRuns, Session
+    from study.execution.session import Session
     from study.options import machine
-    from study.terminal.summary import summary
 
     if not options.verbose:
         connection.quieten()
     name, why = scale.chosen(options.scale)
     study = command_line.configure(options, name)
     machine.check(study)
-    session = Session.prepare(study, command_line.execution(options))
+    execution = command_line.execution(options, resume=options.resume, weights=options.weights)
+    session = Session.prepare(study, execution)
     session.terminal.say(why)
-    session.terminal.say(str(session.study.recipe))
+    session.terminal.say(str(study.recipe))
+    return session
+
+
+def complete(session: "Session", command: str, *, since: float) -> StudyResult:
+    """Runs the steps that its record lacks.
+
+    Raises NoCompletedRuns; OSError where the record cannot be written; KeyboardInterrupt.
+    """
+    from study.execution import running
+    from study.execution.session import Interrupted
+
     try:
-        complete(session, provenance.command(options.words), since=since)
-    except (Interrupted, KeyboardInterrupt):
-        print(f"interrupted; go on with: {provenance.command(options.words, resume=True)}", file=sys.stderr)
-        return INTERRUPTED
-    except (NoCompletedRuns, OSError) as reason:
-        print(f"error: {reason}", file=sys.stderr)
-        return 1
-    print(summary(session.record))
-    return 0
+        running.complete(session, command, since=since)
+    except Interrupted:
+        raise KeyboardInterrupt from None
+    return StudyResult.of(session.record)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ alone, often not at all, and the interval is that of the test images. It says no
 resample those would fit fewer of them than a study does, and compare what is not comparable.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -161,8 +161,8 @@ class Plan:
     command: str
 
 
-def run(plan: Plan, *, verbose: bool = False) -> list[Probed]:
-    """Probes every model, prints a line for each, and writes the results where the plan says."""
+def run(plan: Plan, *, say: Callable[[str], object], verbose: bool = False) -> list[Probed]:
+    """Probes every model, says a line for each, and writes the results where the plan says."""
     results = []
     with connection.connected(verbose=verbose):
         resources, _ = allocate(1, 1)
@@ -170,7 +170,7 @@ def run(plan: Plan, *, verbose: bool = False) -> list[Probed]:
             classes = len(plan.splits.source.classes)
             model = Model(family.name, plan.scale, variant.name, classes, connection.put(weights))
             results.append(probe(model, plan.splits, resources, seeds=plan.seeds, precision=plan.precision))
-            print(format_probe(results[-1].row), flush=True)
+            say(format_probe(results[-1].row))
     if plan.folder:
         write(plan.folder, plan.splits, results, plan.command)
     return results

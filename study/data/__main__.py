@@ -16,6 +16,7 @@ from rich.text import Text
 
 from study.data import place
 from study.options import arguments
+from study.options.keywords import DataKeywords
 from study.options.parser import Parser
 from study.terminal.mistake import INTERRUPTED, fail
 from study.text import shorten
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     Raises ValueError for a mistake.
     """
-    request = arguments.request(options)
+    request = arguments.request(DataKeywords.of(options))
     place.check(options.source, request.settings)
 
     from study.cluster import connection

@@ -8,13 +8,13 @@ amounts that is the default it takes some minutes a study. `data_efficiency.parq
 run: see docs/record.md. What it holds is not trained again.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from study.cluster import environment
 from study.data_efficiency import finished
 from study.options import arguments
+from study.options.keywords import DataEfficiencyKeywords
 from study.options.parser import Parser
 from study.results import provenance
 from study.terminal.mistake import INTERRUPTED, fail
@@ -43,7 +43,6 @@ def parser() -> Parser:
     parser.add_argument("--weights", type=arguments.path, metavar="PATH", help="as the study had it")
     parser.add_argument("--offline", action="store_true", help="never fetch anything from the network")
     parser.add_argument("--quiet", action="store_true", help="print the result only")
-    parser.set_defaults(resume=True, boundaries="on")
     return parser
 
 
@@ -51,7 +50,7 @@ def main(given: Sequence[str] | None = None) -> int:
     """Returns 0, 2 for a user's mistake, 130 when interrupted, 1 if a study has no completed run."""
     options = parser().parse(given)
     try:
-        return run(options)
+        return run(DataEfficiencyKeywords.of(options))
     except ValueError as mistake:
         return fail(str(mistake))
     except KeyboardInterrupt:
@@ -60,7 +59,7 @@ def main(given: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: DataEfficiencyKeywords) -> int:
     """Raises ValueError for a mistake; KeyboardInterrupt."""
     check(options)
 
@@ -75,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         raise KeyboardInterrupt from None
 
 
-def check(options: argparse.Namespace) -> None:
+def check(options: DataEfficiencyKeywords) -> None:
     """Raises ValueError for what is wrong with the options, before a record is read."""
     environment.check()
     for name in ("max_concurrent", "seeds"):

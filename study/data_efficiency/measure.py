@@ -1,6 +1,5 @@
 """How much data a finished study's winner needs: the runs on parts of train, and the table of them."""
 
-import argparse
 import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,10 +12,11 @@ from study.cluster.allocation import allocate
 from study.data_efficiency import finished, plan
 from study.data_efficiency.plan import Planned
 from study.data_efficiency.summary import summary
+from study.design.execution import Execution
 from study.design.states import RunStatus
 from study.execution.pool import Pool
 from study.execution.session import Session, graceful_shutdown
-from study.options.command_line import execution
+from study.options.keywords import DataEfficiencyKeywords
 from study.results import data_efficiency
 from study.results.data_efficiency import Measured
 from study.results.record import Record, Row
@@ -24,7 +24,7 @@ from study.results.recorded import study_of
 from trainables.trainer import Outcome, Run
 
 
-def measure(options: argparse.Namespace) -> int:
+def measure(options: DataEfficiencyKeywords) -> int:
     """Measures studies as the options say; returns 0, or 1 if a study has no completed run.
 
     Raises ValueError for a mistake; Interrupted.
@@ -49,12 +49,19 @@ class Measurement:
     rows: list[Row]
 
     @classmethod
-    def prepare(cls, folder: Path, options: argparse.Namespace, interrupted: threading.Event) -> Self:
+    def prepare(cls, folder: Path, options: DataEfficiencyKeywords, interrupted: threading.Event) -> Self:
         """Everything that may be a user's mistake. Raises ValueError."""
         finished.check(folder)
         record = Record(folder)
         as_it_was = study_of(record, data_dir=options.data_dir, offline=options.offline)
-        session = Session.prepare(as_it_was, execution(options), interrupted=interrupted)
+        execution = Execution(
+            resume=True,
+            max_concurrent=options.max_concurrent,
+            weights=options.weights,
+            offline=options.offline,
+            quiet=options.quiet,
+        )
+        session = Session.prepare(as_it_was, execution, interrupted=interrupted)
         study = replace(session.study, seeds=options.seeds or session.study.seeds)
         depths = plan.depths(options.freeze_depths, study, record.winner)
         planned = plan.plan(study, plan.amounts(session.splits, options.images_per_class), depths)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from study.data.source import DUPLICATES, DatasetRequest
 from study.design.study import EARLY_STOPPING
+from study.options.keywords import DataKeywords
 from study.options.parser import Parser
 from trainables.choices import BOUNDARY_MODES, PRECISIONS, SCALES
 from trainables.hyperparameters import DECLARED
@@ -138,7 +139,7 @@ def add_data(group: Group | Parser) -> None:
     group.add_argument("--duplicates", default="auto", help=f"{', '.join(DUPLICATES)} (default %(default)s)")
 
 
-def request(options: argparse.Namespace) -> DatasetRequest:
+def request(options: DataKeywords) -> DatasetRequest:
     """Raises ValueError for a mistake."""
     settings = {}
     for assignment in options.data_option:

@@ -3,10 +3,10 @@
 Imports neither torch nor Ray: what is wrong with the options is said at once.
 """
 
-import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
 
 from study.cluster import gpu
 from study.data import named, place
@@ -16,10 +16,12 @@ from study.design.execution import Execution
 from study.design.preprocessing import overridden
 from study.design.study import Study
 from study.options import arguments, scale
+from study.options.keywords import SharedKeywords, StudyKeywords
 from study.options.parser import Parser
 from study.results import resume
 from trainables import architecture, weights
 from trainables.choices import GPU_PRECISIONS, PRECISIONS, choose, needs_gpu
+from trainables.metrics import Metric
 
 Meant = TypeVar("Meant")
 EXAMPLES = """examples:
@@ -62,12 +64,13 @@ def parser() -> Parser:
     return parser
 
 
-def parse(given: Sequence[str] | None = None) -> argparse.Namespace:
-    """The options; exits where argparse finds a mistake, and after what --help says."""
-    return parser().parse(given)
+def parse(given: Sequence[str] | None = None) -> tuple[StudyKeywords, list[str]]:
+    """The options, and the words that give them; exits where argparse finds a mistake, and after what --help says."""
+    options = parser().parse(given)
+    return StudyKeywords.of(options), options.words
 
 
-def studies(options: argparse.Namespace) -> list[Study]:
+def studies(options: StudyKeywords) -> list[Study]:
     """The studies that the options may mean: one, or one per scale where only torch or a cluster knows of a GPU.
 
     Raises ValueError for every mistake that shows without them.
@@ -95,12 +98,12 @@ def at_some_scale(requested: str, of: Callable[[str], Meant]) -> list[Meant]:
     return possible
 
 
-def configure(options: argparse.Namespace, scale: str) -> Study:
+def configure(options: StudyKeywords, scale: str) -> Study:
     """The study that the options describe. Raises ValueError for a mistake."""
     family = architecture.get(options.model)
     request = arguments.request(options)
     place.check(options.dataset, request.settings)
-    execution(options)  # what is wrong with it is said at once
+    execution(options, resume=options.resume)  # what is wrong with it is said at once
     check_precision(options.precision, gpu.known())
     variant = family.variant(scale, options.pretraining, options.variant)
     weights.check(variant.weights, options.weights)
@@ -122,7 +125,7 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
         seed=options.seed,
         fixed=spaces.fixed(options.fix, variant.backbone_stages),
         table=spaces.read(options.space, variant.backbone_stages) if options.space else None,
-        metric=options.metric,
+        metric=Metric(choose("metric", options.metric, Metric)),
         early_stopping=options.early_stopping,
         top_k=options.top_k,
         seeds=options.seeds,
@@ -136,10 +139,18 @@ def configure(options: argparse.Namespace, scale: str) -> Study:
     )
 
 
-def execution(options: argparse.Namespace, **others: Any) -> Execution:
-    """How the options have a study run; `others` are said otherwise. Raises ValueError for a mistake."""
-    given = {one.name: getattr(options, one.name) for one in fields(Execution) if hasattr(options, one.name)}
-    return Execution(**given | others)
+def execution(options: SharedKeywords, *, resume: bool, weights: Path | None = None) -> Execution:
+    """How the options have a study run. Raises ValueError for a mistake."""
+    return Execution(
+        resume=resume,
+        boundaries=options.boundaries,
+        max_concurrent=options.max_concurrent,
+        wandb=options.wandb,
+        weights=weights,
+        offline=options.offline,
+        quiet=options.quiet,
+        verbose=options.verbose,
+    )
 
 
 def check_precision(precision: str, has_gpu: bool | None) -> None:

@@ -15,6 +15,7 @@ from study.data import place
 from study.design.execution import Execution
 from study.design.study import Study, check_name
 from study.options import arguments, command_line
+from study.options.keywords import ComparisonKeywords, DataEfficiencyKeywords
 from study.options.parser import Parser
 from study.results import resume
 from study.results.study_file import StudyFile
@@ -44,7 +45,7 @@ class Plan:
         why: the scale, in a sentence.
     """
 
-    options: argparse.Namespace
+    options: ComparisonKeywords
     folder: Path
     read: tuple[Path, ...] = ()
     studies: tuple[Study, ...] = ()
@@ -64,20 +65,20 @@ class Plan:
         """How every row is run."""
         return command_line.execution(self.options, resume=True)
 
-    def data_efficiency(self, *, without: Collection[str] = ()) -> list[str] | None:
+    def data_efficiency(self, *, without: Collection[str] = ()) -> DataEfficiencyKeywords | None:
         """What `study.data_efficiency` is to be given after the rows; None where it is not asked for."""
         options = self.options
-        done = [str(study.folder) for study in self.studies if study.name not in without]
+        done = [study.folder for study in self.studies if study.name not in without]
         if self.read or options.data_efficiency is None or not done:
             return None
-        given = {
-            "--images-per-class": [n or arguments.ALL for n in options.data_efficiency],
-            "--max-concurrent": [options.max_concurrent] if options.max_concurrent else [],
-            "--data-dir": [options.data_dir] if options.data_dir else [],
-        }
-        flags = [flag for flag in ("offline", "quiet") if getattr(options, flag)]
-        named = [[name, *map(str, values)] for name, values in given.items() if values]
-        return [*done, *(word for words in named for word in words), *(f"--{flag}" for flag in flags)]
+        return DataEfficiencyKeywords(
+            studies=done,
+            images_per_class=options.data_efficiency or None,
+            max_concurrent=options.max_concurrent,
+            data_dir=options.data_dir,
+            offline=options.offline,
+            quiet=options.quiet,
+        )
 
     def progress(self, study: Study, *, left: int) -> str:
         """Which row comes now, and how long it and the others will take, by the mean of those that are done."""
@@ -154,13 +155,13 @@ def parser() -> Parser:
     return parser
 
 
-def parse(given: Sequence[str] | None = None) -> argparse.Namespace:
-    """The options; exits where argparse finds a mistake, and after what --help says."""
+def parse(given: Sequence[str] | None = None) -> tuple[ComparisonKeywords, list[str]]:
+    """The options, and the words that give them; exits where argparse finds a mistake, and after what --help says."""
     this = parser()
     options = this.parse(given)
     if options.records and (other := sorted(set(this.given(options.words)) - READING)):
         this.error(f"--from only reads records: leave out --{other[0].replace('_', '-')}, or --from")
-    return options
+    return ComparisonKeywords.of(options), options.words
 
 
 class FormerName(argparse.Action):
@@ -172,7 +173,7 @@ class FormerName(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def possible(options: argparse.Namespace) -> list[Plan]:
+def possible(options: ComparisonKeywords) -> list[Plan]:
     """The plans that the options may mean: one, or one per scale where only torch or a cluster knows of a GPU.
 
     Raises ValueError for every mistake that shows without them.
@@ -182,12 +183,12 @@ def possible(options: argparse.Namespace) -> list[Plan]:
     return command_line.at_some_scale(options.scale, lambda name: running(options, name))
 
 
-def reading(options: argparse.Namespace) -> Plan:
+def reading(options: ComparisonKeywords) -> Plan:
     """The plan of a comparison that runs nothing. Raises ValueError for a mistake."""
-    return Plan(options, folder_of(options, "comparison"), tuple(study_folders(options.records)))
+    return Plan(options, folder_of(options, "comparison"), tuple(study_folders(options.records or ())))
 
 
-def running(options: argparse.Namespace, scale: str, why: str = "") -> Plan:
+def running(options: ComparisonKeywords, scale: str, why: str = "") -> Plan:
     """Every row that exists at a scale, before any is begun. Raises ValueError for a mistake."""
     if options.data_efficiency is not None and (options.images_per_class or options.train_fraction):
         raise ValueError(
@@ -205,7 +206,8 @@ def running(options: argparse.Namespace, scale: str, why: str = "") -> Plan:
             there = architecture.get(model).pretrainings(scale)
             for pretraining in dict.fromkeys(options.pretraining or there[:1]):
                 if pretraining in there:
-                    studies.append(row(options, scale, folder, model, pretraining, dataset))
+                    one = options.row(model=model, pretraining=pretraining, dataset=dataset, results=folder)
+                    studies.append(command_line.configure(one, scale))
                 else:
                     why_not = f"there are no {pretraining} weights of it at scale {scale}, but {', '.join(there)}"
                     left_out.append((f"{label(model, pretraining)} on {place.name_of(dataset)}", why_not))
@@ -218,14 +220,7 @@ def running(options: argparse.Namespace, scale: str, why: str = "") -> Plan:
     return Plan(options, folder, studies=tuple(studies), left_out=tuple(left_out), why=why)
 
 
-def row(options: argparse.Namespace, scale: str, folder: Path, model: str, pretraining: str, dataset: str) -> Study:
-    """The study of a row, as `study.run` would describe it."""
-    whole = {"model": model, "pretraining": pretraining, "dataset": dataset, "results": folder}
-    left_out = dict.fromkeys(("variant", "weights", "name"))
-    return command_line.configure(argparse.Namespace(**{**vars(options), **left_out, **whole}), scale)
-
-
-def folder_of(options: argparse.Namespace, default: str) -> Path:
+def folder_of(options: ComparisonKeywords, default: str) -> Path:
     name = default if options.name is None else options.name
     check_name(name)
     folder = options.results / name

@@ -31,7 +31,7 @@ WANTED: list[tuple[str, str, int, str, int]] = [
 def study_of(command: str, patch: pytest.MonkeyPatch) -> Study:
     patch.setattr(gpu, "known", lambda: True)  # fp16 needs one
     words = [*FIRST.split(), *command.split()]
-    options = parse(words)
+    options, _ = parse(words)
     return configure(options, options.scale)
 
 

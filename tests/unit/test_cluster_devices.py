@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from study import run, tracking
+from study import tracking
 from study.cluster import devices, gpu
 from study.results import provenance
+from study.run import main
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_a_precision_that_needs_a_gpu_is_one_line_and_exit_2(
     precision: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--model", "vit", "--precision", precision, "--results", str(tmp_path / "results")]
-    assert run.main(arguments) == 2
+    assert main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"precision {precision} needs a GPU" in line
     assert not (tmp_path / "results").exists()

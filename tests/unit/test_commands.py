@@ -207,7 +207,7 @@ def test_the_files_of_the_page_are_files_that_a_study_takes(tmp_path: Path) -> N
     (tmp_path / "study.toml").write_text(config)
     (tmp_path / "space.toml").write_text(space)
     words = ["--config", str(tmp_path / "study.toml"), "--space", str(tmp_path / "space.toml"), "--scale", "mini"]
-    [study] = command_line.studies(command_line.parse([*words, "--no-offline", "--results", str(tmp_path)]))
+    [study] = command_line.studies(command_line.parse([*words, "--no-offline", "--results", str(tmp_path)])[0])
     assert (study.model, study.trials, study.metric) == ("resnet", 16, "macro_f1")
     assert study.fixed == {"freeze_depth": 5, "label_smoothing": 0.1}
     assert set(study.space) == {"lr", "batch_size"}
@@ -215,4 +215,4 @@ def test_the_files_of_the_page_are_files_that_a_study_takes(tmp_path: Path) -> N
 
 
 def test_a_switch_of_the_page_can_be_turned_off() -> None:
-    assert command_line.parse(["--model", "vit", "--offline", "--no-offline"]).offline is False
+    assert command_line.parse(["--model", "vit", "--offline", "--no-offline"])[0].offline is False

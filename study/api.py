@@ -1,0 +1,276 @@
+"""The commands in Python: the same names and defaults, typed results, and exceptions for exit codes.
+
+    from study import run
+    result = run("vit", trials=8, fix={"freeze_depth": "all"})
+    print(result.accuracy, result.interval)
+
+A user's mistake is a ValueError; Ctrl-C a KeyboardInterrupt, after which the same call with `resume=True` goes on.
+docs/python.md shows them in use.
+"""
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from study.options.keywords import ComparisonKeywords, ProbeKeywords, StudyKeywords
+from study.result import ComparisonResult, ProbeResult, StudyResult
+from study.results import provenance
+from trainables import architecture
+from trainables.hyperparameters import Value
+
+Place = str | PathLike[str]
+
+
+def run(
+    model: str,
+    *,
+    dataset: Place = "digits",
+    pretraining: str | None = None,
+    variant: str | None = None,
+    weights: Place | None = None,
+    scale: str = "auto",
+    trials: int = 32,
+    epochs: int | None = None,
+    recipe: Place = "fair",
+    augmentation: str | None = None,
+    preprocessing: Mapping[str, Any] | None = None,
+    fix: Mapping[str, Value] | None = None,
+    space: Place | None = None,
+    metric: str = "accuracy",
+    early_stopping: str = "asha",
+    top_k: int = 3,
+    seeds: int = 3,
+    seed: int = 0,
+    train_fraction: float | None = None,
+    images_per_class: int | None = None,
+    data_dir: Place | None = None,
+    data_option: Mapping[str, Any] | None = None,
+    strict: bool = False,
+    duplicates: str = "auto",
+    max_concurrent: int | None = None,
+    workers_per_trial: int = 1,
+    grad_accum: int | str = "auto",
+    boundaries: str = "on",
+    precision: str = "auto",
+    name: str | None = None,
+    results: Place = "results",
+    resume: bool = False,
+    wandb: str | None = None,
+    offline: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+) -> StudyResult:
+    """One study: searches the hyperparameters of a model, replicates the best points over seeds, tests the winner.
+
+    Args:
+        model: alexnet, resnet, vit or coatnet.
+        dataset: a name, or a place: a folder of images, Parquet files, s3://...
+        fix: hyperparameters that are not searched, each at its value; `freeze_depth` may be "all".
+        space: a TOML file of what is searched, in the place of the model's own table.
+        preprocessing: size, crop, interpolation, mean, std of the images, where not as the checkpoint has them.
+        resume: go on with the study of that name, if it is there; a finished one is only read.
+
+    The others are the options of `python -m study.run`, which `--help-all` describes.
+
+    Raises ValueError for a mistake; NoCompletedRuns where every run of a step failed; OSError where the record cannot
+    be written; KeyboardInterrupt.
+    """
+    from study.run import complete, prepare
+
+    start = perf_counter()
+    options = StudyKeywords(
+        model=model,
+        dataset=str(dataset),
+        pretraining=pretraining,
+        variant=variant,
+        weights=path(weights),
+        scale=scale,
+        trials=trials,
+        epochs=epochs,
+        recipe=str(recipe),
+        augmentation=augmentation,
+        preprocessing=assignments(preprocessing),
+        fix=assignments(fix),
+        space=path(space),
+        metric=metric,
+        early_stopping=early_stopping,
+        top_k=top_k,
+        seeds=seeds,
+        seed=seed,
+        train_fraction=train_fraction,
+        images_per_class=images_per_class,
+        data_dir=path(data_dir),
+        data_option=assignments(data_option),
+        strict=strict,
+        duplicates=duplicates,
+        max_concurrent=max_concurrent,
+        workers_per_trial=workers_per_trial,
+        grad_accum=str(grad_accum),
+        boundaries=boundaries,
+        precision=precision,
+        name=name,
+        results=Path(results).expanduser(),
+        resume=resume,
+        wandb=wandb,
+        offline=offline,
+        quiet=quiet,
+        verbose=verbose,
+    )
+    return complete(prepare(options), provenance.command(options.words()), since=start)
+
+
+def compare(
+    models: Sequence[str] | None = None,
+    *,
+    pretraining: Sequence[str] | None = None,
+    datasets: Sequence[Place] = ("digits",),
+    records: Sequence[Place] | None = None,
+    data_efficiency: Sequence[int | None] | None = None,
+    scale: str = "auto",
+    trials: int = 32,
+    epochs: int | None = None,
+    recipe: Place = "fair",
+    augmentation: str | None = None,
+    preprocessing: Mapping[str, Any] | None = None,
+    fix: Mapping[str, Value] | None = None,
+    space: Place | None = None,
+    metric: str = "accuracy",
+    early_stopping: str = "asha",
+    top_k: int = 3,
+    seeds: int = 3,
+    seed: int = 0,
+    train_fraction: float | None = None,
+    images_per_class: int | None = None,
+    data_dir: Place | None = None,
+    data_option: Mapping[str, Any] | None = None,
+    strict: bool = False,
+    duplicates: str = "auto",
+    max_concurrent: int | None = None,
+    workers_per_trial: int = 1,
+    grad_accum: int | str = "auto",
+    boundaries: str = "on",
+    precision: str = "auto",
+    name: str | None = None,
+    results: Place = "results",
+    wandb: str | None = None,
+    offline: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+) -> ComparisonResult:
+    """Several studies with one budget, one after the other into one folder; then who is better, and how surely.
+
+    Args:
+        models: all of them unless given.
+        pretraining: each model's first unless given.
+        records: folders of studies, or folders that hold them: they are read, and nothing is run.
+        data_efficiency: then train every winner on so many images of every class, None being all; empty for a ladder.
+
+    The others are the options of `python -m study.compare`. The same call again skips the rows that are done.
+
+    Raises ValueError for a mistake; KeyboardInterrupt. A row that fails is in `failed`, with the reason.
+    """
+    from study.compare import compare as compare_studies
+
+    start = perf_counter()
+    options = ComparisonKeywords(
+        models=list(models) if models is not None else architecture.names(),
+        pretraining=pretraining,
+        datasets=[str(one) for one in datasets],
+        records=[Path(one).expanduser() for one in records] if records is not None else None,
+        data_efficiency=data_efficiency,
+        scale=scale,
+        trials=trials,
+        epochs=epochs,
+        recipe=str(recipe),
+        augmentation=augmentation,
+        preprocessing=assignments(preprocessing),
+        fix=assignments(fix),
+        space=path(space),
+        metric=metric,
+        early_stopping=early_stopping,
+        top_k=top_k,
+        seeds=seeds,
+        seed=seed,
+        train_fraction=train_fraction,
+        images_per_class=images_per_class,
+        data_dir=path(data_dir),
+        data_option=assignments(data_option),
+        strict=strict,
+        duplicates=duplicates,
+        max_concurrent=max_concurrent,
+        workers_per_trial=workers_per_trial,
+        grad_accum=str(grad_accum),
+        boundaries=boundaries,
+        precision=precision,
+        name=name,
+        results=Path(results).expanduser(),
+        wandb=wandb,
+        offline=offline,
+        quiet=quiet,
+        verbose=verbose,
+    )
+    return compare_studies(options, provenance.command(options.words(), module="study.compare"), since=start)
+
+
+def probe(
+    models: str | Sequence[str],
+    *,
+    dataset: Place = "digits",
+    pretraining: str | None = None,
+    weights: Place | None = None,
+    scale: str = "auto",
+    seeds: int = 3,
+    precision: str = "auto",
+    data_dir: Place | None = None,
+    data_option: Mapping[str, Any] | None = None,
+    strict: bool = False,
+    duplicates: str = "auto",
+    name: str | None = None,
+    results: Place | None = None,
+    offline: bool = False,
+    verbose: bool = False,
+) -> ProbeResult:
+    """A baseline in seconds: ridge regression on what the frozen, pretrained model computes.
+
+    Args:
+        models: one or several.
+        name: writes RESULTS/NAME/probe.json and its predictions.
+
+    The others are the options of `python -m study.probe`.
+
+    Raises ValueError for a mistake; KeyboardInterrupt.
+    """
+    from study.probe import probe as probe_models
+
+    options = ProbeKeywords(
+        models=[models] if isinstance(models, str) else list(models),
+        dataset=str(dataset),
+        pretraining=pretraining,
+        weights=path(weights),
+        scale=scale,
+        seeds=seeds,
+        precision=precision,
+        data_dir=path(data_dir),
+        data_option=assignments(data_option),
+        strict=strict,
+        duplicates=duplicates,
+        name=name,
+        results=path(results),
+        offline=offline,
+        verbose=verbose,
+    )
+    return probe_models(options, provenance.command(options.words(), module="study.probe"), say=lambda line: None)
+
+
+def path(given: Place | None) -> Path | None:
+    return None if given is None else Path(given).expanduser()
+
+
+def assignments(given: Mapping[str, Any] | None) -> list[str]:
+    """`NAME=VALUE` as the command line has them; three numbers are `R,G,B`."""
+    return [
+        f"{name}={','.join(map(str, value)) if isinstance(value, list | tuple) else value}"
+        for name, value in (given or {}).items()
+    ]

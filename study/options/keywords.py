@@ -1,0 +1,146 @@
+"""What the commands may be given, typed: the same names and defaults on a command line and in Python.
+
+`study.api` makes them of keyword arguments, and `of` of what argparse has parsed. A test holds the two, and the
+defaults of the parsers, to each other.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from trainables.metrics import Metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keywords:
+    """What every command may be given. Each field is an option of its name, with `-` for `_`."""
+
+    offline: bool = False
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> Self:
+        return cls(**{one.name: getattr(options, one.name) for one in fields(cls)})
+
+    def words(self) -> list[str]:
+        """The command line that gives the same."""
+        words: list[str] = []
+        for given in fields(self):
+            value = getattr(self, given.name)
+            if given.default is not MISSING and value == given.default:
+                continue
+            name = f"--{given.metadata.get('option', given.name).replace('_', '-')}"
+            if value is True:
+                words.append(name)
+            elif given.name in REPEATED:
+                words += [word for one in value for word in (name, str(one))]
+            elif isinstance(value, list | tuple):
+                words += [name, *("all" if one is None else str(one) for one in value)]
+            else:
+                words += [name, str(value)]
+        return words
+
+
+REPEATED = ("fix", "preprocessing", "data_option")  # options that take one value each time they are given
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataKeywords(Keywords):
+    """How a dataset is asked for."""
+
+    data_dir: Path | None = None
+    data_option: Sequence[str] = ()
+    strict: bool = False
+    duplicates: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedKeywords(DataKeywords):
+    """Whatever does not say which study it is: the same for one study and for all rows of a comparison."""
+
+    scale: str = "auto"
+    train_fraction: float | None = None
+    images_per_class: int | None = None
+    epochs: int | None = None
+    recipe: str = "fair"
+    augmentation: str | None = None
+    preprocessing: Sequence[str] = ()
+    trials: int = 32
+    fix: Sequence[str] = ()
+    space: Path | None = None
+    metric: str = Metric.ACCURACY
+    early_stopping: str = "asha"
+    top_k: int = 3
+    seeds: int = 3
+    seed: int = 0
+    max_concurrent: int | None = None
+    workers_per_trial: int = 1
+    grad_accum: str = "auto"
+    boundaries: str = "on"
+    precision: str = "auto"
+    results: Path = Path("results")
+    wandb: str | None = None
+    quiet: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyKeywords(SharedKeywords):
+    """Of `study.run`."""
+
+    model: str
+    dataset: str = "digits"
+    pretraining: str | None = None
+    variant: str | None = None
+    weights: Path | None = None
+    name: str | None = None
+    resume: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonKeywords(SharedKeywords):
+    """Of `study.compare`; `records` are what it reads with --from, and then it runs nothing."""
+
+    models: Sequence[str]
+    pretraining: Sequence[str] | None = None
+    datasets: Sequence[str] = ("digits",)
+    records: Sequence[Path] | None = field(default=None, metadata={"option": "from"})
+    data_efficiency: Sequence[int | None] | None = None
+    name: str | None = None
+
+    def row(self, *, model: str, pretraining: str, dataset: str, results: Path) -> StudyKeywords:
+        """What `study.run` would be given for one row, into the folder of the comparison."""
+        shared: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(SharedKeywords)}
+        own = {"model": model, "pretraining": pretraining, "dataset": dataset, "results": results, "resume": True}
+        return StudyKeywords(**shared | own)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeKeywords(DataKeywords):
+    """Of `study.probe`."""
+
+    models: Sequence[str]
+    dataset: str = "digits"
+    pretraining: str | None = None
+    weights: Path | None = None
+    scale: str = "auto"
+    seeds: int = 3
+    precision: str = "auto"
+    name: str | None = None
+    results: Path | None = None
+    verbose: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataEfficiencyKeywords(Keywords):
+    """Of `study.data_efficiency`; of `images_per_class` None is all of train."""
+
+    studies: Sequence[Path]
+    images_per_class: Sequence[int | None] | None = None
+    freeze_depths: Sequence[str] = ("winner",)
+    seeds: int | None = None
+    max_concurrent: int | None = None
+    data_dir: Path | None = None
+    weights: Path | None = None
+    quiet: bool = False

@@ -1,0 +1,98 @@
+"""What the commands give back in Python: frozen, typed, and printed as the command prints it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from trainables.hyperparameters import DECLARED, Value
+
+if TYPE_CHECKING:
+    from study.baselines.probe import Probed
+    from study.comparison import Comparison
+    from study.results.record import Record
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A finished study.
+
+    Attributes:
+        folder: where its record lies.
+        winner: every hyperparameter of the point that won on validation.
+        accuracy: on the test images, the mean over seeds.
+        interval: of it, 95 %, over seeds and images.
+        accuracies: of each seed.
+        record: all the rest: trials, runs, curves, predictions.
+    """
+
+    folder: Path
+    winner: Mapping[str, Value]
+    accuracy: float
+    interval: tuple[float, float]
+    accuracies: tuple[float, ...]
+    record: "Record" = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, record: "Record") -> Self:
+        test = record.test
+        winner = {name: record.winner[name] for name in DECLARED}
+        return cls(record.folder, winner, test.accuracy, test.interval, test.accuracies, record)
+
+    def __str__(self) -> str:
+        from study.terminal.summary import summary
+
+        return summary(self.record)
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """Several studies, compared.
+
+    Attributes:
+        folder: where the page and the tables lie, if there is something to compare.
+        comparison: the rows, the answers and how sure they are.
+        failed: why rows failed, by the name of their studies.
+        data_efficiency: what `study.data_efficiency` would have exited with; 0 where it was not asked for.
+    """
+
+    folder: Path
+    comparison: "Comparison" = field(repr=False)
+    failed: Mapping[str, str]
+    data_efficiency: int = 0
+
+    @property
+    def answer(self) -> str:
+        """Who is better, and how surely, in a sentence or two."""
+        return self.comparison.answer
+
+    def __str__(self) -> str:
+        from study.comparison.summary import summary
+
+        return summary(self.comparison, self.folder)
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """Linear probes of some models.
+
+    Attributes:
+        models: of each its row, as `probe.json` holds it, and its predictions.
+        folder: where they were written, None for nowhere.
+    """
+
+    models: "tuple[Probed, ...]" = field(repr=False)
+    folder: Path | None
+
+    @property
+    def accuracies(self) -> dict[str, float]:
+        """On the test images, by variant."""
+        return {probed.row["variant"]: probed.row["accuracy"] for probed in self.models}
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [dict(probed.row) for probed in self.models]
+
+    def __str__(self) -> str:
+        from study.baselines.probe import format_probe
+
+        return "\n".join(format_probe(probed.row) for probed in self.models)
