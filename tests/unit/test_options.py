@@ -38,14 +38,14 @@ def test_with_a_driver_or_on_a_cluster_both_scales_may_be_meant(monkeypatch: pyt
 
 
 def test_a_study_that_only_one_scale_has_is_no_mistake_yet(unknown_gpu: None, tmp_path: Path) -> None:
-    options = parse(["--model", "vit", "--pretraining", "in21k", "--results", str(tmp_path)])
+    options, _ = parse(["--model", "vit", "--pretraining", "in21k", "--results", str(tmp_path)])
     assert [study.scale for study in studies(options)] == ["paper"]
-    options = parse(["--model", "vit", "--results", str(tmp_path)])
+    options, _ = parse(["--model", "vit", "--results", str(tmp_path)])
     assert [study.scale for study in studies(options)] == ["mini", "paper"]
 
 
 def test_a_pretraining_that_no_scale_has_is_refused_with_those_of_both(unknown_gpu: None, tmp_path: Path) -> None:
-    options = parse(["--model", "vit", "--pretraining", "nope", "--results", str(tmp_path)])
+    options, _ = parse(["--model", "vit", "--pretraining", "nope", "--results", str(tmp_path)])
     with pytest.raises(ValueError, match=r"fashion60k, fashion6k, none.*; .*in1k, in21k, none"):
         studies(options)
 
@@ -65,11 +65,11 @@ def test_a_precision_that_needs_a_gpu_is_refused_where_there_is_none_and_not_whe
 
 def test_a_tilde_that_the_shell_left_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
-    options = parse(["--model", "vit", "--results=~/studies", "--dataset=~/photos", "--weights=~/w.safetensors"])
+    options, _ = parse(["--model", "vit", "--results=~/studies", "--dataset=~/photos", "--weights=~/w.safetensors"])
     assert options.results == Path("/home/someone/studies")
     assert options.dataset == "/home/someone/photos"
     assert options.weights == Path("/home/someone/w.safetensors")
-    assert parse(["--model", "vit", "--dataset", "s3://bucket/~x"]).dataset == "s3://bucket/~x"
+    assert parse(["--model", "vit", "--dataset", "s3://bucket/~x"])[0].dataset == "s3://bucket/~x"
 
 
 # What a record says
@@ -77,8 +77,8 @@ def test_a_tilde_that_the_shell_left_is_the_home_folder(monkeypatch: pytest.Monk
 
 def test_the_command_of_a_record_has_the_options_of_the_file_written_out(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text('model = "vit"\ntrials = 4\nfix = ["lr=1e-3"]\n')
-    options = parse(["--config", str(tmp_path / "study.toml"), "--trials", "2"])
-    assert options.words == ["--model=vit", "--fix=lr=1e-3", "--trials", "2"]
+    _, words = parse(["--config", str(tmp_path / "study.toml"), "--trials", "2"])
+    assert words == ["--model=vit", "--fix=lr=1e-3", "--trials", "2"]
 
 
 def test_a_study_of_other_options_is_refused_before_anything_is_started(
@@ -97,13 +97,13 @@ def test_a_study_of_other_options_is_refused_before_anything_is_started(
 
 
 def test_the_former_name_of_data_efficiency_works_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert comparison.parse(["--requirements", "2", "all"]).data_efficiency == [2, None]
+    assert comparison.parse(["--requirements", "2", "all"])[0].data_efficiency == [2, None]
     assert capsys.readouterr().err == "note: --requirements is called --data-efficiency now\n"
-    assert comparison.parse([]).data_efficiency is None
-    assert comparison.parse(["--data-efficiency"]).data_efficiency == []
+    assert comparison.parse([])[0].data_efficiency is None
+    assert comparison.parse(["--data-efficiency"])[0].data_efficiency == []
 
 
 def test_reading_records_takes_the_options_of_a_file_too(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text(f'from = ["{tmp_path}"]\nname = "read"\n')
-    options = comparison.parse(["--config", str(tmp_path / "c.toml")])
+    options, _ = comparison.parse(["--config", str(tmp_path / "c.toml")])
     assert (options.records, options.name) == ([tmp_path], "read")
