@@ -77,7 +77,7 @@ def test_a_comparison_that_is_interrupted_goes_on_skips_what_is_done_and_is_read
     assert found["unequal"] == found["notes"] == []
     page = (folder / "report.html").read_text()
     assert "linear probe" in page
-    assert "Who is ahead with how many images a class" in page
+    assert "Who is ahead with how many images per class" in page
     for place in (first, second):
         [probed] = json.loads((place / "probe.json").read_text())["probes"]
         assert 0.5 < probed["accuracy"] < 1
