@@ -1,13 +1,22 @@
 """--preprocessing NAME=VALUE: how images become a model's input, where it is not to be as its checkpoint has it."""
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from trainables.architecture import Preprocessing, Variant
 from trainables.choices import choose
 
-KINDS = {"size": "a whole number", "crop": "a number", "mean": "three numbers R,G,B", "std": "three numbers R,G,B"}
+THREE = tuple[float, float, float]
+KINDS: dict[str, tuple[Any, str]] = {
+    "size": (int, "a whole number"),
+    "crop": (float, "a number"),
+    "interpolation": (str, "a name"),
+    "mean": (THREE, "three numbers R,G,B"),
+    "std": (THREE, "three numbers R,G,B"),
+}
 
 
 def overridden(assignments: Sequence[str], variant: Variant) -> Preprocessing | None:
@@ -25,19 +34,9 @@ def assigned(assignment: str) -> tuple[str, Any]:
     name, equals, value = assignment.partition("=")
     if not equals:
         raise ValueError(f"--preprocessing takes NAME=VALUE, got {assignment!r}")
-    choose("preprocessing", name, [field.name for field in fields(Preprocessing)])
+    kind, takes = KINDS[choose("preprocessing", name, KINDS)]
+    words = [word.strip() for word in value.split(",")] if kind is THREE else value
     try:
-        return name, converted(name, value)
-    except ValueError:
-        raise ValueError(f"--preprocessing {name} takes {KINDS[name]}, got {value!r}") from None
-
-
-def converted(name: str, value: str) -> Any:
-    if name == "size":
-        return int(value)
-    if name == "crop":
-        return float(value)
-    if name == "interpolation":
-        return value
-    first, second, third = map(float, value.split(","))
-    return first, second, third
+        return name, msgspec.convert(words, kind, strict=False)
+    except msgspec.ValidationError:
+        raise ValueError(f"--preprocessing {name} takes {takes}, got {value!r}") from None
