@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from study.design.states import Phase, RunStatus
 from study.results.study_file import Inference, MeasuredCost
 from trainables import architecture, building, process
 from trainables.planner import synchronize
@@ -197,8 +198,8 @@ def device_seconds(record: "Record") -> dict[str, float]:
     next one to read.
     """
     each = devices(record).of_a_run
-    spent = {"search": each * sum(seconds_of(row) for row in record.trials)}
-    for phase in ("replicate", "test"):
+    spent = {str(Phase.SEARCH): each * sum(seconds_of(row) for row in record.trials)}
+    for phase in (Phase.REPLICATE, Phase.TEST):
         spent[phase] = each * sum(seconds_of(row) for row in record.runs if row["phase"] == phase)
     spent["all"] = sum(spent.values())
     tests = test_runs(record)
@@ -210,7 +211,7 @@ def seconds_of(row: "Row") -> float:
 
 
 def test_runs(record: "Record") -> list["Row"]:
-    return [row for row in record.runs if row["phase"] == "test" and row["status"] == "completed"]
+    return [row for row in record.runs if row["phase"] == Phase.TEST and row["status"] == RunStatus.COMPLETED]
 
 
 def training_images_per_second(record: "Record") -> float | None:
