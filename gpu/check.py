@@ -92,8 +92,8 @@ def main() -> None:
     print(json.dumps(about, indent=1), flush=True)
     gpu = bool(about["gpus"])
     if "bench" not in options.skip:
-        bench = ["benchmarks.gpu", "--seconds", "105", "--out", str(options.out / "bench.jsonl")]
-        check.run("bench", 150, [sys.executable, "-m", *bench])
+        bench = ["benchmarks.gpu", "--seconds", "135", "--out", str(options.out / "bench.jsonl")]
+        check.run("bench", 180, [sys.executable, "-m", *bench])
     if "tests" not in options.skip:
         plain = ["-o", "filterwarnings=default", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly"]
         report = f"--junit-xml={options.out / 'tests.xml'}"
