@@ -4,8 +4,8 @@
     python -m benchmarks.gpu --out gpu.jsonl --seconds 120 --models vit resnet
 
 Every figure is a ratio of two rates that were measured in turns in this process on this device, each the best epoch of
-those that are not the first of a run. What is compared with is what one would write by hand: images, labels and order on
-the device, nothing that waits, frozen stages without a graph and in eval mode. With `--out` each line is JSON too.
+those that are not a run's first. What is compared with is what one would write by hand: images, labels and order on the
+device, nothing that waits, frozen stages without a graph and in eval mode. With `--out` each line is JSON too.
 """
 
 import argparse

@@ -25,7 +25,7 @@ from trainables.augmentation import NONE, needs_margin
 from trainables.boundaries import Store
 from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Epoch, NotFinite, Predictions, fit, predict
-from trainables.memory import DoesNotFit, Memory, PeakMemory, out_of_memory, share_device
+from trainables.memory import DoesNotFit, Memory, PeakMemory, out_of_memory, release, share_device
 from trainables.metrics import COLUMNS, Metric
 from trainables.precision import Precision, precision
 from trainables.process import PreparedModel, ProcessCache, State
@@ -36,6 +36,8 @@ from trainables.splits import ImagesKey, SplitDigest
 from trainables.stages import StagedModel
 
 Report = Callable[[dict[str, Any]], None]
+
+NO_ROOM = "out of memory outside of a training step: choose a smaller model or a larger device"
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,14 @@ def work(run: Run, resources: Resources, report: Report, cache: ProcessCache) ->
     peak = PeakMemory(device)
     choice = precision(run.precision, device, tiny=run.model.scale == "mini")
     choice.apply()
-    model = prepared_model(run.model, run.seed, cache).to(device)
+    try:
+        model = prepared_model(run.model, run.seed, cache).to(device)
+    except RuntimeError as error:
+        if workers.size > 1 or not out_of_memory(error):
+            raise
+        cache.models.pop(run.model, None)  # a part of it may have moved
+        release()
+        return Outcome(run.run_id, run.metric, failure=NO_ROOM, precision=choice.name)
     model.freeze(run.hyperparameters.freeze_depth)
     everything, trained = model.parameter_counts()
     outcome = Outcome(run.run_id, run.metric, parameters=everything, trained_parameters=trained, precision=choice.name)
@@ -277,7 +286,7 @@ def work(run: Run, resources: Resources, report: Report, cache: ProcessCache) ->
     except RuntimeError as error:  # where no smaller part helps: a boundary that is filled, a model that is measured
         if workers.size > 1 or not out_of_memory(error):
             raise
-        outcome.failure = "out of memory outside of a training step: choose a smaller model or a larger device"
+        outcome.failure = NO_ROOM
     finally:
         reader.close()
     outcome.notes, outcome.micro_batch_size = (*reader.notes, *memory.notes), memory.micro_batch_size

@@ -10,15 +10,19 @@ import ray
 import torch
 from torch import Tensor
 
+from study.design.study import Study
+from study.execution import search
 from tests.contract.reading import reader_of
 from tests.contract.tiny import CPU, POINT, RECIPE, digits, numbers, run, untrained
-from trainables import architecture, batches, building, loop, process
+from trainables import architecture, batches, building, loop, process, trainer
 from trainables.batches import CachedSplit, ConcatSplits
 from trainables.memory import DoesNotFit, out_of_memory, share_device
 from trainables.process import ProcessCache
+from trainables.resources import Resources
+from trainables.splits import SplitDigest
 from trainables.stages import StagedModel
 from trainables.streaming import Augmented, pixels_of
-from trainables.trainer import Model, prepared_model
+from trainables.trainer import Model, Run, prepared_model
 
 META = torch.device("meta")
 CUDA = torch.device("cuda", 0)
@@ -141,6 +145,21 @@ def test_a_head_is_drawn_on_the_cpu_wherever_the_model_lies() -> None:
     torch.testing.assert_close(list(cache.models[model].head.parameters()), head, rtol=0, atol=0)
 
 
+# What is made ahead
+
+
+@pytest.mark.parametrize(("gpus", "fills"), [(0, ["images", "boundaries"]), (1, ["images"])])
+def test_images_are_decoded_ahead_whatever_device_trains_on_them(
+    gpus: float, fills: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead: list[str] = []
+    monkeypatch.setattr(search, "cache_images", lambda template, datasets: ahead.append("images"))
+    monkeypatch.setattr(search, "fill_boundaries", lambda template, datasets, threads: ahead.append("boundaries"))
+    study = Study("resnet", "mini", "resnet_mini", "digits", "x", Path("x"), RECIPE, fixed={"freeze_depth": 2})
+    search.fill_ahead(study, template(), {}, Resources(gpus=gpus))
+    assert ahead == fills
+
+
 # Frozen stages of a GPU, which compute more rows at once than a batch has
 
 
@@ -211,3 +230,20 @@ def test_memory_that_ends_in_frozen_stages_ends_the_run_with_one_reason() -> Non
     next(iter(model.stages.values())).register_forward_pre_hook(failing(torch.OutOfMemoryError("CUDA out of memory")))
     with pytest.raises(DoesNotFit, match=r"^out of memory with 32 images at a time in frozen stages: "):
         run(model, digits(32), point=POINT.__class__(lr=1e-3, weight_decay=0.0, freeze_depth=2))
+
+
+def template() -> Run:
+    digests = {"train": SplitDigest("x", 10), "val": SplitDigest("y", 10)}
+    return Run("run", Model("resnet", "mini", "resnet_mini", 10), POINT, RECIPE, 0, digests, boundaries="off")
+
+
+@pytest.mark.parametrize("where", ["prepared_model", "fit"])
+def test_memory_that_ends_anywhere_in_a_run_is_its_failure_and_not_the_process_s(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, where, failing(torch.OutOfMemoryError("CUDA out of memory")))
+    outcome = trainer.work(template(), Resources(), lambda row: None, ProcessCache())
+    assert outcome.failure == "out of memory outside of a training step: choose a smaller model or a larger device"
+    monkeypatch.setattr(trainer, where, failing(RuntimeError("CUDA error: device-side assert triggered")))
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        trainer.work(template(), Resources(), lambda row: None, ProcessCache())
