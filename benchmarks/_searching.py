@@ -21,7 +21,7 @@ from study.execution.search import search
 from study.results.record import Record, Row
 from trainables import building
 from trainables.resources import Resources
-from trainables.trainer import Model, Run
+from trainables.run import Model, Run
 
 
 @contextmanager

@@ -97,7 +97,8 @@ def train_on(folder: Path) -> None:
     from study.design.recipes import RECIPES
     from trainables.hyperparameters import Hyperparameters
     from trainables.resources import Resources
-    from trainables.trainer import Model, Run, train
+    from trainables.run import Model, Run
+    from trainables.trainer import train
 
     connection.quieten()
     with connection.connected():

@@ -29,8 +29,9 @@ from study.data.splits import DatasetSplits
 from study.design.recipes import RECIPES
 from study.design.study import Study
 from trainables.resources import Resources
+from trainables.run import Model, Run
 from trainables.splits import ImagesKey
-from trainables.trainer import Model, Run, train
+from trainables.trainer import train
 
 GOAL = "at most 0.25 s a trial, at least 50 x less than the documented pattern"
 

@@ -12,9 +12,10 @@ from trainables.batches import Examples
 from trainables.loop import EVALUATION_BATCH
 from trainables.memory import DoesNotFit, out_of_memory
 from trainables.precision import Precision, precision
+from trainables.run import Run
 from trainables.splits import ImagesKey
 from trainables.stages import StagedModel
-from trainables.trainer import Run, prepared_model, reader_of
+from trainables.trainer import prepared_model, reader_of
 
 
 @dataclass(frozen=True)

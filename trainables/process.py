@@ -32,7 +32,7 @@ class ProcessCache:
     """Owned by the process that runs training runs, and handed to what they use. Everything in it can be made again.
 
     Attributes:
-        models: by `trainer.Model`.
+        models: by `run.Model`.
         weights: pretrained tensors, by their reference in Ray's object store.
         random_weights: of one model and seed at a time.
         images: boundary 0 in memory, by its key, where no store holds it.

@@ -39,7 +39,7 @@ from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Predictions
 from trainables.recipe import Recipe
 from trainables.resources import Resources
-from trainables.trainer import Model, Run
+from trainables.run import Model, Run
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from study.results import data_efficiency
 from study.results.data_efficiency import Measured
 from study.results.record import Record, Row
 from study.results.recorded import study_of
-from trainables.trainer import Outcome, Run
+from trainables.run import Outcome, Run
 
 
 def measure(options: DataEfficiencyKeywords) -> int:

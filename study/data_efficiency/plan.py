@@ -11,7 +11,7 @@ from study.design.study import Study
 from study.execution.evaluate import new_seeds
 from study.options.arguments import ALL
 from study.results.record import Row
-from trainables.trainer import Run
+from trainables.run import Run
 
 MOST_EPOCHS = 100  # measured: docs/protocol.md
 

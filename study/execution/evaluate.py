@@ -11,7 +11,7 @@ from study.design.study import Study
 from study.results.record import Record, Row
 from study.statistics import accuracy_interval, confusion, most_confused, scores
 from trainables.hyperparameters import as_row
-from trainables.trainer import Run
+from trainables.run import Run
 
 PAPER = "trial-000"
 

@@ -10,8 +10,9 @@ from ray.exceptions import RayError
 
 from study.execution import failures
 from trainables.resources import Resources
+from trainables.run import Outcome, Run
 from trainables.splits import ImagesKey
-from trainables.trainer import Outcome, Run, train
+from trainables.trainer import train
 
 T = TypeVar("T")
 

@@ -25,8 +25,8 @@ from study.results.study_file import FORMAT, Data, ModelFacts
 from study.text import shorten
 from study.tracking import Tracker
 from trainables.resources import Resources
+from trainables.run import Outcome, Run
 from trainables.splits import ImagesKey
-from trainables.trainer import Outcome, Run
 from trainables.weights.reading import digest
 
 if TYPE_CHECKING:

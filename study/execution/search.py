@@ -28,8 +28,9 @@ from study.results.record import Record, Row
 from trainables.hyperparameters import Hyperparameters
 from trainables.metrics import COLUMNS
 from trainables.resources import Resources
+from trainables.run import Run
 from trainables.splits import ImagesKey
-from trainables.trainer import Run, cache_images, fill_boundaries, train
+from trainables.trainer import cache_images, fill_boundaries, train
 
 OnStart = Callable[[str, dict[str, Any]], None]
 OnEpoch = Callable[[str, Row], None]

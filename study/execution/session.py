@@ -23,8 +23,8 @@ from study.terminal.progress import Terminal
 from study.terminal.runs import format_run
 from trainables import building
 from trainables.augmentation import needs_margin
+from trainables.run import Model, Run
 from trainables.splits import ImagesKey
-from trainables.trainer import Model, Run
 from trainables.weights.reading import digest
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ from trainables import architecture, building, process
 from trainables.planner import synchronize
 from trainables.precision import Precision, precision
 from trainables.resources import Resources
+from trainables.run import Model, Run
 from trainables.stages import StagedModel
-from trainables.trainer import Model, Run, prepared_model
+from trainables.trainer import prepared_model
 
 if TYPE_CHECKING:
     from study.results.record import Record, Row

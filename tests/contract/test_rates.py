@@ -13,8 +13,9 @@ from tests.contract.tiny import POINT, digits, numbers, run, untrained
 from tests.contract.variants import CLASSES, EVERY, MODELS_OF_THE_PAPER, Pair, library_name, title
 from trainables import building
 from trainables.process import ProcessCache
+from trainables.run import Model
 from trainables.stages import StagedModel
-from trainables.trainer import Model, prepared_model
+from trainables.trainer import prepared_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -20,8 +20,8 @@ from study.execution.search import search
 from study.results.record import Record, Row
 from study.run import main
 from trainables.resources import Resources
+from trainables.run import Model, Run
 from trainables.splits import ImagesKey
-from trainables.trainer import Model, Run
 
 DATA = tuple[DatasetSplits, dict[ImagesKey, Any]]
 

@@ -14,8 +14,9 @@ from tests.contract.tiny import little_memory
 from trainables import process
 from trainables.hyperparameters import Hyperparameters
 from trainables.resources import Resources
+from trainables.run import Model, Outcome, Run
 from trainables.splits import ImagesKey
-from trainables.trainer import Model, Outcome, Run, prepared_model, train
+from trainables.trainer import prepared_model, train
 
 DATA = tuple[DatasetSplits, dict[ImagesKey, Any]]
 MODEL = Model("resnet", "mini", "resnet_mini", 10)

@@ -21,9 +21,10 @@ from trainables.memory import DoesNotFit, Memory, PeakMemory, release
 from trainables.optimisation import schedule
 from trainables.precision import Precision
 from trainables.process import ProcessCache
+from trainables.run import Model
 from trainables.stages import StagedModel
 from trainables.streaming import Augmented
-from trainables.trainer import Model, prepared_model
+from trainables.trainer import prepared_model
 from trainables.world import World
 
 pytestmark = [

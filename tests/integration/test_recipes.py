@@ -23,8 +23,9 @@ from trainables.augmentation import needs_margin
 from trainables.hyperparameters import REQUIRED
 from trainables.recipe import Recipe
 from trainables.resources import Resources
+from trainables.run import Model, Outcome, Run
 from trainables.splits import ImagesKey, SplitDigest
-from trainables.trainer import Model, Outcome, Run, train
+from trainables.trainer import train
 
 EVERY = [(name, recipe) for name in architecture.names() for recipe in architecture.get(name).recipes]
 CLASSES = 10

@@ -14,7 +14,8 @@ from study.design.study import Study
 from study.execution.search import search
 from study.results.record import Record
 from trainables.resources import Resources
-from trainables.trainer import Model, Run, train
+from trainables.run import Model, Run
+from trainables.trainer import train
 
 
 def test_two_workers_give_the_curve_and_the_predictions_of_one(ray_session: None) -> None:

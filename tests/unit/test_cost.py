@@ -26,7 +26,7 @@ from tests.contract.variants import PAPER, Pair, library_name, title
 from trainables.hyperparameters import Hyperparameters
 from trainables.recipe import Recipe
 from trainables.resources import Resources
-from trainables.trainer import Model, Run
+from trainables.run import Model, Run
 
 # Multiply-accumulates of an image at 224 px, in 10^9, from torchvision's and timm's tables of models; the original
 # AlexNet is in neither: 105 + 448 + 150 + 224 + 150 million in its convolutions, 38 + 17 + 4 in its linear layers

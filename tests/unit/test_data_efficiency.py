@@ -22,7 +22,7 @@ from study.results.record import write_table
 from study.statistics import Curve, accuracy_interval, compared, crossings, curve, images_needed
 from study.statistics.comparison import difference
 from study.statistics.data_efficiency import Answers
-from trainables.trainer import Model, Run
+from trainables.run import Model, Run
 
 IMAGES = 400
 

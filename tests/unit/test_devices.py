@@ -19,10 +19,11 @@ from trainables.batches import CachedSplit, ConcatSplits
 from trainables.memory import DoesNotFit, out_of_memory, share_device
 from trainables.process import ProcessCache
 from trainables.resources import Resources
+from trainables.run import Model, Run
 from trainables.splits import SplitDigest
 from trainables.stages import StagedModel
 from trainables.streaming import Augmented, pixels_of
-from trainables.trainer import Model, Run, prepared_model
+from trainables.trainer import prepared_model
 
 META = torch.device("meta")
 CUDA = torch.device("cuda", 0)

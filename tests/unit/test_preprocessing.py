@@ -11,7 +11,7 @@ from study.options import machine
 from tests.unit.test_config import study
 from trainables import architecture, building
 from trainables.architecture import Preprocessing
-from trainables.trainer import Model
+from trainables.run import Model
 
 
 def override(*assignments: str, model: str = "resnet", scale: str = "mini") -> Preprocessing | None:

@@ -8,8 +8,8 @@ from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Epoch
 from trainables.metrics import COLUMNS, Metric
 from trainables.recipe import Recipe
+from trainables.run import Model, Outcome, Run
 from trainables.splits import ImagesKey, SplitDigest
-from trainables.trainer import Model, Outcome, Run
 
 POINT = Hyperparameters(lr=1e-3, weight_decay=0.0, freeze_depth=2)
 RUN = Run(
