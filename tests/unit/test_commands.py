@@ -11,6 +11,7 @@ import pytest
 
 from study.__main__ import COMMANDS, main
 from study.options import command_line
+from trainables import architecture
 
 OLD = Path(__file__).parents[1] / "old_records" / "alexnet-fashion60k-digits" / "study.json"
 HEAVY = {"torch", "torchvision", "timm", "ray", "pyarrow", "pandas", "scipy", "sklearn", "optuna", "wandb", "PIL"}
@@ -169,7 +170,7 @@ def test_a_command_takes_its_words_behind_the_one_name(name: str, capsys: pytest
     [
         (["study", ""], set(COMMANDS)),
         (["study", "run", "--met"], {"--metric"}),
-        (["study", "run", "--model", ""], {"alexnet", "coatnet", "resnet", "vit"}),
+        (["study", "run", "--model", ""], set(architecture.names())),
         (["study", "run", "--metric", "m"], {"mean_class_accuracy", "macro_f1"}),
         (["study", "run", "--dataset", "d"], {"digits"}),
         (["study", "run", "--recipe", "f"], {"fair"}),

@@ -41,7 +41,7 @@ GMAC = {
 }
 
 
-@pytest.mark.parametrize("pair", PAPER, ids=title)
+@pytest.mark.parametrize("pair", [pair for pair in PAPER if library_name(pair[1]) in GMAC], ids=title)
 def test_the_flops_of_every_model_of_the_paper_are_the_published_ones(pair: Pair) -> None:
     family, variant = pair
     counted = flops(family.name, variant.scale, variant.name, 1000)

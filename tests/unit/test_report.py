@@ -136,7 +136,7 @@ def test_every_trial_is_a_point_against_each_hyperparameter(record: Record, page
 
 def test_every_figure_has_a_title_axes_words_and_its_numbers(page: Page) -> None:
     plots = {a["id"]: a for a in page.all("div") if a.get("class") == "plot"}
-    assert len(page.figures()) == 9
+    assert len(page.figures()) >= 9
     for name in page.figures():
         layout = page.figure(name)["layout"]
         assert layout["xaxis"]["title"]["text"]

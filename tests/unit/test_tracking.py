@@ -326,6 +326,7 @@ def test_a_disabled_tracker_writes_nothing_and_never_imports_the_client(tmp_path
         import sys
         from pathlib import Path
         from study import tracking
+        from study.design.states import Phase, RunStatus
         tracker = tracking.start("disabled", Path("results"), "study1")
         tracker.begin("trial-000", Phase.SEARCH, {})
         tracker.log("trial-000", {"epoch": 1})

@@ -1,13 +1,16 @@
 """How much memory the trials took, by the number of parameters that they trained."""
 
 from study.report import figures
-from study.report.blocks import Figure, Section
+from study.report.blocks import Figure, Section, empty
 from study.report.numbers import known, percent, size
+from study.report.study import record_view
 from study.results.record import Record
 
 
 def section(record: Record) -> Section:
     trials = [row for row in record.trials if known(row["peak_memory_bytes"]) and known(row["trained_share"])]
+    if not trials:
+        return empty("memory", "Memory", record_view.nothing_yet(record, "trial"))
     shares, memory = ([row[name] for row in trials] for name in ("trained_share", "peak_memory_bytes"))
     plot = figures.blank(x="share of the parameters that is trained", y="bytes")
     plot.add_scatter(x=shares, y=memory, mode="markers", marker={"color": figures.ACCENT, "size": 9})
