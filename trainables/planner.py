@@ -15,6 +15,7 @@ from trainables.memory import device_memory
 from trainables.precision import Precision
 from trainables.stages import StagedModel
 
+ROWS_ON_A_CPU = 8
 MEASURED_BYTES = 1 << 24
 
 
@@ -115,14 +116,14 @@ def plan(
 
 @torch.no_grad()
 def measure(model: StagedModel, images: Tensor, precision: Precision, device: torch.device) -> Costs:
-    """Times every backbone stage on as many images as it computes at once, and what moves bytes.
+    """Times every backbone stage, and what moves bytes.
 
     Args:
         model: on `device`; it is left with its whole backbone frozen.
         images: boundary 0 (N, 3, H, W) as it is stored.
     """
     model.freeze(model.backbone_stages)
-    rows = model.rows_at_once(device)
+    rows = rows_to_measure(model, device)
     x = gather_rows(images, torch.arange(rows) % len(images)).to(device)
     seconds, sizes = [], [row_bytes(x)]
     with precision.autocast():
@@ -138,6 +139,14 @@ def measure(model: StagedModel, images: Tensor, precision: Precision, device: to
         return Costs(tuple(seconds), tuple(sizes), reading(images))
     there, back = copying(device)
     return Costs(tuple(seconds), tuple(sizes), reading(images), there, back, device_memory(device) // 4)
+
+
+def rows_to_measure(model: StagedModel, device: torch.device) -> int:
+    """On a GPU as many images as frozen stages compute at once, for a launch costs as much for few.
+
+    On a CPU an image costs about the same in any batch, and a pass over many would hold up the first trial.
+    """
+    return model.rows_at_once(device) if device.type == "cuda" else ROWS_ON_A_CPU
 
 
 def copying(device: torch.device) -> tuple[float, float]:

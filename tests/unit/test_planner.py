@@ -8,7 +8,7 @@ import torch
 
 from tests.contract.tiny import CPU, FP32, digits, untrained
 from trainables import architecture
-from trainables.planner import Costs, Plan, measure, plan
+from trainables.planner import Costs, Plan, measure, plan, rows_to_measure
 from trainables.precision import Precision
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -96,15 +96,17 @@ def test_an_h200_stores_nothing_of_a_vit_that_it_computes_faster_than_a_disk_rea
     assert plan(blocks, vit, existing=(), **usual).boundary == 0
 
 
-@pytest.mark.parametrize("rows", [3, 32])
-def test_as_many_rows_are_measured_as_frozen_stages_compute(rows: int) -> None:
+def test_a_gpu_is_measured_on_as_many_rows_as_frozen_stages_compute_and_a_cpu_on_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     model = untrained("resnet")
-    model.frozen_rows = rows
     sizes: list[int] = []
     for stage in list(model.stages.values())[:-1]:
         stage.register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
     measure(model, digits(5).images, FP32, CPU)
-    assert set(sizes) == {rows}
+    assert set(sizes) == {rows_to_measure(model, CPU)} == {8}
+    monkeypatch.setattr(model, "rows_at_once", lambda device: 256)
+    assert rows_to_measure(model, torch.device("cuda")) == 256
 
 
 @pytest.mark.parametrize("freeze_depth", range(5))
