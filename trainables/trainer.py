@@ -75,7 +75,7 @@ def train(
 def work(run: Run, resources: Resources, report: Report, cache: ProcessCache) -> Outcome:
     """The run itself, in every worker."""
     start = perf_counter()
-    collect_garbage()
+    gc.collect()  # a run that was stopped half way leaves its tensors behind
     torch.set_num_threads(resources.threads)
     workers = world.current_world()
     device = process.device() if workers.size == 1 else ray.train.torch.get_device()
@@ -91,6 +91,7 @@ def work(run: Run, resources: Resources, report: Report, cache: ProcessCache) ->
         cache.models.pop(run.model, None)  # a part of it may have moved
         release()
         return Outcome(run.run_id, run.metric, failure=NO_ROOM, precision=choice.name)
+    freeze_what_is_shared()
     model.freeze(run.hyperparameters.freeze_depth)
     everything, trained = model.parameter_counts()
     outcome = Outcome(run.run_id, run.metric, parameters=everything, trained_parameters=trained, precision=choice.name)
@@ -260,14 +261,9 @@ def random_weights(model: Model, seed: int, cache: ProcessCache) -> State:
 
 
 @cache
-def freeze_what_is_imported() -> None:
+def freeze_what_is_shared() -> None:
+    """Once, when the first model has been built, and with it its library imported: no later run looks through that."""
     gc.freeze()
-
-
-def collect_garbage() -> None:
-    """A run that was stopped half way leaves its tensors behind. What every run shares is not looked through again."""
-    gc.collect()
-    freeze_what_is_imported()
 
 
 def scratch() -> str:
