@@ -114,7 +114,10 @@ def settings(patience: float, **more: Any) -> "wandb.Settings":
 
 
 def teardown(within: float | None = None) -> None:
-    """Ends the client's service; now and then one whose server was silent never ends: docs/decisions.md."""
+    """Ends the client's service, and forgets who is logged in.
+
+    Now and then a service whose server was silent never ends: docs/decisions.md.
+    """
 
     def end() -> None:
         # Leaving with the exit code of a service that died, or finding it gone, is no news here.
@@ -126,6 +129,11 @@ def teardown(within: float | None = None) -> None:
     ending = threading.Thread(target=end, daemon=True)
     ending.start()
     ending.join(EXIT_SECONDS if within is None else within)
+    if ending.is_alive():
+        with suppress(Exception):
+            from wandb.sdk.lib import wbauth  # the client would do this after the wait that does not end
+
+            wbauth.unauthenticate_session(update_settings=False)
 
 
 def first_line(error: Exception) -> str:

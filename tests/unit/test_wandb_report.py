@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import wandb
+from wandb.sdk import wandb_setup
 
 from study import tracking
 from study.execution.running import summary_of
@@ -309,12 +310,17 @@ def test_a_server_that_cannot_be_reached_is_one_line(
     assert line.startswith("W&B: Failed to verify credentials with http://127.0.0.1:9")
 
 
-def test_a_client_that_never_ends_holds_nobody_up(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_client_that_never_ends_holds_nobody_up_and_is_forgotten(folder: Path, monkeypatch: pytest.MonkeyPatch):
     never = threading.Event()
-    monkeypatch.setattr(wandb, "teardown", never.wait)
-    monkeypatch.setattr(service, "EXIT_SECONDS", 0.1)
     try:
-        assert specified(folder)
+        with monkeypatch.context() as first:
+            first.setattr(wandb_setup._WandbSetup, "_teardown", lambda *given, **named: never.wait())
+            first.setattr(service, "EXIT_SECONDS", 0.1)
+            first.setattr(wandb.Api, "_HTTP_TIMEOUT", 1)
+            first.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+            first.setenv("WANDB_API_KEY", KEY)
+            assert main([str(folder)]) == 1
+        assert specified(folder)  # by a user who is not logged in
     finally:
         never.set()
 
