@@ -19,7 +19,6 @@ from study.cluster import environment
 
 # A stopped trial must be able to unwind: past this, Tune gives up on its process, and two such hang the search
 WORKERS = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "120", "TOKENIZERS_PARALLELISM": "false"}
-STORE = ("STUDY_CACHE", "STUDY_CACHE_GIB")
 
 
 def quieten() -> None:
@@ -38,8 +37,8 @@ def start(*, verbose: bool = False) -> None:
     """Connects to the cluster there is, else starts Ray on loopback."""
     os.environ.update(WORKERS)  # processes that are started here inherit it
     address = environment.address()
-    elsewhere = WORKERS | {name: os.environ[name] for name in STORE if name in os.environ}
-    there_or_here = {"runtime_env": {"env_vars": elsewhere}} if address else {"include_dashboard": False}
+    # not STUDY_CACHE: where a node keeps its activations, and how many, is that node's own affair
+    there_or_here = {"runtime_env": {"env_vars": WORKERS}} if address else {"include_dashboard": False}
     ray.init(
         address=address or "local",
         log_to_driver=verbose,
