@@ -1,10 +1,13 @@
 """The store of boundaries: what flows into a stage, computed once on a node and read without a copy by its processes.
 
 An entry is a folder, named by a hash of all that determines its content. `boundary.npy` holds a row per image,
-`rows.npz` its index in the dataset and its label, and `entry.json`, which is written last, what the entry is and
-its checksum. Whoever needs an entry first fills it, under a lock that the kernel releases if the process dies, in a
-folder that is renamed when it is whole. Nothing here may end a run: where the disk fails, the answer is None, and
-the run computes for itself.
+`rows.npz` its index in the dataset, its label and the row's checksum, and `entry.json`, which is written last, what
+the entry is and the checksum of all that. Whoever needs an entry first fills it, under a lock that the kernel releases
+if the process dies, in a folder that is renamed when it is whole. Nothing here may end a run: where the disk fails,
+the answer is None, and the run computes for itself.
+
+Checksums are made while the rows are written, and compared once on a node: `verified.json` beside an entry says what
+its files were when they were found right, and since when the machine has been running.
 """
 
 import fcntl
@@ -15,14 +18,16 @@ import zlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
+from math import prod
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
+from numpy.lib import format as npy
 from torch import Tensor
 
 from trainables.batches import CachedSplit
@@ -33,9 +38,10 @@ Chunk = tuple[
 ]  # positions in the entry, indices, labels, (rows, ...) of data
 
 FILES = ("boundary.npy", "rows.npz", "entry.json")
+VERIFIED = "verified.json"
 CHECKED_AT_A_TIME = 1 << 24
 GIB = 1 << 30
-BYTES_OF_A_ROW, BYTES_OF_AN_ENTRY = 16, 1 << 12  # of rows.npz, and of all headers and entry.json
+BYTES_OF_A_ROW, BYTES_OF_AN_ENTRY = 20, 1 << 12  # of rows.npz, and of all headers, entry.json and verified.json
 
 
 class Unusable(Exception):
@@ -70,8 +76,8 @@ class Store:
     Attributes:
         limit: the bytes that all entries together may take; the least recently used that nobody reads make room.
         notes: what went wrong, for the record: a store says it and goes on.
-        verified: what the files of entries were when their checksums were found right, so that these are computed
-            once per process.
+        verified: what the files of entries were when this process found their checksums right, or found it noted
+            beside them.
     """
 
     folder: Path
@@ -216,27 +222,81 @@ class Store:
 
     def _write(self, partial: Path, facts: Facts, length: int, rows: Iterable[Chunk]) -> None:
         index, label = np.full(length, -1, np.int64), np.full(length, -1, np.int64)
-        stored: np.memmap | None = None
+        crc = np.zeros(length, np.uint32)
+        file: RowFile | None = None
         dtype, last = "", False
-        for positions, indices, labels, data in rows:
-            if stored is None:
-                dtype, last = str(data.dtype).removeprefix("torch."), is_channels_last(data)
-                stored = allocate(partial / "boundary.npy", length, like=plain(data, last))
-            stored[positions] = plain(data, last)
-            index[positions], label[positions] = indices, labels
-        if stored is None or (index < 0).any():
-            raise RuntimeError(f"{(index < 0).sum()} of {length} rows of a boundary did not come")
-        stored.flush()
-        np.savez(partial / "rows.npz", index=index, label=label)
+        try:
+            for positions, indices, labels, data in rows:
+                if file is None:
+                    dtype, last = str(data.dtype).removeprefix("torch."), is_channels_last(data)
+                    file = RowFile.allocate(partial / "boundary.npy", length, like=plain(data, last))
+                crc[positions] = file.write(positions, plain(data, last))
+                index[positions], label[positions] = indices, labels
+            if file is None or (index < 0).any():
+                raise RuntimeError(f"{(index < 0).sum()} of {length} rows of a boundary did not come")
+            os.fsync(file.file)
+        finally:
+            if file is not None:
+                os.close(file.file)
+        np.savez(partial / "rows.npz", index=index, label=label, crc=crc)
         entry = {
             "facts": dict(facts),
-            "shape": stored.shape,
+            "shape": file.shape,
             "dtype": dtype,
             "channels_last": last,
-            "checksums": {name: checksum(partial / name) for name in FILES[:2]},
+            "header_bytes": file.header_bytes,
+            "row_bytes": file.row_bytes,
+            "checksums": {
+                "header": checksum(partial / "boundary.npy", file.header_bytes),
+                "rows.npz": checksum(partial / "rows.npz"),
+            },
         }
-        text = json.dumps({**entry, "checksum": checksum_of(entry)}, indent=1)
-        (partial / "entry.json").write_text(text + "\n")
+        text = json.dumps({**entry, "checksum": checksum_of(entry)}, indent=1) + "\n"
+        (partial / "entry.json").write_text(text)
+        note_verified(partial, state_of(partial, text.encode()))
+
+
+@dataclass(frozen=True)
+class RowFile:
+    """An .npy that is written row by row, in any order: not mapped, for what is written is no memory of the process."""
+
+    file: int
+    shape: tuple[int, ...]
+    header_bytes: int
+    row_bytes: int
+
+    @classmethod
+    def allocate(cls, path: Path, length: int, like: np.ndarray) -> Self:
+        """With all its space taken: a disk that is full says so before anything is computed."""
+        shape = (length, *like.shape[1:])
+        with path.open("wb") as file:
+            described = {"descr": npy.dtype_to_descr(like.dtype), "fortran_order": False, "shape": shape}
+            npy.write_array_header_1_0(file, described)
+            header_bytes = file.tell()
+        row_bytes = prod(shape[1:]) * like.dtype.itemsize
+        size = header_bytes + length * row_bytes
+        opened = os.open(path, os.O_WRONLY)
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(opened, 0, size)
+            elif shutil.disk_usage(path.parent).free < size:
+                raise OSError(28, "no space left on device")
+        except BaseException:
+            os.close(opened)
+            raise
+        return cls(opened, shape, header_bytes, row_bytes)
+
+    def write(self, positions: np.ndarray, rows: np.ndarray) -> list[int]:
+        """Returns the checksum of each row."""
+        assert rows.shape[1:] == self.shape[1:]
+        content, size = memoryview(np.ascontiguousarray(rows).reshape(-1).view(np.uint8)), self.row_bytes
+        for run in np.split(np.arange(len(positions)), np.flatnonzero(np.diff(positions) != 1) + 1):
+            start, stop = run[0] * size, (run[-1] + 1) * size
+            offset = self.header_bytes + int(positions[run[0]]) * size
+            while start < stop:
+                written = os.pwrite(self.file, content[start:stop], offset)
+                start, offset = start + written, offset + written
+        return row_checksums(content, size)
 
 
 @contextmanager
@@ -259,18 +319,6 @@ def writing() -> Iterator[None]:
         raise Unusable(error.strerror or str(error)) from error
 
 
-def allocate(path: Path, length: int, like: np.ndarray) -> np.memmap:
-    """An .npy on disk for `length` rows, all its space taken: a mapped hole of a full disk would kill the process."""
-    array = open_memmap(path, mode="w+", dtype=like.dtype, shape=(length, *like.shape[1:]))
-    size = path.stat().st_size
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
-    elif shutil.disk_usage(path.parent).free < size:
-        raise OSError(28, "no space left on device")
-    return array
-
-
 def is_channels_last(data: Tensor) -> bool:
     return data.dim() == 4 and data.is_contiguous(memory_format=torch.channels_last)
 
@@ -282,12 +330,19 @@ def plain(data: Tensor, last_axis: bool) -> np.ndarray:
     return data.view(torch.int16).numpy() if data.dtype == torch.bfloat16 else data.numpy()
 
 
-def checksum(path: Path) -> int:
+def checksum(path: Path, first: int | None = None) -> int:
+    """Of a file, or of its first bytes."""
     value = 0
     with path.open("rb") as file:
+        if first is not None:
+            return zlib.crc32(file.read(first))
         while partial := file.read(CHECKED_AT_A_TIME):
             value = zlib.crc32(partial, value)
     return value
+
+
+def row_checksums(rows: memoryview, row_bytes: int) -> list[int]:
+    return [zlib.crc32(rows[start : start + row_bytes]) for start in range(0, len(rows), row_bytes)]
 
 
 def checksum_of(entry: Mapping[str, Any]) -> int:
@@ -302,12 +357,33 @@ def damage(path: Path) -> str | None:
     """What is wrong with the files of an entry, None if they are as they were written."""
     try:
         entry = json.loads((path / "entry.json").read_text())
-        wrong = [name for name, value in entry["checksums"].items() if checksum(path / name) != value]
         if entry.pop("checksum") != checksum_of(entry) or name_of(entry["facts"]) != path.name:
-            wrong.append("entry.json")
+            wrong = "entry.json"
+        elif checksum(path / "rows.npz") != entry["checksums"]["rows.npz"]:
+            wrong = "rows.npz"
+        elif not rows_are_whole(path, entry):
+            wrong = "boundary.npy"
+        else:
+            return None
     except (OSError, ValueError, KeyError) as error:
         return f"{type(error).__name__}: {error}"
-    return f"{path.name}/{wrong[0]} is not what was written" if wrong else None
+    return f"{path.name}/{wrong} is not what was written"
+
+
+def rows_are_whole(path: Path, entry: Mapping[str, Any]) -> bool:
+    """Whether every row has the checksum that `rows.npz` says, and nothing comes before or after them."""
+    with np.load(path / "rows.npz") as rows:
+        wanted = rows["crc"]
+    size, at = entry["row_bytes"], 0
+    with (path / "boundary.npy").open("rb") as file:
+        if zlib.crc32(file.read(entry["header_bytes"])) != entry["checksums"]["header"]:
+            return False
+        while content := file.read(max(1, CHECKED_AT_A_TIME // size) * size):
+            found = row_checksums(memoryview(content), size)
+            if found != wanted[at : at + len(found)].tolist():
+                return False
+            at += len(found)
+    return at == len(wanted)
 
 
 def identity(file: os.stat_result) -> tuple[int, int, int]:
@@ -323,11 +399,7 @@ def opened(path: Path, verified: dict[Path, Hashable]) -> Entry:
         now = os.fstat(file)
         if (path / "boundary.npy").stat().st_ino != now.st_ino:
             raise FileNotFoundError(path)
-        state = (identity(now), identity((path / "rows.npz").stat()), text)
-        if verified.get(path) != state:
-            if reason := damage(path):
-                raise ValueError(reason)
-            verified[path] = state
+        verify(path, state_of(path, text), verified)
         description = json.loads(text)
         # mapped privately: not even a mistake of ours reaches the file
         data = torch.from_numpy(np.load(path / "boundary.npy", mmap_mode="c"))
@@ -342,6 +414,53 @@ def opened(path: Path, verified: dict[Path, Hashable]) -> Entry:
     except BaseException:
         os.close(file)
         raise
+
+
+def verify(path: Path, state: str, verified: dict[Path, Hashable]) -> None:
+    """Raises ValueError for an entry that is damaged; it is read whole only if nobody on this node has found it right.
+
+    Of processes that open it at the same time one reads it, and the others wait for what that one notes.
+    """
+    if verified.get(path) == state:
+        return
+    if not is_noted(path, state):
+        with file_lock(path / "rows.npz", fcntl.LOCK_EX):
+            if not is_noted(path, state):
+                if reason := damage(path):
+                    raise ValueError(reason)
+                note_verified(path, state)
+    verified[path] = state
+
+
+def state_of(path: Path, text: bytes) -> str:
+    """What the files of an entry are, as far as that can be had without reading the rows; `text` is of entry.json."""
+    files = [identity((path / name).stat()) for name in FILES[:2]]
+    return json.dumps([booted(), files, zlib.crc32(text)])
+
+
+def is_noted(path: Path, state: str) -> bool:
+    try:
+        return booted() is not None and (path / VERIFIED).read_text() == state
+    except (OSError, ValueError):
+        return False
+
+
+def note_verified(path: Path, state: str) -> None:
+    """Where the disk takes no note each process verifies for itself."""
+    if booted() is not None:
+        with suppress(OSError):
+            part = path / f".{os.getpid()}-{VERIFIED}"
+            part.write_text(state)
+            os.replace(part, path / VERIFIED)
+
+
+@cache
+def booted() -> str | None:
+    """Which run of this machine it is, None where it does not say: what a disk held before it went down may be lost."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
 
 
 def unused(path: Path) -> bool:

@@ -26,7 +26,9 @@ from trainables.stages import StagedModel
 from trainables.streaming import Augmented
 
 FILLED_ROWS = 64  # computed before they are written
-FORMAT = 1  # of what an entry holds: raise it when our own code comes to compute something else
+FORMAT = (
+    2  # of what an entry holds: raise it when our own code comes to compute something else, or to store it otherwise
+)
 
 
 class Damaged(RuntimeError):

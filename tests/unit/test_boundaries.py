@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from tests.contract.stored import FACTS, contents, data_of, fill, filled, holds, never, rows_of, store_in
-from trainables.boundaries import FILES, GIB, Chunk, Store, damage
+from tests.contract.stored import FACTS, contents, data_of, fill, filled, flip, holds, never, rows_of, store_in
+from trainables import boundaries
+from trainables.boundaries import FILES, GIB, VERIFIED, Chunk, Store, damage
+from trainables.memory import PeakMemory
 
 SHAPES = [(70, 9), (70, 5, 6), (70, 4, 3, 5)]
 
@@ -246,6 +249,78 @@ def test_a_limit_that_is_no_number_above_0_is_a_mistake_of_the_user(
         Store.here()
 
 
-def test_an_entry_has_three_files(store: Store) -> None:
+def test_an_entry_has_three_files_and_a_note_that_they_are_right(store: Store) -> None:
     entry = filled(store, data_of())
-    assert {path.name for path in entry.path.iterdir()} == set(FILES)
+    assert {path.name for path in entry.path.iterdir()} == {*FILES, VERIFIED}
+
+
+@pytest.fixture
+def read_whole(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The entries that are read for their checksums from here on."""
+    read: list[Path] = []
+
+    def counted(path: Path) -> str | None:
+        read.append(path)
+        return damage(path)
+
+    monkeypatch.setattr(boundaries, "damage", counted)
+    return read
+
+
+def as_a_new_process(store: Store) -> Store:
+    return Store(store.folder, store.limit)
+
+
+def test_no_process_reads_an_entry_whole_that_was_found_right_on_this_node(
+    store: Store, read_whole: list[Path]
+) -> None:
+    data = data_of()
+    filled(store, data)
+    assert holds(as_a_new_process(store).open(FACTS), data)
+    assert read_whole == []  # what was written was summed up as it was written
+
+
+def test_what_was_noted_before_this_machine_went_down_is_not_believed_and_is_noted_anew(
+    store: Store, read_whole: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = data_of()
+    path = filled(store, data).path
+    monkeypatch.setattr(boundaries, "booted", lambda: "another time")
+    assert holds(as_a_new_process(store).open(FACTS), data)
+    assert holds(as_a_new_process(store).open(FACTS), data)
+    assert read_whole == [path]
+
+
+def test_where_a_machine_does_not_say_since_when_it_runs_each_process_reads_an_entry_once(
+    store: Store, read_whole: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boundaries, "booted", lambda: None)
+    path = filled(store, data_of()).path
+    new = as_a_new_process(store)
+    assert new.open(FACTS)
+    assert new.open(FACTS)
+    assert read_whole == [path, path]  # by the one that filled it, and by the new one
+
+
+def test_a_note_that_is_damaged_costs_a_look_at_the_rows(store: Store, read_whole: list[Path]) -> None:
+    data = data_of()
+    path = filled(store, data).path
+    flip(path / VERIFIED, 5)
+    assert holds(as_a_new_process(store).open(FACTS), data)
+    assert read_whole == [path]
+
+
+def test_rows_are_written_without_becoming_memory_of_the_process(store: Store) -> None:
+    """A gigabyte would: a mapped file counts until the kernel has written it."""
+    block = torch.zeros(1024, 65_536, dtype=torch.uint8)
+
+    def blocks() -> Iterator[Chunk]:
+        for start in range(0, 16 * 1024, 1024):
+            at = np.arange(start, start + 1024)
+            yield at, at, at % 7, block
+
+    before = PeakMemory(torch.device("cpu")).own
+    peak = PeakMemory(torch.device("cpu"))
+    store = Store(store.folder, 2 * GIB)
+    assert store.open_or_fill(FACTS, 16 * 1024, 65_536, blocks())
+    assert peak.own - before < 200 << 20
