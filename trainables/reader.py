@@ -47,6 +47,7 @@ class Reader:
         preprocessing: how the images were resized.
         epochs, readers: how often the run reads a split that it trains on, and how many runs are likely to read the
             same: see `planner.plan`.
+        data_cpus: what a task of Ray Data may ask for: see `Resources`.
         store: None computes everything in every run.
         cache: what the process keeps from run to run.
         peak: is told of what becomes resident on the device.
@@ -66,6 +67,7 @@ class Reader:
     mode: str = "on"
     epochs: int = 1
     readers: float = 1
+    data_cpus: float = 1
     entries: list[Entry] = field(default_factory=list)
     streams: list[Augmented] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
@@ -288,7 +290,7 @@ class SplitReader:
         if self.augmentation == NONE:
             return self.images()
         images = self.images(margin=needs_margin(self.augmentation), streamed=True)
-        stream = Augmented(images, self.augmentation, self.seed, self.epochs)
+        stream = Augmented(images, self.augmentation, self.seed, self.epochs, self.reader.data_cpus)
         self.reader.streams.append(stream)
         return stream
 

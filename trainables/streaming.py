@@ -14,6 +14,7 @@ from torch import Tensor
 
 from trainables.augmentation import augmented, seeds_of
 from trainables.batches import CachedSplit, ConcatSplits, Examples
+from trainables.numbering import numbers
 from trainables.world import World
 
 AHEAD = 4  # batches
@@ -27,9 +28,9 @@ class Augmented(Examples):
     the first batch of an epoch is made while the last ones of the epoch before it are trained on.
     """
 
-    def __init__(self, rows: Examples, name: str, seed: int, epochs: int) -> None:
+    def __init__(self, rows: Examples, name: str, seed: int, epochs: int, cpus: float = 1) -> None:
         super().__init__(rows.labels, rows.index, rows.boundary)
-        self.rows, self.name, self.seed, self.epochs = rows, name, seed, epochs
+        self.rows, self.name, self.seed, self.epochs, self.cpus = rows, name, seed, epochs, cpus
         self._stream: Generator[tuple[Tensor, Tensor], None, None] | None = None
         self._begun = 0
 
@@ -57,15 +58,18 @@ class Augmented(Examples):
             self._stream.close()
 
     def _streamed(self, orders: list[list[Tensor]]) -> Generator[tuple[Tensor, Tensor], None, None]:
-        batches = dataset(self.rows, self.name, self.seed, orders)
+        batches = dataset(self.rows, self.name, self.seed, orders, self.cpus)
         device = self.labels.device
         for block in batches.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=AHEAD):
             images = torch.tensor(block["image"]).permute(0, 3, 1, 2)  # a copy: Ray's arrays may not be written to
             yield images.to(device, non_blocking=True), torch.tensor(block["label"]).to(device)
 
 
-def dataset(rows: Examples, name: str, seed: int, orders: list[list[Tensor]]) -> Dataset:
-    """A Ray Dataset of a block per batch, in order: `image (H, W, 3) uint8 or float32, label`."""
+def dataset(rows: Examples, name: str, seed: int, orders: list[list[Tensor]], cpus: float = 1) -> Dataset:
+    """A Ray Dataset of a block per batch, in order: `image (H, W, 3) uint8 or float32, label`.
+
+    Each is made by a task of so many logical `cpus`.
+    """
     plan = [(epoch, order.numpy()) for epoch, batches in enumerate(orders) for order in batches]
     shared = ray.put((pixels_of(rows), rows.labels.cpu().numpy(), rows.index, plan))
 
@@ -76,8 +80,8 @@ def dataset(rows: Examples, name: str, seed: int, orders: list[list[Tensor]]) ->
         return {"image": changed.permute(0, 2, 3, 1).contiguous().numpy(), "label": labels[chosen]}
 
     here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}  # where the file is
-    blocks = ray.data.range(len(plan), override_num_blocks=len(plan))
-    changed = blocks.map_batches(change, batch_size=None, label_selector=here)
+    blocks = numbers(len(plan), blocks=len(plan), cpus=cpus, labels=here)
+    changed = blocks.map_batches(change, batch_size=None, num_cpus=cpus, label_selector=here)
     changed.context.execution_options.preserve_order = True
     return changed
 

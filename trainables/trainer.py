@@ -76,7 +76,7 @@ def work(run: Run, resources: Resources, report: Report, cache: ProcessCache) ->
     """The run itself, in every worker."""
     start = perf_counter()
     gc.collect()  # a run that was stopped half way leaves its tensors behind
-    torch.set_num_threads(resources.threads)
+    torch.set_num_threads(resources.threads_here())
     workers = world.current_world()
     device = process.device() if workers.size == 1 else ray.train.torch.get_device()
     share_device(device, resources.gpus)
@@ -102,7 +102,7 @@ def work(run: Run, resources: Resources, report: Report, cache: ProcessCache) ->
     def shard(key: ImagesKey) -> Dataset:
         return ray.train.get_dataset_shard(key.ray_name)
 
-    reader = reader_of(run, model, choice, device, shard, cache, peak)
+    reader = reader_of(run, model, choice, device, shard, cache, peak, data_cpus=resources.data_cpus)
 
     def on_epoch(epoch: Epoch) -> None:
         reader.check()
@@ -162,6 +162,8 @@ def reader_of(
     shard: Callable[[ImagesKey], Dataset],
     cache: ProcessCache,
     peak: PeakMemory | None = None,
+    *,
+    data_cpus: float = 1,
 ) -> Reader:
     """What opens the boundaries of a run.
 
@@ -171,6 +173,7 @@ def reader_of(
         shard: the Ray Dataset of some images, for those that the store does not hold.
         cache: what the process keeps.
         peak: is told of what becomes resident on the device.
+        data_cpus: what a task of Ray Data may ask for.
     """
     return Reader(
         split_digests=dict(run.split_digests),
@@ -187,6 +190,7 @@ def reader_of(
         mode=run.boundaries,
         epochs=run.last_epoch or run.recipe.epochs,
         readers=run.readers,
+        data_cpus=data_cpus,
     )
 
 

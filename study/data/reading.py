@@ -14,6 +14,7 @@ from torchvision.transforms.v2.functional import center_crop, resize
 from study.data.source import ExampleSource
 from study.data.splits import DatasetSplits
 from trainables.architecture import Preprocessing
+from trainables.numbering import numbers
 from trainables.splits import ImagesKey
 
 ROWS_PER_BLOCK = 512
@@ -29,11 +30,11 @@ def quiet() -> None:
     context.print_on_execution_start = False
 
 
-def read(source: ExampleSource, rows: np.ndarray, convert: Convert = np.asarray) -> Dataset:
+def read(source: ExampleSource, rows: np.ndarray, convert: Convert = np.asarray, *, cpus: float = 1) -> Dataset:
     """The given rows as a Ray Dataset of `position, index, image, label`; nothing is read before it is asked for.
 
     `position` is a row's place in `rows`: Ray Data promises no order. `convert` makes of a decoded image, (H, W) or
-    (H, W, 3) uint8, what is kept of it.
+    (H, W, 3) uint8, what is kept of it. Each task asks for so many logical `cpus`.
     """
     everything = ray.put((source.images, source.labels, rows, convert))
 
@@ -45,7 +46,7 @@ def read(source: ExampleSource, rows: np.ndarray, convert: Convert = np.asarray)
         return {"position": position, "index": index, "image": pixels, "label": labels[index]}
 
     blocks = max(1, len(rows) // ROWS_PER_BLOCK)
-    return ray.data.range(len(rows), override_num_blocks=blocks).map_batches(gather, batch_size=None)
+    return numbers(len(rows), blocks=blocks, cpus=cpus).map_batches(gather, batch_size=None, num_cpus=cpus)
 
 
 def column(images: Iterator[np.ndarray], length: int) -> np.ndarray:
@@ -76,23 +77,29 @@ def resized(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     return sized.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
 
 
-def datasets_of_study(splits: DatasetSplits, preprocessing: Preprocessing, *, margin: bool) -> dict[ImagesKey, Dataset]:
+def datasets_of_study(
+    splits: DatasetSplits, preprocessing: Preprocessing, *, margin: bool, cpus: float = 1
+) -> dict[ImagesKey, Dataset]:
     """Everything that the runs of a study may read.
 
     Args:
         margin: some of them crop at random, and so read what they train on with a margin too.
+        cpus: logical CPUs that a task may ask for, which are free on every node: `Resources.data_cpus`.
     """
     datasets = {
-        ImagesKey(name): images for name, images in prepare(splits, preprocessing, ("train", "val", "test")).items()
+        ImagesKey(name): images
+        for name, images in prepare(splits, preprocessing, ("train", "val", "test"), cpus=cpus).items()
     }
     if margin:
-        with_margin = prepare(splits, preprocessing.with_margin, ("train", "val"))
+        with_margin = prepare(splits, preprocessing.with_margin, ("train", "val"), cpus=cpus)
         datasets |= {ImagesKey(name, margin=True): images for name, images in with_margin.items()}
     return datasets
 
 
-def prepare(splits: DatasetSplits, preprocessing: Preprocessing, names: tuple[str, ...]) -> Mapping[str, Dataset]:
+def prepare(
+    splits: DatasetSplits, preprocessing: Preprocessing, names: tuple[str, ...], *, cpus: float = 1
+) -> Mapping[str, Dataset]:
     """Each named split as a Ray Dataset of `position, index, image (size, size, 3) uint8, label`, in any order."""
     quiet()
     convert = partial(resized, preprocessing=preprocessing)
-    return {name: read(splits.source, splits.rows(name), convert) for name in names}
+    return {name: read(splits.source, splits.rows(name), convert, cpus=cpus) for name in names}

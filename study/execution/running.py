@@ -202,7 +202,7 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
         try:
             template = session.template()
             begin(session, template, resources, max_concurrent, command)
-            datasets = session.datasets()
+            datasets = session.datasets(resources.data_cpus)
             session.check()
             spent(session, "startup", since)
             yield Running(session, resources, max_concurrent, pool, tracker, template, datasets)

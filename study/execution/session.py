@@ -140,10 +140,10 @@ class Session:
             readers=study.trials if "freeze_depth" in study.fixed else study.trials / (study.backbone_stages + 1),
         )
 
-    def datasets(self) -> "dict[ImagesKey, Dataset]":
-        """All that its runs may read."""
+    def datasets(self, cpus: float = 1) -> "dict[ImagesKey, Dataset]":
+        """All that its runs may read, by tasks of so many logical CPUs."""
         margin = any(needs_margin(str(name)) for name in self.study.possible("augmentation"))
-        return datasets_of_study(self.splits, self.study.pretrained_variant.preprocessing, margin=margin)
+        return datasets_of_study(self.splits, self.study.pretrained_variant.preprocessing, margin=margin, cpus=cpus)
 
     def check(self) -> None:
         """Raises Interrupted if the user has asked to stop."""
