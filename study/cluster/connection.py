@@ -15,7 +15,7 @@ from typing import Any
 
 import ray
 
-from study.cluster import environment
+from study.cluster import compatibility, environment
 
 # A stopped trial must be able to unwind: past this, Tune gives up on its process, and two such hang the search
 WORKERS = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "120", "TOKENIZERS_PARALLELISM": "false"}
@@ -33,8 +33,20 @@ def quieten() -> None:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
 
+def check() -> None:
+    """Raises ValueError, within seconds, if the cluster that there is, or was asked for, cannot run a study of ours."""
+    environment.check()
+    if address := environment.address():
+        if os.environ.get(environment.AUTH_MODE) == "token":
+            ray._raylet.Config.initialize("")  # Ray may have been imported before the token was seen to be wanted
+        compatibility.check_head(address)
+
+
 def start(*, verbose: bool = False) -> None:
-    """Connects to the cluster there is, else starts Ray on loopback."""
+    """Connects to the cluster there is, else starts Ray on loopback.
+
+    Raises ValueError for a node without this package, or with another version of it.
+    """
     os.environ.update(WORKERS)  # processes that are started here inherit it
     address = environment.address()
     # not STUDY_CACHE: where a node keeps its activations, and how many, is that node's own affair
@@ -45,19 +57,28 @@ def start(*, verbose: bool = False) -> None:
         logging_level=logging.INFO if verbose else logging.ERROR,
         **there_or_here,
     )
+    if address:
+        try:
+            compatibility.check_nodes()
+        except ValueError:
+            ray.shutdown()
+            raise
 
 
 _ahead = False
 
 
 def start_while_importing(module: str, *, verbose: bool) -> None:
-    """Starts Ray, if it is to be started here, while a thread imports a module: both take seconds.
+    """Starts Ray, or connects to it, while a thread imports a module: both take seconds.
 
-    Not the other way round: Ray's processes end with the thread that started them. Does nothing where the module is
-    imported already, for then there is nothing to gain.
+    Not the other way round: Ray's processes end with the thread that started them. Starts none here where the module
+    is imported already, for then there is nothing to gain. Raises ValueError for a cluster that is a mistake.
     """
     global _ahead
-    if module in sys.modules or ray.is_initialized() or environment.address() is not None:
+    if ray.is_initialized():
+        return
+    check()  # before the thread, which would have to come to its end
+    if module in sys.modules and environment.address() is None:
         return
     thread = threading.Thread(target=import_ahead, args=(module,))
     thread.start()
@@ -77,12 +98,16 @@ def import_ahead(module: str) -> None:
 
 @contextlib.contextmanager
 def connected(*, verbose: bool = False) -> Iterator[None]:
-    """Inside, Ray is there; at the end it is left, or stopped, by whoever started it."""
+    """Inside, Ray is there; at the end it is left, or stopped, by whoever started it.
+
+    Raises ValueError for a cluster that is a mistake.
+    """
     global _ahead
     if ray.is_initialized() and not _ahead:
         yield
         return
     if not _ahead:
+        check()
         start(verbose=verbose)
     _ahead = False
     try:

@@ -50,5 +50,7 @@ def count() -> int:
     from study.cluster import connection
     from study.cluster.allocation import gpus
 
+    if ray.is_initialized():  # ahead of the study, which goes on with it
+        return gpus(ray.cluster_resources())
     with connection.connected():
         return gpus(ray.cluster_resources())

@@ -64,6 +64,9 @@ def run(options: DataEfficiencyKeywords) -> int:
     check(options)
 
     from study.cluster import connection
+
+    connection.check()  # before the imports, which take seconds
+
     from study.data_efficiency.measure import measure
     from study.execution.session import Interrupted
 

@@ -198,7 +198,7 @@ class Bookkeeper(NotSaved, tune.Callback):
         if status == RunStatus.PRUNED:
             row["reason"] = f"ASHA, after epoch {row['epochs']}"
         try:
-            self.on_end(row, self.curves[name])
+            self.on_end(row, self.curves.get(name, []))  # its process may have died before it began
         except OSError as error:  # Tune would take it for a failure of the trial, and go on
             self.unwritten = error
             self.interrupted.set()
