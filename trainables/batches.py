@@ -54,30 +54,48 @@ class Examples:
         """Of the images, where they are stored."""
         raise NotImplementedError
 
-    def steps(self, batch_size: int, workers: int = 1) -> int:
-        """Batches of an epoch, each with an image for every worker."""
-        return max(1, min(ceil(len(self) / batch_size), len(self) // workers))
+    def steps(self, batch_size: int) -> int:
+        """Batches of an epoch, however many workers share each."""
+        return max(1, ceil(len(self) / batch_size))
 
-    def shuffled(self, batch_size: int, generator: torch.Generator, world: World) -> Iterator[tuple[Tensor, Tensor]]:
-        """This worker's part of one epoch's batches, in a random order.
+    def batch_sizes(self, batch_size: int) -> list[int]:
+        """The images of each of an epoch's batches, over all workers.
 
-        The batches are of equal size to within one image, so that no epoch ends in a batch of one, which
-        BatchNorm cannot take. Every worker draws the same order and gets its own rows of every batch.
+        They are equal to within one image, so that no epoch ends in a batch of one, which BatchNorm cannot take.
         """
-        for rows in self.orders(batch_size, generator, world, self.gathers_on):
+        each, more = divmod(len(self), steps := self.steps(batch_size))
+        return [each + 1] * more + [each] * (steps - more)
+
+    def shuffled(
+        self, batch_size: int, generator: torch.Generator, world: World, *, pairs: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """This worker's share of each of one epoch's batches, in a random order.
+
+        Every worker draws the same order and gets its own rows of every batch: see `World.share`, also for `pairs`.
+        """
+        for rows in self.orders(batch_size, generator, world, self.gathers_on, pairs=pairs):
             yield self.batch(rows)
 
     def orders(
-        self, batch_size: int, generator: torch.Generator, world: World, device: torch.device = CPU
+        self,
+        batch_size: int,
+        generator: torch.Generator,
+        world: World,
+        device: torch.device = CPU,
+        *,
+        pairs: bool = False,
     ) -> Iterator[Tensor]:
-        """The rows of each of this worker's batches; they are drawn on the CPU, and go to a device all at once."""
+        """The rows of each of this worker's shares; they are drawn on the CPU, and go to a device all at once."""
         order = torch.randperm(len(self), generator=generator).to(device)
-        for rows in order.tensor_split(self.steps(batch_size, world.size)):
-            yield rows[: len(rows) // world.size * world.size][world.rank :: world.size]
+        for rows in order.split(self.batch_sizes(batch_size)):
+            yield world.share(rows, pairs=pairs)
 
-    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for rows in torch.arange(len(self)).to(self.gathers_on).split(batch_size):
-            yield self.batch(rows)
+    def in_order(self, batch_size: int, world: World | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """All rows, or this worker's part of them."""
+        rows = torch.arange(len(self))
+        for some in (world.chunk(rows) if world else rows).to(self.gathers_on).split(batch_size):
+            if len(some):
+                yield self.batch(some)
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         device = self.labels.device

@@ -11,7 +11,7 @@ from time import perf_counter
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 
 from trainables.batches import BoundarySource
 from trainables.hyperparameters import Hyperparameters
@@ -24,6 +24,7 @@ from trainables.stages import StagedModel
 from trainables.world import World
 
 EVALUATION_BATCH = 256
+OTHER_DRAWS = 1_000_003  # between the seeds of two workers: the same would draw the same dropout masks for both
 
 
 class NotFinite(ArithmeticError):
@@ -130,16 +131,16 @@ def fit(
     """
     world, memory = world or World(), memory or Memory()
     hyperparameters.check_model(backbone_stages=model.backbone_stages, features=model.features, model="this model")
-    torch.manual_seed(seed)
-    order = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed + world.rank * OTHER_DRAWS)
+    order, mixes = torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed)
     epoch = 0
     last = min(recipe.epochs, last_epoch or recipe.epochs)
     for phase in recipe.phases(hyperparameters, head_only=model.backbone_stages):
         point = phase.point
         model.freeze(point.freeze_depth).set_rates(dropout=point.dropout, drop_path=point.drop_path)
         images = train.at(point.freeze_depth)
-        step = Step(model, point, precision, world, memory, labels=images.labels)
-        steps = phase.epochs * images.steps(point.batch_size, world.size)
+        step = Step(model, point, precision, world, memory, labels=images.labels, mixes=mixes)
+        steps = phase.epochs * images.steps(point.batch_size)
         step.schedule = schedule(step.optimizer, point, milestones=recipe.milestones, steps=steps)
         for _ in range(phase.epochs):
             epoch += 1
@@ -148,16 +149,20 @@ def fit(
             start = perf_counter()
             lr = step.lr
             model.train()
-            batches, boundary = images.shuffled(point.batch_size, order, world), images.boundary
+            pairs = bool(step.mix) and world.size > 1
+            batches, boundary = images.shuffled(point.batch_size, order, world, pairs=pairs), images.boundary
             if not step.mix:  # what is mixed is images
-                batches, boundary = carried(model, batches, boundary, precision, point.batch_size), point.freeze_depth
-            losses = [step(*batch, boundary) for batch in batches]
+                share = world.largest_share(point.batch_size)
+                batches, boundary = carried(model, batches, boundary, precision, share), point.freeze_depth
+            sizes = images.batch_sizes(point.batch_size)
+            losses = [step(*batch, boundary, size) for batch, size in zip(batches, sizes, strict=True)]
+            world.average_statistics(model)
             train_loss = float(world.all_reduce_sum(torch.stack(losses).mean())) / world.size
             trained = perf_counter()
             if not isfinite(train_loss):
                 raise NotFinite(f"the training loss is {train_loss} in epoch {epoch}")
             validates = val is not None and (validate_every_epoch or epoch == last)
-            predictions = predict(model, val, precision, memory) if val is not None and validates else None
+            predictions = predict(model, val, precision, memory, world) if val is not None and validates else None
             values = predictions.scores if predictions else {}
             report(
                 Epoch(
@@ -215,6 +220,7 @@ class Step:
         model: frozen as deep as the point has it.
         point: the run's hyperparameters, of which it takes the optimiser's, the loss's and the batch's.
         labels: (N,) int64 of all images that are trained on, for the weights of their classes.
+        mixes: what the workers of a group draw their mixes from, all the same.
 
     `schedule` is set once it is known over how many steps.
     """
@@ -230,6 +236,7 @@ class Step:
         memory: Memory,
         *,
         labels: Tensor,
+        mixes: torch.Generator | None = None,
     ) -> None:
         self.alone, self.model = model, world.wrap(model)
         self.point = point
@@ -240,7 +247,8 @@ class Step:
         self.trained = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = optimizer(model, point)
         self.scaler = precision.scaler()
-        self.mix = mixup(point.mixup, model.classes) if point.mixup else None
+        together = mixes if world.size > 1 else None
+        self.mix = Mixup(point.mixup, model.classes, together) if point.mixup else None
         self.class_weights = balanced(labels, model.classes) if point.class_weights == "balanced" else None
 
     @property
@@ -249,12 +257,16 @@ class Step:
         group = self.optimizer.param_groups[-1]
         return group["lr"] / group["lr_scale"]
 
-    def __call__(self, images: Tensor, labels: Tensor, boundary: int = 0) -> Tensor:
-        """Returns the loss of a batch that was read at `boundary`, still on the device."""
+    def __call__(self, images: Tensor, labels: Tensor, boundary: int = 0, batch_size: int | None = None) -> Tensor:
+        """Returns the loss of a batch that was read at `boundary`, still on the device.
+
+        Given this worker's share of a batch of `batch_size` images, the mean over the workers is the batch's loss.
+        """
+        batch_size = batch_size or len(labels)
         if self.mix:  # once for a batch, however often memory makes us divide it anew
             assert boundary == 0, "mixup mixes images"
             images, labels = self.mix(images.float(), labels)
-        loss = self.backward(images, labels, boundary)
+        loss = self.backward(images, labels, boundary, batch_size)
         try:
             self.scaler.unscale_(self.optimizer)
             if self.point.clip_norm:
@@ -271,8 +283,8 @@ class Step:
         self.schedule.step()
         return loss
 
-    def backward(self, images: Tensor, labels: Tensor, boundary: int) -> Tensor:
-        """Leaves the gradient of the batch's mean loss in the model, and returns that loss.
+    def backward(self, images: Tensor, labels: Tensor, boundary: int, batch_size: int) -> Tensor:
+        """Leaves the gradient of the batch's mean loss in the model, and returns this worker's part of that loss.
 
         `labels` are (N,) int64, or mixed: (N, classes) float32.
 
@@ -281,17 +293,19 @@ class Step:
         that runs out later ends the run.
         """
 
+        share = self.world.largest_share(batch_size)  # all workers divide theirs alike
+
         def compute(size: int) -> Tensor:
-            return self.gradients(self.model, images, labels, boundary, size)
+            return self.gradients(self.model, images, labels, boundary, batch_size, size)
 
         if self.world.size > 1 and self.memory_probes == 2:
-            return compute(self.memory.size(TRAINING, len(labels)))
+            return compute(self.memory.size(TRAINING, share))
         self.before.capture(labels.device)
 
         def probe_memory(size: int) -> None:
             lacking = torch.zeros((), device=labels.device)
             try:
-                self.gradients(self.alone, images, labels, boundary, size)
+                self.gradients(self.alone, images, labels, boundary, batch_size, size)
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
@@ -304,19 +318,24 @@ class Step:
             self.before.restore()
 
         if self.world.size == 1:
-            return self.memory.run_with_oom_backoff(TRAINING, len(labels), compute, undo)
-        self.memory.run_with_oom_backoff(TRAINING, len(labels), probe_memory, undo)
+            return self.memory.run_with_oom_backoff(TRAINING, share, compute, undo)
+        self.memory.run_with_oom_backoff(TRAINING, share, probe_memory, undo)
         undo()
         self.memory_probes += 1
-        return compute(self.memory.size(TRAINING, len(labels)))
+        return compute(self.memory.size(TRAINING, share))
 
-    def gradients(self, model: nn.Module, images: Tensor, labels: Tensor, boundary: int, size: int) -> Tensor:
+    def gradients(
+        self, model: nn.Module, images: Tensor, labels: Tensor, boundary: int, batch_size: int, size: int
+    ) -> Tensor:
         """`backward`, with at most `size` images at once: each part's mean loss weighs by its share of the batch."""
         self.optimizer.zero_grad(set_to_none=True)
         losses = []
-        count = ceil(len(labels) / size)
+        count = ceil(self.world.largest_share(batch_size) / size)
         micro_batches = zip(images.tensor_split(count), labels.tensor_split(count), strict=True)
         for number, (some_images, some_labels) in enumerate(micro_batches, 1):
+            counts = len(some_labels) > 0 and self.world.rank < batch_size
+            if not len(some_labels):  # a part for which another worker has an image
+                some_images, some_labels = images[:1], labels[:1]
             with self.world.no_sync(model) if number < count else nullcontext():
                 with self.precision.autocast():
                     loss = cross_entropy(
@@ -325,7 +344,7 @@ class Step:
                         weight=self.class_weights,
                         label_smoothing=self.point.label_smoothing,
                     )
-                loss = loss * self.share(some_labels, len(labels))
+                loss = loss * (self.share(some_labels, batch_size) if counts else 0.0)
                 self.scaler.scale(loss).backward()
             losses.append(loss.detach())
         return torch.stack(losses).sum()
@@ -333,12 +352,15 @@ class Step:
     def share(self, labels: Tensor, batch_size: int) -> float | Tensor:
         """What the mean loss over some labels counts for in a batch of `batch_size` images.
 
+        Workers are averaged, whatever each has of a batch: so each counts as often as there are workers.
+
         torch divides a mean with class weights by the sum of these weights, which is another in each part and worker:
         this multiplies it in again, so that every image counts by its class wherever it is computed.
         """
+        workers = self.world.size
         if self.class_weights is None or labels.is_floating_point():
-            return len(labels) / batch_size
-        return self.class_weights[labels].sum() / batch_size
+            return workers * len(labels) / batch_size
+        return workers * self.class_weights[labels].sum() / batch_size
 
 
 def balanced(labels: Tensor, classes: int) -> Tensor:
@@ -347,23 +369,57 @@ def balanced(labels: Tensor, classes: int) -> Tensor:
     return torch.where(images > 0, len(labels) / ((images > 0).sum() * images.clamp(min=1)), 0.0).float()
 
 
-def mixup(alpha: float, classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Zhang et al. 2018: a batch is mixed with itself in another order, (N,) labels become (N, classes) float32."""
-    from torchvision.transforms import v2
+class Mixup:
+    """Zhang et al. 2018: every image of a batch is mixed with the one before it, in one proportion that is drawn.
 
-    return v2.MixUp(alpha=alpha, num_classes=classes)
+    Args:
+        mixes: draws the proportions that all workers of a group use; their batches come as pairs (`World.share`).
+            Without it the process's own random numbers do, and a batch is whole, as for torchvision's MixUp.
+    """
+
+    def __init__(self, alpha: float, classes: int, mixes: torch.Generator | None = None) -> None:
+        self.classes, self.mixes = classes, mixes
+        self.proportions = torch.distributions.Beta(torch.tensor([alpha]), torch.tensor([alpha]))
+
+    def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, ...) float32 and (N,) int64 labels, which become (N, classes) float32; of N pairs 2 N of each."""
+        lam = self.draw()
+        return self.mixed(images, lam), self.mixed(one_hot(labels, self.classes).float(), lam)
+
+    def mixed(self, given: Tensor, lam: float) -> Tensor:
+        own, before = (given, given.roll(1, 0)) if self.mixes is None else given.tensor_split(2)
+        return before.mul_(1.0 - lam).add_(own.mul(lam))
+
+    def draw(self) -> float:
+        if self.mixes is None:
+            return float(self.proportions.sample(()))
+        own = torch.get_rng_state()  # which dropout has moved by another number of draws in each worker
+        torch.set_rng_state(self.mixes.get_state())
+        lam = float(self.proportions.sample(()))
+        self.mixes.set_state(torch.get_rng_state())
+        torch.set_rng_state(own)
+        return lam
 
 
 @torch.inference_mode()
 def predict(
-    model: StagedModel, source: BoundarySource, precision: Precision, memory: Memory | None = None
+    model: StagedModel,
+    source: BoundarySource,
+    precision: Precision,
+    memory: Memory | None = None,
+    world: World | None = None,
 ) -> Predictions:
-    """The model's predictions on a split, in the split's order. Raises NotFinite if it has none to give."""
-    memory = memory or Memory()
+    """The model's predictions on a split, in the split's order; each worker makes a part of them, and gets all.
+
+    Raises NotFinite if the model has none to give.
+    """
+    memory, world = memory or Memory(), world or World()
     model.eval()
     split = source.at(model.freeze_depth)
-    predicted, confidence, loss = [], [], torch.zeros((), device=split.labels.device)
-    for images, labels in split.in_order(EVALUATION_BATCH):
+    device, mine = split.labels.device, world.chunk(torch.arange(len(split)))
+    predicted, confidence = [torch.empty(0, dtype=torch.int64, device=device)], [torch.empty(0, device=device)]
+    loss = torch.zeros((), device=device)
+    for images, labels in split.in_order(EVALUATION_BATCH, world):
 
         def compute(size: int, images: Tensor = images) -> Tensor:
             with precision.autocast():
@@ -374,12 +430,13 @@ def predict(
         loss += cross_entropy(logits.float(), labels, reduction="sum")
         predicted.append(best)
         confidence.append(probability)
+    loss = world.all_reduce_sum(loss)
     if not isfinite(loss):
         raise NotFinite(f"the model's loss is {float(loss)} after training")
     return Predictions(
         index=split.index,
         label=split.labels.cpu().numpy(),
-        predicted=torch.cat(predicted).cpu().numpy(),
-        confidence=torch.cat(confidence).cpu().numpy(),
+        predicted=world.gather(torch.cat(predicted), mine, len(split)).cpu().numpy(),
+        confidence=world.gather(torch.cat(confidence), mine, len(split)).cpu().numpy(),
         loss=float(loss) / len(split),
     )

@@ -41,14 +41,16 @@ class Augmented(Examples):
     def images_at(self, rows: Tensor) -> Tensor:
         return self.rows.images_at(rows)
 
-    def shuffled(self, batch_size: int, generator: torch.Generator, world: World) -> Iterator[tuple[Tensor, Tensor]]:
+    def shuffled(
+        self, batch_size: int, generator: torch.Generator, world: World, *, pairs: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         if self._stream is None:
             ahead = torch.Generator().set_state(generator.get_state())
-            orders = [list(self.orders(batch_size, ahead, world)) for _ in range(self.epochs)]
+            orders = [list(self.orders(batch_size, ahead, world, pairs=pairs)) for _ in range(self.epochs)]
             self._stream = self._streamed(orders)
         torch.randperm(len(self), generator=generator)  # as many draws as the stream has made
         self._begun += 1
-        yield from islice(self._stream, self.steps(batch_size, world.size))
+        yield from islice(self._stream, self.steps(batch_size))
         if self._begun == self.epochs:
             self.close()
 

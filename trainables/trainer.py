@@ -136,7 +136,7 @@ def work(run: Run, resources: Resources, report: Report, cache: ProcessCache) ->
             validate_every_epoch=run.validate_every_epoch,
         )
         if run.predict_on:
-            outcome.predictions = predict(model, reader.source(run.predict_on, epochs=1), choice, memory)
+            outcome.predictions = predict(model, reader.source(run.predict_on, epochs=1), choice, memory, workers)
             reader.check()
             outcome.bytes_read = reader.bytes_read
         if run.keep_state and workers.rank == 0:

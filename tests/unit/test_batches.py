@@ -55,27 +55,46 @@ def test_the_order_is_the_seeds_and_new_in_every_epoch() -> None:
     assert not any(torch.equal(a, b) for a, b in pairwise(orders))
 
 
-@pytest.mark.parametrize(("n", "batch_size", "size"), [(100, 10, 2), (97, 16, 2), (97, 16, 3), (64, 64, 4), (13, 4, 2)])
-def test_workers_share_every_batch_equally_and_drop_less_than_one_image_each(
-    n: int, batch_size: int, size: int
-) -> None:
+SHARED = [(100, 10, 2), (97, 16, 2), (97, 16, 3), (64, 64, 4), (13, 4, 2), (1077, 64, 8), (9, 4, 4)]
+
+
+@pytest.mark.parametrize(("n", "batch_size", "size"), SHARED)
+def test_workers_share_every_batch_of_one_worker_and_no_image_is_left_out(n: int, batch_size: int, size: int) -> None:
     split = numbered(n)
     alone = epoch(split, batch_size)
     workers = [epoch(split, batch_size, world=World(rank, size)) for rank in range(size)]
-    assert {len(batches) for batches in workers} == {len(alone)}
+    assert split.batch_sizes(batch_size) == [len(batch) for batch in alone]
     for whole, *parts in zip(alone, *workers, strict=True):
-        assert {len(part) for part in parts} == {len(whole) // size}
-        together = torch.cat(parts).tolist()
-        assert len(set(together)) == len(together)
-        assert set(together) == set(whole[: len(whole) // size * size].tolist())
+        assert sorted(torch.cat(parts[: len(whole)]).tolist()) == sorted(whole.tolist())
+        lengths = [len(part) for part in parts[: len(whole)]]
+        assert max(lengths) - min(lengths) <= 1
+        assert max(lengths) == World(0, size).largest_share(len(whole))
 
 
-@pytest.mark.parametrize(("n", "batch_size", "size"), [(9, 4, 4), (1077, 4, 4), (65, 64, 64)])
-def test_every_worker_has_an_image_in_every_batch_as_long_as_a_batch_may_hold_one_for_each(
-    n: int, batch_size: int, size: int
-) -> None:
-    batches = epoch(numbered(n), batch_size, world=World(size - 1, size))
-    assert min(len(batch) for batch in batches) > 0
+def test_a_worker_for_whom_a_batch_has_no_image_gets_one_of_that_batch_to_compute_with() -> None:
+    split = numbered(10)  # in batches of 4, 3 and 3
+    alone, last = epoch(split, 4), epoch(split, 4, world=World(3, 4))
+    assert [len(labels) for labels in last] == [1, 1, 1]
+    assert [labels.tolist() for labels in last] == [alone[0].tolist()[3:], alone[1].tolist()[:1], alone[2].tolist()[:1]]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_pairs_bring_the_image_before_each_of_ones_own(size: int) -> None:
+    split = numbered(7)
+    [whole] = epoch(split, 7)
+    before = dict(zip(whole.tolist(), whole.roll(1).tolist(), strict=True))
+    for rank in range(size):
+        order = torch.Generator().manual_seed(0)
+        [(_, labels)] = split.shuffled(7, order, World(rank, size), pairs=True)
+        own, others = labels.tensor_split(2)
+        assert [before[label] for label in own.tolist()] == others.tolist()
+
+
+@pytest.mark.parametrize("size", [2, 3, 40])
+def test_workers_together_evaluate_every_image_once_in_order(size: int) -> None:
+    split = numbered(23)
+    parts = [[labels for _, labels in split.in_order(4, World(rank, size))] for rank in range(size)]
+    assert torch.equal(torch.cat([labels for part in parts for labels in part]), split.labels)
 
 
 def test_evaluation_goes_through_every_image_in_order() -> None:

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from tests.contract.tiny import CPU, FP32, POINT, RECIPE, digits, losses, numbers, run, untrained
 from trainables.batches import CachedSplit
 from trainables.hyperparameters import Hyperparameters
-from trainables.loop import EVALUATION_BATCH, Epoch, NotFinite, balanced, predict
+from trainables.loop import EVALUATION_BATCH, Epoch, Mixup, NotFinite, balanced, predict
 from trainables.metrics import Metric, scores
 from trainables.precision import Precision
 from trainables.stages import StagedModel
@@ -155,6 +155,17 @@ def untrained_with_the_same_numbers() -> StagedModel:
     """The model of `first_step`, and the generator of the process as it was."""
     with torch.random.fork_rng(devices=[]):
         return untrained("vit")
+
+
+def test_a_worker_alone_mixes_as_torchvision_does_bit_for_bit() -> None:
+    from torchvision.transforms import v2
+
+    images, labels = torch.rand(7, 3, 4, 4), torch.arange(7)
+    torch.manual_seed(5)
+    theirs = v2.MixUp(alpha=0.4, num_classes=9)(images.clone(), labels)
+    torch.manual_seed(5)
+    ours = Mixup(0.4, 9)(images.clone(), labels)
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
 def test_validation_is_not_mixed_and_frozen_stages_compute_the_mixed_images(train: CachedSplit) -> None:

@@ -30,7 +30,7 @@ def gradients(model: StagedModel, batch: CachedSplit, memory: Memory, point: Hyp
     """Of one batch, and last its loss."""
     model.freeze(0).train()
     step = Step(model, point, FP32, World(), memory, labels=batch.labels)
-    loss = step.backward(batch.images, batch.labels, 0)
+    loss = step.backward(batch.images, batch.labels, 0, len(batch))
     return [p.grad for p in model.parameters() if p.grad is not None] + [loss]
 
 
