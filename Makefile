@@ -9,12 +9,13 @@ ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: study test check format bench gpu-pack gpu-check install clean help
+.PHONY: study test cluster-test check format bench gpu-pack gpu-check install clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make study    a first study: $(TRIALS) trials of $(MODEL) (make study MODEL=vit TRIALS=16 ARGS='--seeds 5')"
 	@echo "make test     the whole test suite (a part of it: make test ARGS=tests/unit)"
+	@echo "make cluster-test  a real cluster on three hosts that it makes on this machine (Linux, root): docs/cluster.md"
 	@echo "make check    formatter, linter and type checker, as before every review"
 	@echo "make format   formats, and fixes what the linter can fix"
 	@echo "make bench    every benchmark, into benchmarks/results.md"
@@ -30,6 +31,9 @@ study: $(INSTALLED)
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest $(ARGS)
+
+cluster-test: $(INSTALLED)
+	@$(BIN)/python -m tests.cluster
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
