@@ -18,8 +18,8 @@ Installed = tuple[str, str] | None  # version, and a hash of the sources
 def check_head(address: str) -> None:
     """Raises ValueError if the head has another Python or Ray, or if this machine is none of its nodes."""
     from ray._private import services, utils
-    from ray._raylet import GcsClient
-    from ray.core.generated.gcs_pb2 import GcsNodeInfo
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+    from ray.core.generated.gcs_pb2 import GcsNodeInfo  # type: ignore[attr-defined]
 
     where = environment.named(address)
     try:

@@ -38,7 +38,8 @@ def check() -> None:
     environment.check()
     if address := environment.address():
         if os.environ.get(environment.AUTH_MODE) == "token":
-            ray._raylet.Config.initialize("")  # Ray may have been imported before the token was seen to be wanted
+            # Ray may have been imported before the token was seen to be wanted
+            ray._raylet.Config.initialize("")  # type: ignore[attr-defined]
         compatibility.check_head(address)
 
 

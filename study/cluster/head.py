@@ -30,13 +30,14 @@ class Answer(Enum):
     NOBODY = auto()
 
 
+MEANS: dict[int | None, Answer] = {OK: Answer.HEAD, UNAUTHENTICATED: Answer.REFUSES_TOKEN}
+
+
 def ask(host: str, port: int, token: str | None = None) -> Answer:
     """What is at an address; a head that knows the token, or wants none, is a HEAD."""
     try:
         with socket.create_connection((host, port), timeout=SECONDS) as connection:
-            return {OK: Answer.HEAD, UNAUTHENTICATED: Answer.REFUSES_TOKEN}.get(
-                status(connection, token), Answer.SOMETHING_ELSE
-            )
+            return MEANS.get(status(connection, token), Answer.SOMETHING_ELSE)
     except OSError:
         return Answer.NOBODY
 

@@ -22,6 +22,7 @@ from study.report import study as report
 from study.results import best, cost, provenance, samples
 from study.results.record import Row
 from study.results.study_file import FORMAT, Data, ModelFacts
+from study.results.writer import Writer
 from study.text import shorten
 from study.tracking import Tracker
 from trainables.resources import Resources
@@ -216,6 +217,10 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
         except OSError:  # the record cannot be written; a comparison goes on with its next row
             tracker.close(timeout=10)
             raise
+        except BaseException:  # no end that was foreseen: whoever reads the record must not wait for more
+            with suppress(Exception):
+                record.note(status=StudyStatus.INTERRUPTED)
+            raise
         finally:
             pool.close()
 
@@ -248,6 +253,7 @@ def begin(session: Session, template: Run, resources: Resources, max_concurrent:
         space={name: domain.facts() for name, domain in study.space.items()},
         sampler={"name": "TPE", **SAMPLER},
         command=command,
+        writer=Writer.this(),
         versions=provenance.versions(),
         hardware=provenance.hardware(),
         resources=resources,

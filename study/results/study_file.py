@@ -12,6 +12,7 @@ import msgspec
 
 from study.design.states import RunStatus, StudyStatus
 from study.files import write_json
+from study.results.writer import Writer
 from trainables.architecture import Preprocessing
 from trainables.hyperparameters import DECLARED
 from trainables.metrics import Metric
@@ -152,7 +153,10 @@ class MeasuredCost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StudyFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What `study.json` holds. An entry that the study has not reached is None, or empty, and not in the file."""
+    """What `study.json` holds. An entry that the study has not reached is None, or empty, and not in the file.
+
+    A study whose writer was killed is read as interrupted: it could not say so itself.
+    """
 
     format: int | None = None
     status: StudyStatus | None = None
@@ -163,6 +167,7 @@ class StudyFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     space: dict[str, Row] = {}
     sampler: Row = {}
     command: str | None = None
+    writer: Writer | None = None
     versions: dict[str, str] = {}
     hardware: Row = {}
     resources: Resources | None = None
@@ -188,9 +193,12 @@ class StudyFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if not isinstance(content, dict):
             raise ValueError(f"{path} is not an object: it is no record of ours")
         try:
-            return msgspec.convert(upgraded(content), cls)
+            found = msgspec.convert(upgraded(content), cls)
         except ValueError as error:  # msgspec's ValidationError is one
             raise ValueError(f"{path} is no record that this version reads: {error}") from None
+        if found.status is StudyStatus.RUNNING and found.writer and found.writer.gone:
+            return msgspec.structs.replace(found, status=StudyStatus.INTERRUPTED)
+        return found
 
     def with_entries(self, entries: dict[str, Any]) -> Self:
         """With some entries, under the names that they have in the file, in the place of what was there."""

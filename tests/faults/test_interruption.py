@@ -91,11 +91,11 @@ def test_a_study_that_ends_half_way_goes_on_where_it_stopped(
     assert gone(family, within=60) == []
     before = Record(tmp_path / "cut").trials
     assert len(before) >= 2
+    assert Record(tmp_path / "cut").study.status == "interrupted"
     if how == signal.SIGINT:
         assert process.returncode == 130
         assert "--resume" in err
         assert "Traceback" not in out + err
-        assert Record(tmp_path / "cut").study.status == "interrupted"
         assert (tmp_path / "cut" / "report.html").exists()
 
     again = start(tmp_path, "--resume")

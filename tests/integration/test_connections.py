@@ -212,7 +212,7 @@ def test_a_node_without_the_package_is_named(uneven: Nodes, tmp_path: Path) -> N
 
 def test_another_version_of_ray_is_named_with_ours(uneven: Nodes, tmp_path: Path) -> None:
     import ray
-    from ray._raylet import GcsClient
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
     head = GcsClient(address=uneven.cluster.address)
     key, namespace = b"CLUSTER_METADATA", b"cluster"
