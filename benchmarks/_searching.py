@@ -71,8 +71,6 @@ def searched(study: Study, splits: DatasetSplits, *, boundaries: str, trials: in
         record = Record(study.folder)
         variant = study.pretrained_variant
         data = datasets_of_study(splits, variant.preprocessing, margin=False)
-        if boundaries == "off":
-            data = {key: dataset.materialize() for key, dataset in data.items()}
         weights = connection.put(building.pretrained(study.architecture, variant))
         template = Run(
             run_id="",

@@ -164,7 +164,7 @@ class CachedSplit(Examples):
 class ConcatSplits(Examples):
     """Several splits, one after the other, without a copy of them all."""
 
-    def __init__(self, *splits: CachedSplit) -> None:
+    def __init__(self, *splits: Examples) -> None:
         labels = torch.cat([split.labels for split in splits])
         super().__init__(labels, np.concatenate([split.index for split in splits]), splits[0].boundary)
         assert all(split.boundary == self.boundary for split in splits)

@@ -289,7 +289,7 @@ class RowFile:
     def write(self, positions: np.ndarray, rows: np.ndarray) -> list[int]:
         """Returns the checksum of each row."""
         assert rows.shape[1:] == self.shape[1:]
-        content, size = memoryview(np.ascontiguousarray(rows).reshape(-1).view(np.uint8)), self.row_bytes
+        content, size = np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data, self.row_bytes
         for run in np.split(np.arange(len(positions)), np.flatnonzero(np.diff(positions) != 1) + 1):
             start, stop = run[0] * size, (run[-1] + 1) * size
             offset = self.header_bytes + int(positions[run[0]]) * size

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from ray.data import Dataset
 
 from trainables import process
 from trainables.batches import Examples
+from trainables.images import SplitImages
 from trainables.loop import EVALUATION_BATCH
 from trainables.memory import DoesNotFit, out_of_memory
 from trainables.precision import Precision, precision
@@ -27,7 +27,7 @@ class Features:
     index: np.ndarray
 
 
-def features(run: Run, datasets: Mapping[ImagesKey, Dataset], threads: int) -> dict[str, Features]:
+def features(run: Run, datasets: Mapping[ImagesKey, SplitImages], threads: int) -> dict[str, Features]:
     """Of each of the run's splits: from the store of this node, or else computed here, and stored for the next one.
 
     Args:
@@ -42,7 +42,7 @@ def features(run: Run, datasets: Mapping[ImagesKey, Dataset], threads: int) -> d
     cache = process.current()
     model = prepared_model(run.model, run.seed, cache).to(device)
     model.freeze(model.backbone_stages)
-    reader = reader_of(run, model, choice, device, lambda key: datasets[key], cache)
+    reader = reader_of(run, model, choice, device, datasets.__getitem__, cache)
     try:
         by_split = {
             name: at_the_head(model, reader.source(name).at(model.backbone_stages), choice)

@@ -29,6 +29,7 @@ class Costs:
         store_bytes_per_second: from the device into the store, with a checksum.
         resident_bytes: as much of what a run reads may lie on the device, and is then read once in all its epochs; 0
             where the device is the CPU, which reads what is mapped.
+        decode_seconds: of an image of boundary 0 that neither the store nor memory holds, whenever it is read.
     """
 
     stage_seconds: tuple[float, ...]
@@ -37,6 +38,7 @@ class Costs:
     copy_bytes_per_second: float = inf
     store_bytes_per_second: float = inf
     resident_bytes: int = 0
+    decode_seconds: float = 0.0
 
     def compute(self, start: int, stop: int) -> float:
         """Of an image."""
@@ -44,18 +46,22 @@ class Costs:
 
     def read(self, boundary: int) -> float:
         """An image, once."""
-        return self.boundary_bytes[boundary] * (1 / self.bytes_per_second + 1 / self.copy_bytes_per_second)
+        moved = self.boundary_bytes[boundary] * (1 / self.bytes_per_second + 1 / self.copy_bytes_per_second)
+        return moved + self.decode_seconds if boundary == 0 else moved
 
     def read_epochs(self, boundary: int, *, images: int, epochs: int) -> float:
         """All images in every epoch."""
-        stays = images * self.boundary_bytes[boundary] <= self.resident_bytes
+        decoded = boundary == 0 and self.decode_seconds > 0
+        stays = images * self.boundary_bytes[boundary] <= self.resident_bytes and not decoded
         return images * self.read(boundary) * (1 if stays else epochs)
 
     def fill(self, start: int, boundary: int) -> float:
         """Reading an image at `start`, computing it up to `boundary` and storing it there."""
         size = self.boundary_bytes[boundary]
         stored = size / self.bytes_per_second + size / self.store_bytes_per_second
-        return self.boundary_bytes[start] / self.copy_bytes_per_second + self.compute(start, boundary) + stored
+        decoded = self.decode_seconds if start == 0 else 0.0
+        copied = self.boundary_bytes[start] / self.copy_bytes_per_second
+        return decoded + copied + self.compute(start, boundary) + stored
 
 
 @dataclass(frozen=True)

@@ -1,34 +1,46 @@
 """What a run reads: its splits, each at the boundary that costs it least, from the store of the node it runs on."""
 
+import os
 import warnings
-from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from hashlib import sha256
 from importlib.metadata import version
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from ray.data import Dataset
 from torch import Tensor
 
 from trainables import boundaries, planner
 from trainables.architecture import Preprocessing
 from trainables.augmentation import NONE, needs_margin
 from trainables.batches import CachedSplit, ConcatSplits, Examples, gather_rows
-from trainables.boundaries import GIB, Chunk, Entry, Facts, Store
-from trainables.memory import DoesNotFit, PeakMemory, available
+from trainables.boundaries import Chunk, Entry, Facts, Store
+from trainables.images import SplitImages
+from trainables.memory import PeakMemory, available
 from trainables.planner import Costs, Plan, plan
 from trainables.precision import Precision
 from trainables.process import ProcessCache
 from trainables.splits import ImagesKey, SplitDigest
 from trainables.stages import StagedModel
-from trainables.streaming import Augmented
+from trainables.streaming import Streamed, UnstoredSplit, is_unstored
 
 FILLED_ROWS = 64  # computed before they are written
 FORMAT = (
     2  # of what an entry holds: raise it when our own code comes to compute something else, or to store it otherwise
 )
+
+
+Split = CachedSplit | UnstoredSplit
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """Brings `position, index, image (H, W, 3) uint8, label` in any order: images of a split, or a Ray Dataset."""
+
+    def iter_batches(self, *, batch_size: None, batch_format: str) -> Iterable[Any]: ...
 
 
 class Damaged(RuntimeError):
@@ -40,8 +52,8 @@ class Reader:
     """Opens boundaries for one run, and holds them until it is closed.
 
     Args:
-        split_digests, shard: for each split its content and, where a node does not have its images yet, the Ray Dataset
-            of `position, index, image (H, W, 3) uint8, label` that brings them, as they are or with a margin.
+        split_digests, shard: for each split its content and, where a node does not have its images yet, what brings
+            them, as they are or with a margin.
         model, model_key: with its frozen stages as they were before training, and what tells it from other models
             of this process.
         preprocessing: how the images were resized.
@@ -54,7 +66,7 @@ class Reader:
     """
 
     split_digests: dict[str, SplitDigest]
-    shard: Callable[[ImagesKey], Dataset]
+    shard: Callable[[ImagesKey], SplitImages]
     model: StagedModel
     model_key: Hashable
     variant: str
@@ -69,7 +81,7 @@ class Reader:
     readers: float = 1
     data_cpus: float = 1
     entries: list[Entry] = field(default_factory=list)
-    streams: list[Augmented] = field(default_factory=list)
+    streams: list[Streamed] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
     sources: list["SplitReader"] = field(default_factory=list)
 
@@ -92,7 +104,7 @@ class Reader:
         self.sources.append(SplitReader(self, names, epochs, augmentation, seed, images_for))
         return self.sources[-1]
 
-    def read(self, name: str, freeze_depth: int, epochs: int) -> CachedSplit:
+    def read(self, name: str, freeze_depth: int, epochs: int) -> Split:
         """A split at the boundary that is best for the freeze depth."""
         images = self.images(name)
         chosen = self.plan(name, images, freeze_depth, epochs)
@@ -102,11 +114,11 @@ class Reader:
         self.plans.append(chosen)
         return self.select_examples(name, split)
 
-    def select_examples(self, name: str, split: CachedSplit, *, streamed: bool = False) -> CachedSplit:
+    def select_examples(self, name: str, split: Split, *, streamed: bool = False) -> Split:
         """What is read of a split, on the device; what others will stream there stays where it is."""
         chosen = self.split_digests[name].chosen
         examples = split if chosen is None else split.only(torch.from_numpy(chosen))
-        if streamed:
+        if streamed or isinstance(examples, UnstoredSplit):
             return examples.with_batches_on(self.device)
         self.peak.settle()
         moved = examples.to(self.device)
@@ -114,7 +126,7 @@ class Reader:
             self.peak.hold(moved.nbytes)
         return moved
 
-    def plan(self, name: str, images: CachedSplit, freeze_depth: int, epochs: int) -> Plan:
+    def plan(self, name: str, images: Split, freeze_depth: int, epochs: int) -> Plan:
         digest = self.split_digests[name]
         limit = self.store.limit if self.store else 0
         existing = [k for k in range(1, freeze_depth + 1) if self.store and self.store.has(self.facts(name, k))]
@@ -132,20 +144,25 @@ class Reader:
             mode=mode,
         )
 
-    def costs(self, images: CachedSplit) -> Costs:
-        """Measured once per process."""
+    def costs(self, images: Split) -> Costs:
+        """Measured once per process; what images cost that must be decoded whenever they are read, for each split."""
         key = (self.variant, self.preprocessing.size, self.precision.name, str(self.device), torch.get_num_threads())
+        sample, seconds = images.images, 0.0
+        if isinstance(images, UnstoredSplit):
+            rows = min(len(images), planner.rows_to_measure(self.model, self.device))
+            sample, seconds = images.images.take(images.places[:rows])
         if key not in self.cache.costs:
             depth = self.model.freeze_depth
-            assert isinstance(images.images, Tensor)
-            self.cache.costs[key] = planner.measure(self.model, images.images, self.precision, self.device)
+            assert isinstance(sample, Tensor)
+            self.cache.costs[key] = planner.measure(self.model, sample, self.precision, self.device)
             self.model.freeze(depth)
-        return self.cache.costs[key]
+        return replace(self.cache.costs[key], decode_seconds=seconds / (os.cpu_count() or 1))
 
-    def images(self, name: str, *, margin: bool = False) -> CachedSplit:
+    def images(self, name: str, *, margin: bool = False) -> Split:
         """Boundary 0 of a split: from the store, or else from Ray Data, through the store or into memory.
 
-        With a margin around what the model takes where random crops are cut from it.
+        Where neither can hold it, it is read whenever it is asked for. With a margin around what the model takes where
+        random crops are cut from it.
         """
         digest, preprocessing = (
             self.split_digests[name],
@@ -160,7 +177,8 @@ class Reader:
         if key not in kept:
             for stale in kept.keys() - self.keys():
                 del kept[stale]
-            check_memory(digest.length * image_bytes(preprocessing))
+            if not fits_in_memory(digest.length * image_bytes(preprocessing)):
+                return UnstoredSplit.of(dataset())
             kept[key] = load_in_memory(dataset())
         return kept[key]
 
@@ -169,7 +187,7 @@ class Reader:
         both = (self.preprocessing, self.preprocessing.with_margin)
         return {key_of(digest, preprocessing) for digest in self.split_digests.values() for preprocessing in both}
 
-    def boundary(self, name: str, k: int) -> CachedSplit:
+    def boundary(self, name: str, k: int) -> Split:
         """Boundary k of a split, stored; filled from the nearest that exists; the images where it cannot be stored."""
         assert self.store
         images = self.images(name)
@@ -185,13 +203,14 @@ class Reader:
     def computed(self, name: str, k: int) -> Iterator[Chunk]:
         """Boundary k, computed from the nearest that exists, in order."""
         before = self.nearest(name, k)
-        for rows in torch.arange(len(before)).split(max(FILLED_ROWS, self.model.rows_at_once(self.device))):
-            batch, labels = before.batch(rows)
+        size = max(FILLED_ROWS, self.model.rows_at_once(self.device))
+        positions = torch.arange(len(before)).split(size)
+        for rows, (batch, labels) in zip(positions, before.in_order(size), strict=True):
             with torch.inference_mode(), self.precision.autocast():
                 out = self.model.frozen(before.boundary, k, batch.to(self.device))
             yield rows.numpy(), before.index[rows], labels.cpu().numpy(), out
 
-    def nearest(self, name: str, k: int) -> CachedSplit:
+    def nearest(self, name: str, k: int) -> Split:
         """The last stored boundary before k."""
         assert self.store
         for earlier in range(k - 1, 0, -1):
@@ -281,7 +300,7 @@ class SplitReader:
         splits = [self.reader.read(name, freeze_depth, self.epochs) for name in self.names]
         if len({split.boundary for split in splits}) > 1:
             return self.images()
-        return splits[0] if len(splits) == 1 else ConcatSplits(*splits)
+        return self.together(splits)
 
     def open_images(self, freeze_depth: int) -> Examples:
         reasons = [f"{self.augmentation} changes them at random"] if self.augmentation != NONE else []
@@ -289,17 +308,23 @@ class SplitReader:
         self.reader.plans.append(Plan(freeze_depth, 0, ", ".join(reasons)))
         if self.augmentation == NONE:
             return self.images()
-        images = self.images(margin=needs_margin(self.augmentation), streamed=True)
-        stream = Augmented(images, self.augmentation, self.seed, self.epochs, self.reader.data_cpus)
-        self.reader.streams.append(stream)
-        return stream
+        return self.images(margin=needs_margin(self.augmentation), streamed=True)
 
     def images(self, *, margin: bool = False, streamed: bool = False) -> Examples:
         splits = [
             self.reader.select_examples(name, self.reader.images(name, margin=margin), streamed=streamed)
             for name in self.names
         ]
-        return splits[0] if len(splits) == 1 else ConcatSplits(*splits)
+        return self.together(splits, streamed=streamed)
+
+    def together(self, splits: Sequence[Split], *, streamed: bool = False) -> Examples:
+        """One after the other; where they must be changed or decoded in every epoch, as a stream."""
+        rows = splits[0] if len(splits) == 1 else ConcatSplits(*splits)
+        if not streamed and not is_unstored(rows):
+            return rows
+        stream = Streamed(rows, self.augmentation, self.seed, self.epochs, self.reader.data_cpus)
+        self.reader.streams.append(stream)
+        return stream
 
 
 @cache
@@ -323,14 +348,12 @@ def image_bytes(preprocessing: Preprocessing) -> int:
     return 3 * preprocessing.size**2
 
 
-def check_memory(size: int) -> None:
-    """Raises DoesNotFit where so many bytes of images, which the store does not hold, are too many to gather."""
-    free = available()
-    if 2 * size > free:  # once as they come, once in their order
-        raise DoesNotFit(
-            f"the images take {size / GIB:.1f} GiB, which the store does not hold, and {free / GIB:.1f} GiB of memory "
-            "are free: leave --boundaries on, with STUDY_CACHE on a disk that has room and STUDY_CACHE_GIB above that"
-        )
+def fits_in_memory(size: int) -> bool:
+    """Whether so many bytes of images, which the store does not hold, may be gathered in memory.
+
+    They are there twice, once as they come and once in their order, and other runs of this node gather theirs.
+    """
+    return 8 * size <= available()
 
 
 def key_of(digest: SplitDigest, preprocessing: Preprocessing) -> str:
@@ -344,9 +367,9 @@ def open_or_cache(
     return store.open_or_fill(facts_of_images(digest, preprocessing), digest.length, image_bytes(preprocessing), rows)
 
 
-def iter_image_batches(images: Dataset | Callable[[], Dataset]) -> Iterator[Chunk]:
+def iter_image_batches(images: Batched | Callable[[], Batched]) -> Iterator[Chunk]:
     """Boundary 0 of a split, in any order: Ray Data promises none. Nothing is read before a row is asked for."""
-    dataset = images() if callable(images) else images
+    dataset = images if isinstance(images, Batched) else images()
     for block in dataset.iter_batches(batch_size=None, batch_format="numpy"):
         yield block["position"], block["index"], block["label"], read_only(block["image"]).permute(0, 3, 1, 2)
 
@@ -358,8 +381,8 @@ def read_only(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array)
 
 
-def load_in_memory(dataset: Dataset) -> CachedSplit:
-    """A Ray Dataset of `position, index, image, label` in memory, in the order of its positions."""
+def load_in_memory(dataset: Batched) -> CachedSplit:
+    """All of `position, index, image, label` in memory, in the order of the positions."""
     positions, index, labels, images = zip(*iter_image_batches(dataset), strict=True)
     order = np.argsort(np.concatenate(positions))
     return CachedSplit(

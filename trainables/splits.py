@@ -1,10 +1,33 @@
-"""What names the images of a split: a hash where they are stored, a key for the Ray Dataset that brings them."""
+"""What names the images of a split: a hash where they are stored, a key for what brings them. And what images are."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+class Images(Protocol):
+    """The images of a dataset, wherever they are. Ray sends it to other processes."""
+
+    def decoded(self, rows: "np.ndarray") -> Iterator["np.ndarray"]:
+        """Each of the given rows, in that order, as uint8 (H, W) or (H, W, 3)."""
+        ...
+
+    def encoded(self, rows: "np.ndarray") -> Iterator[bytes]:
+        """What `decode` takes on a machine that does not see the files."""
+        ...
+
+    def decode(self, rows: "np.ndarray", encoded: Sequence[bytes]) -> Iterator["np.ndarray"]: ...
+
+    def seen(self) -> str | None:
+        """What this machine sees of the files: the same where the same are seen. None for images in memory."""
+        ...
+
+    def name(self, row: int) -> str | None:
+        """Where a user finds it: a file, or a row of one. None where there is no such place."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -24,8 +47,3 @@ class ImagesKey(NamedTuple):
 
     split: str
     margin: bool = False
-
-    @property
-    def ray_name(self) -> str:
-        """Ray Train names datasets by strings."""
-        return f"{self.split} with a crop margin" if self.margin else self.split

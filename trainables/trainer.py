@@ -14,13 +14,13 @@ from typing import Any
 
 import ray
 import torch
-from ray.data import Dataset
-from ray.train import DataConfig, RunConfig, ScalingConfig
+from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from torch import nn
 
 from trainables import process, world
 from trainables.boundaries import Store
+from trainables.images import SplitImages
 from trainables.loop import Epoch, NotFinite, fit, predict
 from trainables.memory import DoesNotFit, Memory, PeakMemory, out_of_memory, release, share_device
 from trainables.precision import Precision, precision
@@ -38,7 +38,7 @@ NO_ROOM = "out of memory outside of a training step: choose a smaller model or a
 
 def train(
     run: Run,
-    datasets: Mapping[ImagesKey, Dataset],
+    datasets: Mapping[ImagesKey, SplitImages],
     resources: Resources,
     report: Report,
     callbacks: list[Any] | None = None,
@@ -46,7 +46,7 @@ def train(
     """Trains one run through Ray Train and returns what became of it.
 
     Args:
-        datasets: Ray Datasets of `position, index, image (H, W, 3) uint8, label`, one for each of the run's `images`.
+        datasets: what brings the run's images.
         report: called after every epoch in local mode; a worker group reports to Ray Train instead, where
             `callbacks` may pick it up.
     """
@@ -54,7 +54,7 @@ def train(
     worker = {"CPU": resources.cpus} | ({"GPU": resources.gpus} if resources.gpus else {})
 
     def loop() -> Any:  # Ray types it as -> None
-        return work(run, resources, report if local else ray.train.report, process.current())
+        return work(run, datasets, resources, report if local else ray.train.report, process.current())
 
     trainer = TorchTrainer(
         loop,
@@ -64,16 +64,22 @@ def train(
             resources_per_worker=None if local else worker,
         ),
         torch_config=TorchConfig(backend="nccl" if resources.gpus >= 1 else "gloo"),
-        datasets={key.ray_name: datasets[key] for key in sorted(run.images)},
-        dataset_config=DataConfig(datasets_to_split=[]),
         run_config=RunConfig(name=run.run_id, storage_path=scratch(), callbacks=callbacks or []),
     )
     result: Any = trainer.fit()
     return result.return_value
 
 
-def work(run: Run, resources: Resources, report: Report, cache: ProcessCache) -> Outcome:
-    """The run itself, in every worker."""
+def work(
+    run: Run, datasets: Mapping[ImagesKey, SplitImages], resources: Resources, report: Report, cache: ProcessCache
+) -> Outcome:
+    """The run itself, in every worker.
+
+    Args:
+        datasets: what brings the run's images.
+        report: called after every epoch.
+        cache: what the process keeps.
+    """
     start = perf_counter()
     gc.collect()  # a run that was stopped half way leaves its tensors behind
     torch.set_num_threads(resources.threads_here())
@@ -99,10 +105,7 @@ def work(run: Run, resources: Resources, report: Report, cache: ProcessCache) ->
     memory = Memory(run.grad_accum_steps)
     point = run.hyperparameters
 
-    def shard(key: ImagesKey) -> Dataset:
-        return ray.train.get_dataset_shard(key.ray_name)
-
-    reader = reader_of(run, model, choice, device, shard, cache, peak, data_cpus=resources.data_cpus)
+    reader = reader_of(run, model, choice, device, datasets.__getitem__, cache, peak, data_cpus=resources.data_cpus)
 
     def on_epoch(epoch: Epoch) -> None:
         reader.check()
@@ -159,7 +162,7 @@ def reader_of(
     model: StagedModel,
     choice: Precision,
     device: torch.device,
-    shard: Callable[[ImagesKey], Dataset],
+    shard: Callable[[ImagesKey], SplitImages],
     cache: ProcessCache,
     peak: PeakMemory | None = None,
     *,
@@ -170,7 +173,7 @@ def reader_of(
     Args:
         model: as `prepared_model` gives it, frozen, on `device`.
         choice: what frozen stages are computed in.
-        shard: the Ray Dataset of some images, for those that the store does not hold.
+        shard: what brings some images, for those that the store does not hold.
         cache: what the process keeps.
         peak: is told of what becomes resident on the device.
         data_cpus: what a task of Ray Data may ask for.
@@ -194,7 +197,7 @@ def reader_of(
     )
 
 
-def cache_images(run: Run, datasets: Mapping[ImagesKey, Dataset]) -> None:
+def cache_images(run: Run, datasets: Mapping[ImagesKey, SplitImages]) -> None:
     """Has the store hold the images of a run on this node."""
     store = Store.here(process.current().verified)
     for key, (digest, preprocessing) in run.images.items():
@@ -203,14 +206,14 @@ def cache_images(run: Run, datasets: Mapping[ImagesKey, Dataset]) -> None:
             images.close()
 
 
-def fill_boundaries(run: Run, datasets: Mapping[ImagesKey, Dataset], threads: int) -> None:
+def fill_boundaries(run: Run, datasets: Mapping[ImagesKey, SplitImages], threads: int) -> None:
     """Has the store hold what the run will read, on this node's CPU; the run itself would wait for it or do it."""
     torch.set_num_threads(threads)
     cpu = torch.device("cpu")
     cache, depth = process.current(), run.hyperparameters.freeze_depth
     model = prepared_model(run.model, run.seed, cache).freeze(depth)
     choice = precision(run.precision, cpu, tiny=run.model.scale == "mini")
-    reader = reader_of(run, model, choice, cpu, lambda key: datasets[key], cache)
+    reader = reader_of(run, model, choice, cpu, datasets.__getitem__, cache)
     try:
         for name in sorted(run.evaluated if run.trains_on_images else {*run.fit_on, *run.evaluated}):
             reader.source(name).at(depth)

@@ -14,6 +14,7 @@ from study.data.source import DatasetRequest, ExampleSource
 from study.text import shorten
 
 MOST_UNREADABLE = 0.01
+SEEN = 8  # images, by which a machine tells whether it sees the same files as another
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,30 @@ class Decoded:
     rows: np.ndarray
 
     def decoded(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+        for row, data in zip(rows, self.encoded(rows), strict=True):
+            yield from self.decode(np.array([row]), [data])
+
+    def encoded(self, rows: np.ndarray) -> Iterator[bytes]:
         rows_of_all = self.rows[rows]
         for row, data in zip(rows_of_all, self.images.read(rows_of_all), strict=True):
+            if isinstance(data, OSError):
+                raise self.unreadable(row, reason(data))
+            yield data
+
+    def decode(self, rows: np.ndarray, encoded: Sequence[bytes]) -> Iterator[np.ndarray]:
+        for row, data in zip(self.rows[rows], encoded, strict=True):
             try:
-                if isinstance(data, OSError):
-                    raise Unreadable(reason(data))
                 pixels = decode(data)
             except Unreadable as why:
-                name = self.images.name(int(row))
-                raise Unreadable(f"{name} could be read when the study began, and now not: {why}") from None
+                raise self.unreadable(row, why) from None
             yield pixels
+
+    def unreadable(self, row: int, why: object) -> Unreadable:
+        return Unreadable(f"{self.images.name(int(row))} could be read when the study began, and now not: {why}")
+
+    def seen(self) -> str:
+        """Of some images spread over all: a look at each would take minutes where they are very many."""
+        return self.images.seen(np.unique(np.linspace(0, len(self.rows) - 1, SEEN).astype(int)))
 
     def name(self, row: int) -> str:
         return self.images.name(int(self.rows[row]))

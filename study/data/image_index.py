@@ -31,6 +31,10 @@ class Encoded(Protocol):
         """Where a user finds it."""
         ...
 
+    def seen(self, rows: np.ndarray) -> str:
+        """What this machine sees of the files of some rows: their sizes and when they were changed."""
+        ...
+
 
 @dataclass(frozen=True)
 class Files:
@@ -57,6 +61,16 @@ class Files:
 
     def name(self, row: int) -> str:
         return str(self.paths[row])
+
+    def seen(self, rows: np.ndarray) -> str:
+        return seen(self.filesystem, [f"{self.folder}/{self.paths[int(row)]}" for row in rows])
+
+
+def seen(filesystem: pafs.FileSystem, paths: list[str]) -> str:
+    try:
+        return str([(info.size, info.mtime_ns) for info in filesystem.get_file_info(paths)])
+    except OSError as error:  # no such bucket from here, or no right to look into it
+        return f"nothing: {error}"
 
 
 @dataclass(frozen=True)

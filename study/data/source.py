@@ -1,13 +1,13 @@
 """What a dataset is to a study: images, labels and classes, and which images it does not use."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from trainables.choices import choose
+from trainables.splits import Images
 
 DUPLICATES = ("auto", "refuse", "drop", "keep")
 
@@ -34,18 +34,6 @@ class DatasetRequest:
         choose("duplicates", self.duplicates, DUPLICATES)
 
 
-class Images(Protocol):
-    """The images of a dataset, wherever they are. Ray sends it to other processes."""
-
-    def decoded(self, rows: np.ndarray) -> Iterator[np.ndarray]:
-        """Each of the given rows, in that order, as uint8 (H, W) or (H, W, 3)."""
-        ...
-
-    def name(self, row: int) -> str | None:
-        """Where a user finds it: a file, or a row of one. None where there is no such place."""
-        ...
-
-
 @dataclass(frozen=True)
 class Arrays:
     """Images that are in memory: (N, H, W) or (N, H, W, 3) uint8."""
@@ -54,6 +42,15 @@ class Arrays:
 
     def decoded(self, rows: np.ndarray) -> Iterator[np.ndarray]:
         yield from self.pixels[rows]
+
+    def encoded(self, rows: np.ndarray) -> Iterator[bytes]:
+        raise AssertionError("images in memory are not encoded")
+
+    def decode(self, rows: np.ndarray, encoded: Sequence[bytes]) -> Iterator[np.ndarray]:
+        raise AssertionError("images in memory are not encoded")
+
+    def seen(self) -> None:
+        return None
 
     def name(self, row: int) -> None:
         return None

@@ -16,7 +16,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from study.data.folder import SPLIT_NAMES
-from study.data.image_index import ImageIndex
+from study.data.image_index import ImageIndex, seen
 
 SETTINGS = {
     "image": "the column with the encoded images (default: the only one that can be)",
@@ -126,6 +126,10 @@ class Tables:
         file, _, _ = self.groups[int(np.searchsorted(self.starts, row, side="right")) - 1]
         path = self.files[file].path
         return f"{path.removeprefix(self.place).lstrip('/') or PurePosixPath(path).name} row {row - self.firsts[file]}"
+
+    def seen(self, rows: np.ndarray) -> str:
+        files = {self.groups[group][0] for group in np.searchsorted(self.starts, rows, side="right") - 1}
+        return seen(self.files[0].filesystem, [self.files[file].path for file in sorted(files)])
 
     @cached_property
     def firsts(self) -> dict[int, int]:

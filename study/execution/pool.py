@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import ray
-from ray.data import Dataset
 from ray.exceptions import RayError
 
 from study.execution import failures
+from trainables.images import SplitImages
 from trainables.resources import Resources
 from trainables.run import Outcome, Run
 from trainables.splits import ImagesKey
@@ -20,7 +20,7 @@ T = TypeVar("T")
 class Worker:
     """A warm process that trains one run after another."""
 
-    def train(self, run: Run, datasets: Mapping[ImagesKey, Dataset], resources: Resources) -> Outcome:
+    def train(self, run: Run, datasets: Mapping[ImagesKey, SplitImages], resources: Resources) -> Outcome:
         return train(run, datasets, resources, report=lambda row: None)
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -43,7 +43,7 @@ class Pool:
     def outcomes(
         self,
         runs: list[Run],
-        datasets: Mapping[ImagesKey, Dataset],
+        datasets: Mapping[ImagesKey, SplitImages],
         *,
         interrupted: threading.Event,
         on_start: Callable[[Run], None],

@@ -31,7 +31,7 @@ from trainables.splits import ImagesKey
 from trainables.weights.reading import digest
 
 if TYPE_CHECKING:
-    from ray.data import Dataset
+    from trainables.images import SplitImages
 
 
 def complete(session: Session, command: str, *, since: float) -> None:
@@ -72,7 +72,7 @@ class Running:
     pool: Pool
     tracker: Tracker
     template: Run
-    datasets: "Mapping[ImagesKey, Dataset]"
+    datasets: "Mapping[ImagesKey, SplitImages]"
 
     def search(self) -> None:
         session, study, record = self.session, self.session.study, self.session.record

@@ -15,7 +15,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from ray import tune
-from ray.data import Dataset
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 
@@ -26,6 +25,7 @@ from study.execution import failures
 from study.execution.searcher import NotSaved, Searcher, best_so_far, status_of
 from study.results.record import Record, Row
 from trainables.hyperparameters import Hyperparameters
+from trainables.images import SplitImages
 from trainables.metrics import COLUMNS
 from trainables.resources import Resources
 from trainables.run import Run
@@ -41,7 +41,7 @@ def search(
     study: Study,
     record: Record,
     template: Run,
-    datasets: Mapping[ImagesKey, Dataset],
+    datasets: Mapping[ImagesKey, SplitImages],
     resources: Resources,
     *,
     max_concurrent: int,
@@ -61,7 +61,7 @@ def search(
     bookkeeper = Bookkeeper(study, interrupted, on_start, on_epoch, on_end)
     scheduler = asha(study, record) if study.early_stopping == "asha" else FIFOScheduler()
 
-    def trial(config: dict[str, Any], datasets: Mapping[ImagesKey, Dataset]) -> None:
+    def trial(config: dict[str, Any], datasets: Mapping[ImagesKey, SplitImages]) -> None:
         point = Hyperparameters(**config["hyperparameters"])
         run = replace(template, run_id=config["trial_id"], hyperparameters=point)
         callbacks = [TuneReportCallback()] if resources.workers else []
@@ -103,7 +103,7 @@ def search(
         raise bookkeeper.unwritten
 
 
-def fill_ahead(study: Study, template: Run, datasets: Mapping[ImagesKey, Dataset], resources: Resources) -> None:
+def fill_ahead(study: Study, template: Run, datasets: Mapping[ImagesKey, SplitImages], resources: Resources) -> None:
     """Fills the store with what every trial will read, while the process of the first one starts: that takes seconds.
 
     The images, whatever device trains on them; and where all trials have one freeze depth its boundary, on all cores,

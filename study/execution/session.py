@@ -28,7 +28,7 @@ from trainables.splits import ImagesKey
 from trainables.weights.reading import digest
 
 if TYPE_CHECKING:
-    from ray.data import Dataset
+    from trainables.images import SplitImages
 
 
 class Interrupted(Exception):
@@ -140,7 +140,7 @@ class Session:
             readers=study.trials if "freeze_depth" in study.fixed else study.trials / (study.backbone_stages + 1),
         )
 
-    def datasets(self, cpus: float = 1) -> "dict[ImagesKey, Dataset]":
+    def datasets(self, cpus: float = 1) -> "dict[ImagesKey, SplitImages]":
         """All that its runs may read, by tasks of so many logical CPUs."""
         margin = any(needs_margin(str(name)) for name in self.study.possible("augmentation"))
         return datasets_of_study(self.splits, self.study.pretrained_variant.preprocessing, margin=margin, cpus=cpus)

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from ray.data import Dataset
 from torch import Tensor
 
 from tests.contract.tiny import CPU, FP32, numbers
@@ -17,6 +16,7 @@ from tests.contract.variants import CLASSES, Pair, scrambled
 from trainables import building
 from trainables.boundaries import Store
 from trainables.hyperparameters import Hyperparameters
+from trainables.images import SplitImages
 from trainables.loop import Epoch, fit
 from trainables.precision import Precision
 from trainables.process import ProcessCache
@@ -87,7 +87,7 @@ def reader_of(
     pictures = {"train": train, "val": val}
     reader = Reader(
         split_digests={name: split.part for name, split in pictures.items()},
-        shard=lambda key: cast(Dataset, pictures[key.split]),
+        shard=lambda key: cast(SplitImages, pictures[key.split]),
         model=model or built(pair),
         model_key=object(),
         variant=pair[1].name,

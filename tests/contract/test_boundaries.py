@@ -13,6 +13,7 @@ from tests.contract.reading import POINT, RECIPE, TRAIN, VAL, Pictures, Trained,
 from tests.contract.stored import contents, store_in
 from tests.contract.tiny import CPU, FP32
 from tests.contract.variants import MINI, MODELS_OF_THE_PAPER, Pair, depths, title
+from trainables.batches import CachedSplit
 from trainables.boundaries import Store
 from trainables.precision import Precision
 from trainables.splits import ImagesKey
@@ -73,9 +74,12 @@ def test_a_boundary_is_the_same_from_whichever_boundary_it_was_filled(
         shutil.rmtree(at_once.folder, ignore_errors=True)
         with reading(pair, at_once, model, precision=precision) as reader:
             direct = reader.boundary("train", depth)
-        assert direct.images.dtype == steps[depth].images.dtype
-        assert direct.images.stride() == steps[depth].images.stride()
-        assert torch.equal(direct.images, steps[depth].images), f"boundary {depth}"
+        assert isinstance(direct, CachedSplit)
+        step = steps[depth]
+        assert isinstance(step, CachedSplit)
+        assert direct.images.dtype == step.images.dtype
+        assert direct.images.stride() == step.images.stride()
+        assert torch.equal(direct.images, step.images), f"boundary {depth}"
         assert np.array_equal(direct.index, TRAIN.index)
 
 
@@ -186,8 +190,9 @@ def test_images_that_are_kept_in_memory_are_not_taken_for_those_of_another_size(
         large.split_digests = {"train": TRAIN.part}  # the same content of the dataset, resized for another model
         large.preprocessing = replace(large.preprocessing, size=64)
         large.shard = lambda key: wanted  # type: ignore[assignment, return-value]
-        assert small.images("train").images.shape[-1] == 32
-        assert large.images("train").images.shape[-1] == 64
+        first = torch.zeros(1, dtype=torch.int64)
+        assert small.images("train").images_at(first).shape[-1] == 32
+        assert large.images("train").images_at(first).shape[-1] == 64
 
 
 @pytest.mark.parametrize("store_is", ["on", "off"])
@@ -195,7 +200,7 @@ def test_the_images_come_in_the_order_of_their_positions(store_is: str, store: S
     images, labels = TRAIN.drawn()
     with reading(VIT, store if store_is == "on" else None) as reader:
         split = reader.images("train")
-        assert np.array_equal(split.images.permute(0, 2, 3, 1).numpy(), images)
+        assert np.array_equal(split.images_at(torch.arange(TRAIN.n)).permute(0, 2, 3, 1).numpy(), images)
         assert np.array_equal(split.labels.numpy(), labels)
         assert np.array_equal(split.index, TRAIN.index)
 

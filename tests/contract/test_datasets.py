@@ -316,8 +316,8 @@ def test_prepared_images_are_rgb_of_the_size_of_the_architecture_with_the_label_
     small = few(splits)
     prepared = prepare(small, given, ("train", "test"))
     assert set(prepared) == {"train", "test"}
-    for name, dataset in prepared.items():
-        rows = rows_by_index(dataset)
+    for name, images in prepared.items():
+        rows = rows_by_index(images.dataset())
         assert sorted(rows) == small.rows(name).tolist()
         originals = rows_by_index(read(small.source, small.rows(name)))
         for index, row in rows.items():

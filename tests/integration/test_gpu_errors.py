@@ -23,7 +23,7 @@ from trainables.precision import Precision
 from trainables.process import ProcessCache
 from trainables.run import Model
 from trainables.stages import StagedModel
-from trainables.streaming import Augmented
+from trainables.streaming import Streamed
 from trainables.trainer import prepared_model
 from trainables.world import World
 
@@ -81,10 +81,11 @@ def test_a_head_is_the_same_in_the_first_and_the_second_run_of_a_process(cuda: t
 def test_a_chosen_part_is_streamed_from_its_own_images_which_stay_on_the_cpu(cuda: torch.device) -> None:
     reader = reader_of((architecture.get("resnet"), architecture.get("resnet").variant("mini", "none")), None)
     everything = reader.images("train")
+    assert isinstance(everything, CachedSplit)
     reader.device = cuda
     reader.split_digests["train"] = replace(reader.split_digests["train"], chosen=np.array([7, 8, 9]))
     stream = reader.source("train", augmentation="flip").at(0)
-    assert isinstance(stream, Augmented)
+    assert isinstance(stream, Streamed)
     assert isinstance(stream.rows, CachedSplit)
     assert stream.rows.images.device.type == "cpu"
     assert stream.labels.device == cuda
@@ -99,7 +100,7 @@ def test_splits_of_which_one_lies_on_the_gpu_give_one_batch(
 ) -> None:
     monkeypatch.setattr(batches, "fits_on_device", lambda size, device: size < 100_000)
     both = ConcatSplits(digits(64).to(cuda), digits(16, start=64).to(cuda))
-    assert [split.images.device.type for split in both.splits] == ["cpu", "cuda"]
+    assert [split.gathers_on.type for split in both.splits] == ["cpu", "cuda"]
     images, labels = both.batch(torch.tensor([0, 70, 3]))
     there = digits(80)
     assert torch.equal(images.cpu(), there.images[[0, 70, 3]])

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from ray.data import Dataset
 
 from study.data import named, resolve
 from study.data.reading import datasets_of_study
@@ -21,6 +20,7 @@ from tests.contract.photographs import encoded, write
 from trainables import architecture
 from trainables.augmentation import needs_margin
 from trainables.hyperparameters import REQUIRED
+from trainables.images import SplitImages
 from trainables.recipe import Recipe
 from trainables.resources import Resources
 from trainables.run import Model, Outcome, Run
@@ -53,7 +53,7 @@ def run_of(name: str, scale: str, recipe: Recipe, parts: Mapping[str, SplitDiges
     )
 
 
-def ran_to_the_end(run: Run, data: Mapping[ImagesKey, Dataset]) -> Outcome:
+def ran_to_the_end(run: Run, data: Mapping[ImagesKey, SplitImages]) -> Outcome:
     outcome = train(run, data, Resources(), lambda row: None)
     assert outcome.failure is None
     assert [epoch.epoch for epoch in outcome.epochs] == list(range(1, run.recipe.epochs + 1))
@@ -64,7 +64,7 @@ def ran_to_the_end(run: Run, data: Mapping[ImagesKey, Dataset]) -> Outcome:
 
 
 @pytest.fixture(scope="module")
-def digits() -> tuple[Mapping[str, SplitDigest], dict[ImagesKey, Dataset]]:
+def digits() -> tuple[Mapping[str, SplitDigest], dict[ImagesKey, SplitImages]]:
     """What is in the splits of the digits, and the images of two of them, as they are and with a margin."""
     splits = split(named.load("digits"))
     given = architecture.get("alexnet").variant("mini").preprocessing  # as of every mini model
@@ -73,7 +73,7 @@ def digits() -> tuple[Mapping[str, SplitDigest], dict[ImagesKey, Dataset]]:
 
 @every_recipe
 def test_a_recipe_trains_its_small_model_on_digits(
-    name: str, recipe: Recipe, digits: tuple[Mapping[str, SplitDigest], dict[ImagesKey, Dataset]]
+    name: str, recipe: Recipe, digits: tuple[Mapping[str, SplitDigest], dict[ImagesKey, SplitImages]]
 ) -> None:
     parts, data = digits
     first, second = ran_to_the_end(run_of(name, "mini", replace(recipe, epochs=2), parts), data).epochs

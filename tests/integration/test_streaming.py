@@ -9,7 +9,7 @@ from tests.contract.tiny import RECIPE, digits, losses, run, untrained
 from trainables.augmentation import AUGMENTATIONS, augmented, seeds_of
 from trainables.batches import CachedSplit
 from trainables.margin import margin_side
-from trainables.streaming import Augmented
+from trainables.streaming import Streamed
 from trainables.world import World
 
 N, BATCH = 30, 8
@@ -24,7 +24,7 @@ def split() -> CachedSplit:
     return CachedSplit(images, torch.arange(N), np.arange(N) + 500)
 
 
-def epochs(rows: CachedSplit | Augmented, many: int, world: World | None = None, seed: int = 3) -> list[Batches]:
+def epochs(rows: CachedSplit | Streamed, many: int, world: World | None = None, seed: int = 3) -> list[Batches]:
     generator = torch.Generator().manual_seed(seed)
     return [list(rows.shuffled(BATCH, generator, world or World())) for _ in range(many)]
 
@@ -34,7 +34,7 @@ def test_the_stream_holds_the_images_of_the_plain_split_in_its_order_each_change
     split: CachedSplit,
 ) -> None:
     plain = epochs(split, 2)
-    seen = epochs(Augmented(split, "flip", seed=11, epochs=2), 2)
+    seen = epochs(Streamed(split, "flip", seed=11, epochs=2), 2)
     for epoch, (theirs, ours) in enumerate(zip(plain, seen, strict=True)):
         assert [len(labels) for _, labels in ours] == [len(labels) for _, labels in theirs]
         for (images, labels), (changed, same_labels) in zip(theirs, ours, strict=True):
@@ -46,7 +46,7 @@ def test_the_stream_holds_the_images_of_the_plain_split_in_its_order_each_change
 
 @pytest.mark.usefixtures("ray_session")
 def test_an_image_is_changed_anew_in_every_epoch_and_the_same_way_in_the_same_run(split: CachedSplit) -> None:
-    first, again = (epochs(Augmented(split, "crop_flip", seed=1, epochs=2), 2) for _ in range(2))
+    first, again = (epochs(Streamed(split, "crop_flip", seed=1, epochs=2), 2) for _ in range(2))
 
     def by_label(batches: Batches) -> torch.Tensor:
         images, labels = (torch.cat(column) for column in zip(*batches, strict=True))
@@ -65,14 +65,14 @@ def test_an_augmentation_moves_the_training_loss_and_each_one_otherwise() -> Non
     seen = [losses(run(untrained("alexnet"), train))]
     for name, augmentation in AUGMENTATIONS.items():
         given = margin if augmentation.needs_margin else train
-        seen.append(losses(run(untrained("alexnet"), Augmented(given, name, seed=0, epochs=RECIPE.epochs))))
+        seen.append(losses(run(untrained("alexnet"), Streamed(given, name, seed=0, epochs=RECIPE.epochs))))
     assert len({tuple(curve) for curve in seen}) == len(AUGMENTATIONS) + 1
 
 
 @pytest.mark.usefixtures("ray_session")
 def test_workers_share_the_batches_of_the_stream(split: CachedSplit) -> None:
     def labels(world: World) -> list[set[int]]:
-        (batches,) = epochs(Augmented(split, "flip", seed=1, epochs=1), 1, world)
+        (batches,) = epochs(Streamed(split, "flip", seed=1, epochs=1), 1, world)
         return [set(labels.tolist()) for _, labels in batches]
 
     mine, yours = labels(World(0, 2)), labels(World(1, 2))

@@ -22,7 +22,7 @@ from trainables.resources import Resources
 from trainables.run import Model, Run
 from trainables.splits import SplitDigest
 from trainables.stages import StagedModel
-from trainables.streaming import Augmented, pixels_of
+from trainables.streaming import Streamed, pixels_of
 from trainables.trainer import prepared_model
 
 META = torch.device("meta")
@@ -50,7 +50,7 @@ def test_images_that_are_augmented_stay_where_their_stream_reads_them() -> None:
     reader = reader_of((architecture.get("resnet"), architecture.get("resnet").variant("mini", "none")), None)
     reader.device = META
     stream = reader.source("train", augmentation="flip").at(0)
-    assert isinstance(stream, Augmented)
+    assert isinstance(stream, Streamed)
     assert isinstance(stream.rows, CachedSplit)
     assert stream.rows.images.device == CPU
     assert stream.labels.device == META  # where the batches go
@@ -67,7 +67,7 @@ def test_two_splits_give_one_batch_though_only_one_of_them_lies_on_the_device(
 ) -> None:
     monkeypatch.setattr(batches, "fits_on_device", lambda size, device: size < 2_000)
     both = ConcatSplits(mapped(tmp_path, 16).to(META), mapped(tmp_path, 4).to(META))
-    assert [split.images.device for split in both.splits] == [CPU, META]
+    assert [split.gathers_on for split in both.splits] == [CPU, META]
     images, labels = both.batch(torch.tensor([0, 17, 3]))
     assert (images.device, labels.device) == (META, META)
     assert images.shape == (3, 3, 8, 8)
@@ -243,8 +243,8 @@ def test_memory_that_ends_anywhere_in_a_run_is_its_failure_and_not_the_process_s
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer, where, failing(torch.OutOfMemoryError("CUDA out of memory")))
-    outcome = trainer.work(template(), Resources(), lambda row: None, ProcessCache())
+    outcome = trainer.work(template(), {}, Resources(), lambda row: None, ProcessCache())
     assert outcome.failure == "out of memory outside of a training step: choose a smaller model or a larger device"
     monkeypatch.setattr(trainer, where, failing(RuntimeError("CUDA error: device-side assert triggered")))
     with pytest.raises(RuntimeError, match="device-side assert"):
-        trainer.work(template(), Resources(), lambda row: None, ProcessCache())
+        trainer.work(template(), {}, Resources(), lambda row: None, ProcessCache())

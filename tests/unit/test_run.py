@@ -40,11 +40,6 @@ def test_a_point_that_crops_at_random_reads_what_it_trains_on_with_a_margin_and_
     assert sizes == {TRAIN._replace(margin=True): 37, VAL._replace(margin=True): 37, TEST: 32}
 
 
-def test_images_with_and_without_a_margin_have_names_of_their_own_in_ray() -> None:
-    keys = [*of(augmentation="alexnet").images, *RUN.images]
-    assert len({key.ray_name for key in keys}) == len(set(keys)) == 5
-
-
 @pytest.mark.parametrize(
     ("changed", "on_images"),
     [({}, False), ({"augmentation": "flip"}, True), ({"mixup": 0.2}, True), ({"dropout": 0.1}, False)],
