@@ -127,15 +127,9 @@ def streamed(
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Batches (images, labels) on the device of the labels, each given by its epoch and its rows."""
     device = rows.labels.device
-    batches = dataset(rows, name, seed, [(epoch, order) for epoch, order in orders if len(order)], cpus)
-    blocks = iter(batches.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=AHEAD))
-    for _, order in orders:
-        if not len(order):  # this worker's share of a batch of fewer images than workers
-            yield rows.images_at(torch.zeros(1, dtype=torch.int64))[:0].to(device), rows.labels[:0]
-            continue
-        block = next(blocks)
+    batches = dataset(rows, name, seed, orders, cpus)
+    for block in batches.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=AHEAD):
         images = torch.tensor(block["image"]).permute(0, 3, 1, 2)  # a copy: Ray's arrays may not be written to
-        assert len(images) == len(order)
         yield images.to(device, non_blocking=True), torch.tensor(block["label"]).to(device)
 
 
