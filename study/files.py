@@ -1,7 +1,11 @@
-"""Files that are replaced as a whole: who reads one while it is written sees the old one, or the new one."""
+"""Files that are replaced as a whole: who reads one while it is written sees the old one, or the new one.
+
+So does who reads it after the power failed: a file is on the disk before it takes the place of the old one.
+"""
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +13,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+LITTLE = 1 << 30  # bytes free, that may be the reason why a file cannot be written
+
+
+class NotWritten(OSError):
+    """A file that could not be written: which, why, and what room its disk has."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        why = error.strerror or " ".join(str(error).split()) or type(error).__name__
+        super().__init__(f"{path} cannot be written ({why}{room(path)})")
+
+
+def room(path: Path) -> str:
+    """What the disk of a path has free, if that is little."""
+    try:
+        usage = shutil.disk_usage(path.parent)
+    except OSError:
+        return ""
+    return f"; {usage.free / 1e9:.2f} of {usage.total / 1e9:.0f} GB are free there" if usage.free < LITTLE else ""
+
+
+def synced(path: Path) -> None:
+    """Returns when what was written to a file, or into a folder, is on the disk."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 @contextmanager
@@ -18,14 +50,21 @@ def replacing(path: Path, *, several_writers: bool = False) -> Iterator[Path]:
     Args:
         several_writers: other processes may be writing the same file now. A process that is killed then leaves its
             part behind; otherwise the next one writes over it.
+
+    Raises NotWritten, which is an OSError, where the disk does not take it.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part" if several_writers else f".{path.name}.part")
     try:
         yield part
+        synced(part)
+        os.replace(part, path)
+        synced(path.parent)  # the new name
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise NotWritten(path, error) from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    os.replace(part, path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -42,4 +81,4 @@ def write_parquet(path: Path, table: "pa.Table") -> None:
     import pyarrow.parquet as pq
 
     with replacing(path) as part:
-        pq.write_table(table, part)
+        pq.write_table(table, part, write_page_checksum=True)

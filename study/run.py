@@ -47,8 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"interrupted; go on with: {provenance.command(words, resume=True)}", file=sys.stderr)
         return INTERRUPTED
-    except (NoCompletedRuns, OSError) as reason:
+    except NoCompletedRuns as reason:
         print(f"error: {reason}", file=sys.stderr)
+        return 1
+    except OSError as reason:
+        again = provenance.command(words, resume=True)
+        print(f"error: {reason}: what is finished is kept; go on with: {again}", file=sys.stderr)
         return 1
     return 0
 

@@ -335,6 +335,7 @@ def as_format_1(record: Record) -> Record:
         {k: v for k, v in row.items() if k not in {*new, "score", "scores"}} for row in content["replicates"]
     ]
     (record.folder / "study.json").write_text(json.dumps(content))
+    (record.folder / "record.journal").unlink()
     for name in ("trials", "runs", "curves"):
         path = record.folder / f"{name}.parquet"
         table = pq.read_table(path)

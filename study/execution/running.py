@@ -44,6 +44,8 @@ def complete(session: Session, command: str, *, since: float) -> None:
     Raises Interrupted; NoCompletedRuns; OSError where the record cannot be written.
     """
     if session.finished:
+        if not (session.record.folder / report.PAGE).exists():  # the disk was full
+            report.write(session.record.folder)
         return
     with connection.connected(verbose=session.execution.verbose), running(session, command, since=since) as study:
         study.search()
@@ -128,7 +130,11 @@ class Running:
         best.describe(record)
         record.note(status=StudyStatus.FINISHED)
         self.tracker.close(timeout=60)
-        report.write(record.folder)
+        try:
+            report.write(record.folder)
+        except OSError:
+            (record.folder / report.PAGE).unlink(missing_ok=True)  # of an earlier session: --resume writes another
+            raise
 
     def _trial_started(self, name: str, point: dict[str, Any]) -> None:
         self.tracker.begin(name, Phase.SEARCH, config(self.session, point, self.session.study.seed))
@@ -222,6 +228,8 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
                 record.note(status=StudyStatus.INTERRUPTED)
             raise
         finally:
+            with suppress(OSError):  # the journal has what the tables lack
+                record.write_tables()
             pool.close()
 
 

@@ -91,6 +91,7 @@ class Session:
         """Everything that may be a user's mistake, before anything starts or is written. Raises ValueError."""
         resume.check_folder(study, resume=execution.resume)
         record = Record(study.folder)
+        resume.check_begun(study.folder, record.study)
         if record.begun:
             resume.check_same(study, record.study, tested=bool(record.tables["predictions"]))
         splits = subset(
@@ -107,6 +108,8 @@ class Session:
             resume.check_same_weights(study, record.model.weights, digest(weights))
         resume.make_folder(study.folder)
         terminal = Terminal(quiet=execution.quiet, metric=study.metric)
+        for note in record.notes:
+            terminal.warn(f"note: {note}")
         return cls(study, execution, terminal, record, splits, weights, interrupted or threading.Event())
 
     @property

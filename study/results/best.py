@@ -1,5 +1,6 @@
 """The best model, given back: `best/model.safetensors` as its own library loads it, and what one must know of it."""
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -14,7 +15,10 @@ def save(record: Record, state: dict[str, Tensor]) -> None:
     folder = record.folder / "best"
     folder.mkdir(exist_ok=True)
     with replacing(folder / "model.safetensors") as part:
-        save_file(state, part)
+        try:
+            save_file(state, part)
+        except SafetensorError as error:  # what it raises where the disk is full
+            raise OSError(str(error)) from error
 
 
 def describe(record: Record) -> None:

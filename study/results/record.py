@@ -1,17 +1,23 @@
 """The record on disk: the one source of truth of a study. The terminal, W&B and the page are views of it.
 
-Every finished run is on disk before the next line is printed, each file replaced as a whole, so that a study
-that dies has lost nothing that was finished. docs/record.md describes the files for their readers.
+Every finished run is on disk, in the journal, before the next line is printed, so that a study that dies has lost
+nothing that was finished. The tables follow it, each replaced as a whole: so often that writing them takes a small
+share of the time, and whenever the study has come a step further, or ends. docs/record.md describes the files for
+their readers.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from math import inf
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from study.files import write_parquet
+from study.results import journal
+from study.results.journal import Journal, Results
 from study.results.study_file import Configuration, Data, ModelFacts, StudyFile, TestResult, damaged
 from trainables.hyperparameters import DECLARED
 from trainables.metrics import COLUMNS
@@ -100,16 +106,70 @@ TABLES = {
     ),
 }
 
+JOURNALED = ("curves", "trials", "runs")  # in the order that they are written: a run's row comes after its curve
+PAUSE = 50  # times what writing the tables took, until they are written again
+
 Row = Mapping[str, Any]
 
 
 class Record:
-    """The folder of one study: tables that grow a row at a time, and `study.json`."""
+    """The folder of one study: tables that grow a row at a time, and `study.json`.
+
+    Attributes:
+        notes: what was damaged, and could be mended.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.tables: dict[str, list[Row]] = {name: read_table(folder, name, TABLES[name]) for name in TABLES}
         self.study = StudyFile.read(folder)
+        self.notes: list[str] = []
+        self.tables: dict[str, list[Row]] = {name: [] for name in TABLES}
+        self._journal: Journal | None = None  # none yet, or none that goes on
+        self._behind: set[str] = set()  # tables whose files lack rows
+        self._written, self._took = -inf, 0.0  # when these were written last, and how long that took
+        self._curves: dict[str, list[Row]] = {}
+        self._indexed = 0  # how many rows of the curves are in it
+        self._read()
+
+    def _read(self) -> None:
+        """The tables, then what they lack of the journal: in this order, for both may grow meanwhile."""
+        stamps: dict[str, bytes | None] = {}
+        unreadable: dict[str, ValueError] = {}
+        for name, schema in TABLES.items():
+            try:
+                if (table := open_table(self.folder, name)) is not None:
+                    self.tables[name] = rows_of(table, schema)
+                    stamps[name] = (table.schema.metadata or {}).get(journal.STAMP)
+            except ValueError as error:
+                unreadable[name] = error
+        if (there := journal.read(self.folder)) is not None:
+            this, results = there
+            held = {name: this.held(stamps[name]) for name in JOURNALED if name in stamps}
+            if None not in held.values():  # else these tables were not written from this journal
+                self._replay(this, results, {name: lines or 0 for name, lines in held.items()}, unreadable)
+        for reason in unreadable.values():
+            raise reason
+
+    def _replay(self, this: Journal, results: Results, held: dict[str, int], unreadable: dict[str, ValueError]) -> None:
+        """Adds what the tables lack of their journal, and takes those that it could mend from the unreadable ones.
+
+        Args:
+            held: how many lines are in each table that could be read.
+        """
+        needed = max(held.get("trials", 0), held.get("runs", 0))
+        for name in JOURNALED:
+            if name not in held and this.before.get(name):  # it had rows that no journal has
+                lost = f"{self.folder / name}.parquet is missing: bring it back from a copy, or choose another --name"
+                raise unreadable.get(name) or ValueError(lost)
+            rows = results.rows(name, after=held.get(name, 0), needed=needed)
+            self.tables[name] += pa.Table.from_pylist(rows, TABLES[name]).to_pylist()
+            if rows or name in unreadable:
+                self._behind.add(name)
+            if name in unreadable:
+                broken = str(unreadable.pop(name)).partition(":")[0]
+                self.notes.append(f"{broken}: its rows were taken from {this.path.name}")
+        if max(held.values(), default=0) <= this.lines:  # else it has lost lines, whose place others would take
+            self._journal = this
 
     @property
     def begun(self) -> bool:
@@ -161,13 +221,49 @@ class Record:
         return self.tables["curves"]
 
     def curve(self, run_id: str) -> list[Row]:
-        return [row for row in self.curves if row["run_id"] == run_id]
+        curves = self.curves
+        if len(curves) < self._indexed:
+            self._curves, self._indexed = {}, 0
+        for row in curves[self._indexed :]:
+            self._curves.setdefault(row["run_id"], []).append(row)
+        self._indexed = len(curves)
+        return list(self._curves.get(run_id, ()))
 
     def add(self, **rows: Iterable[Row]) -> None:
-        """Adds rows to the named tables and writes each of them."""
-        for name, new in rows.items():
-            self.tables[name].extend(new)
-            self._write(name)
+        """Adds rows to the named tables: those of a run, and its curve, together or not at all. Raises OSError."""
+        new = {name: list(these) for name, these in rows.items()}
+        tables = {name: arrow_table(these, TABLES[name]) for name, these in new.items()}
+        if result := {name: table for name, table in tables.items() if name in JOURNALED}:
+            self._begin_journal().append(result)
+        for name, these in new.items():
+            self.tables[name].extend(these)
+            if name in result:
+                self._behind.add(name)
+            else:
+                self._write(name)
+        if perf_counter() - self._written >= PAUSE * self._took:
+            self.write_tables()
+
+    def _begin_journal(self) -> Journal:
+        if self._journal is None:
+            new = Journal(self.folder / journal.NAME, journal.new_id())
+            for name in JOURNALED:
+                if self.tables[name]:
+                    self._write(name, {journal.STAMP: new.stamp()})
+            # after the tables, which the journal that was there cannot be taken for theirs any more
+            new.begin({name: len(self.tables[name]) for name in JOURNALED})
+            self._journal = new
+        return self._journal
+
+    def write_tables(self) -> None:
+        """Writes the tables that lack rows. Raises OSError."""
+        since = perf_counter()
+        for name in JOURNALED:
+            if name in self._behind:
+                self._write(name, {journal.STAMP: self._begin_journal().stamp()})
+                self._behind.remove(name)
+        self._written = perf_counter()
+        self._took = self._written - since
 
     def keep_predictions(self, seed: int, seen: "Predictions", place: Callable[[int], str | None]) -> None:
         """The predictions of the test run with that seed, in place of any that an interrupted session left.
@@ -181,34 +277,49 @@ class Record:
         self.tables[name] = list(rows)
         self._write(name)
 
-    def _write(self, name: str) -> None:
-        write_table(self.folder, name, TABLES[name], self.tables[name])
+    def _write(self, name: str, metadata: dict[bytes, bytes] | None = None) -> None:
+        write_table(self.folder, name, TABLES[name].with_metadata(metadata), self.tables[name])
 
     def note(self, **entries: Any) -> None:
-        """Sets top-level entries of `study.json`, under the names that they have there."""
-        self.study = self.study.with_entries(entries)
-        self.study.write(self.folder)
+        """Sets top-level entries of `study.json`, under the names that they have there; the tables are whole then."""
+        study = self.study.with_entries(entries)
+        self.write_tables()
+        study.write(self.folder)
+        self.study = study
 
 
 def read_table(folder: Path, name: str, schema: pa.Schema | None = None) -> list[Row]:
     """The rows; a column of the schema that the file is too old to have is empty."""
+    table = open_table(folder, name)
+    return [] if table is None else rows_of(table, schema or table.schema)
+
+
+def open_table(folder: Path, name: str) -> pa.Table | None:
+    """The table in a file, None where there is none. Raises ValueError for one that is damaged."""
     path = folder / f"{name}.parquet"
     if not path.exists():
-        return []
+        return None
     try:
         # in one go: the file may be replaced between two looks at it
-        rows: list[Row] = pq.read_table(pa.BufferReader(path.read_bytes())).to_pylist()
+        return pq.read_table(pa.BufferReader(path.read_bytes()), page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, error) from None
-    if schema and rows and (missing := set(schema.names) - rows[0].keys()):
+
+
+def rows_of(table: pa.Table, schema: pa.Schema) -> list[Row]:
+    rows: list[Row] = table.to_pylist()
+    if rows and (missing := set(schema.names) - rows[0].keys()):
         return [{**row, **dict.fromkeys(missing)} for row in rows]
     return rows
 
 
 def write_table(folder: Path, name: str, schema: pa.Schema, rows: Iterable[Row]) -> None:
     """What of the rows is in the schema."""
-    table = pa.Table.from_pylist([{column: row.get(column) for column in schema.names} for row in rows], schema=schema)
-    write_parquet(folder / f"{name}.parquet", table)
+    write_parquet(folder / f"{name}.parquet", arrow_table(rows, schema))
+
+
+def arrow_table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_pylist([{column: row.get(column) for column in schema.names} for row in rows], schema=schema)
 
 
 def prediction_rows(seed: int, seen: "Predictions", place: Callable[[int], str | None]) -> list[dict[str, Any]]:

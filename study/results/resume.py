@@ -9,9 +9,12 @@ import msgspec
 
 from study.design.states import StudyStatus
 from study.design.study import Study
+from study.results import journal
 from study.results.study_file import StudyFile
+from study.text import joined
 
 GROWING = ("trials", "seeds", "top_k")
+OF_RUNS = (*(f"{name}.parquet" for name in ("trials", "runs", "curves", "predictions")), journal.NAME)
 
 
 def check_folder(study: Study, *, resume: bool) -> None:
@@ -48,8 +51,19 @@ def is_finished(study: Study) -> bool:
 def check_record(study: Study) -> None:
     """Raises ValueError if the study's folder holds another study, or a record that cannot be read."""
     recorded = StudyFile.read(study.folder)
+    check_begun(study.folder, recorded)
     if recorded.configuration is not None:
         check_same(study, recorded, tested=(study.folder / "predictions.parquet").exists())
+
+
+def check_begun(folder: Path, recorded: StudyFile) -> None:
+    """Raises ValueError where runs are recorded, but not of which study they are."""
+    there = [name for name in OF_RUNS if (folder / name).exists()]
+    if there and recorded.configuration is None:
+        raise ValueError(
+            f"{folder} has {joined(there)}, and no study.json that says of which study: bring it back from a copy, or "
+            "choose another --name"
+        )
 
 
 def check_same(study: Study, recorded: StudyFile, *, tested: bool) -> None:

@@ -440,6 +440,7 @@ def test_a_truncated_file_is_named_and_the_others_are_compared(name: str, tmp_pa
     good, bad = study(tmp_path, "vit", HIGH), study(tmp_path, "resnet", LOW)
     whole = (bad / name).read_bytes()
     (bad / name).write_bytes(whole[: len(whole) // 2])
+    (bad / "record.journal").unlink()  # which has the trials, too
     comparison = compare([good, bad])
     assert [row.model for row in comparison.rows] == ["vit"]
     assert f"{bad / name} cannot be read" in why(comparison)
@@ -477,7 +478,8 @@ def test_missing_predictions_are_named(tmp_path: Path) -> None:
 
 def test_a_record_without_its_trials_says_that_its_search_is_not_known(tmp_path: Path) -> None:
     folder = study(tmp_path, "vit", HIGH)
-    (folder / "trials.parquet").unlink()
+    for name in ("trials.parquet", "record.journal"):
+        (folder / name).unlink()
     comparison = compare([folder])
     assert (comparison.rows[0].trials, comparison.rows[0].expected_best) == (0, None)
     assert comparison.notes == (

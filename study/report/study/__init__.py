@@ -12,6 +12,7 @@ from study.report.page import page
 from study.report.study import answer, classes, confusion, images, learning, protocol, record_view, search, trials
 from study.results.record import Record
 
+PAGE = "report.html"
 SECTIONS = (
     answer.section,
     learning.section,
@@ -28,7 +29,7 @@ def write(folder: Path) -> Path:
     """Writes the page of the record in `folder`, however much of it there is, and returns its path."""
     if not folder.is_dir():
         raise ValueError(f"a report needs the folder of a record, got {folder}")
-    path = folder / "report.html"
+    path = folder / PAGE
     write_text(path, render(Record(folder)))
     return path
 

@@ -1,0 +1,158 @@
+"""The journal of a record: a line a result, with its checksum, on the disk before the study goes on.
+
+A result is a finished run. Its row and its curve are one line, so that both are there or neither is, and a line costs
+the same however many are there. The tables are written from the journal's rows now and then, and say in their metadata
+how many lines they hold: who opens a record reads the tables, and of the journal what they lack.
+
+    1a2b3c4d {"format": 1, "id": "9f...", "before": {"trials": 0, "runs": 0, "curves": 0}}
+    5e6f7a8b {"trials": {"trial_id": ["trial-000"], ...}, "curves": {"epoch": [1, 2], ...}}
+"""
+
+import errno
+import json
+import os
+import secrets
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from study.files import NotWritten, replacing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NAME = "record.journal"
+FORMAT = 1
+STAMP = b"journal"  # of a table's metadata: `ID LINES`
+
+Columns = dict[str, list[Any]]
+Rows = list[dict[str, Any]]
+
+
+@dataclass
+class Journal:
+    """Where the lines are, and where the next one goes.
+
+    Attributes:
+        id: of this journal, which the tables that are written from it name.
+        before: how many rows of each table were there before the journal began, and are not in it.
+        lines: how many results it holds.
+        unfinished: where the last whole line ends, in bytes, if something follows it that was not finished.
+    """
+
+    path: Path
+    id: str
+    before: dict[str, int] = field(default_factory=dict)
+    lines: int = 0
+    unfinished: int | None = None
+
+    def begin(self, before: Mapping[str, int]) -> None:
+        """Writes the first line, in the place of any journal that is there. Raises OSError."""
+        self.before = dict(before)
+        with replacing(self.path) as part:
+            part.write_bytes(line({"format": FORMAT, "id": self.id, "before": self.before}))
+
+    def append(self, tables: "Mapping[str, pa.Table]") -> None:
+        """Adds a result; when this returns, it is on the disk. Raises OSError, and nothing is added."""
+        text = line({name: columns(table) for name, table in tables.items()})
+        try:
+            with self.path.open("ab", buffering=0) as file:
+                if self.unfinished is not None:
+                    file.truncate(self.unfinished)
+                self.unfinished = file.seek(0, os.SEEK_END)
+                if file.write(text) < len(text):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise NotWritten(self.path, error) from error
+        self.unfinished = None
+        self.lines += 1
+
+    def stamp(self) -> bytes:
+        """What a table has in its metadata that holds all of the journal."""
+        return f"{self.id} {self.lines}".encode()
+
+    def held(self, stamp: bytes | None) -> int | None:
+        """How many lines a table with that stamp holds; None for a table that was not written from this journal."""
+        name, _, lines = (stamp or b"").decode(errors="replace").partition(" ")
+        return int(lines) if name == self.id and lines.isdecimal() else None
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the lines of a journal hold: of each the columns by table, None where it is damaged."""
+
+    path: Path
+    lines: Sequence[dict[str, Columns] | None]
+
+    def rows(self, name: str, *, after: int, needed: int) -> Rows:
+        """What the lines after the first `after` add to a table.
+
+        Raises ValueError where one that is damaged is needed: the first so many are in tables.
+        """
+        rows: Rows = []
+        for number, result in enumerate(self.lines[after:], start=after):
+            if result is not None:
+                rows.extend(as_rows(result.get(name, {})))
+            elif number >= needed:
+                raise damaged(self.path, number + 2)
+        return rows
+
+
+def read(folder: Path) -> tuple[Journal, Results] | None:
+    """That of a record; None where it has none. Raises ValueError for one that is damaged from its first line."""
+    path = folder / NAME
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror})") from None
+    lines = content.split(b"\n")[:-1]
+    held = [checked(line) for line in lines]
+    while held and held[-1] is None:  # the process, or the machine, ended while it was written
+        held.pop()
+    if not held or (head := held[0]) is None or not isinstance(head.get("before"), dict):
+        raise damaged(path, 1)
+    end = sum(len(line) + 1 for line in lines[: len(held)])
+    unfinished = end if end < len(content) else None
+    return Journal(path, str(head.get("id")), dict(head["before"]), len(held) - 1, unfinished), Results(path, held[1:])
+
+
+def new_id() -> str:
+    return secrets.token_hex(8)
+
+
+def damaged(path: Path, number: int) -> ValueError:
+    return ValueError(
+        f"{path} is damaged in line {number}: bring it back from a copy, or remove it, and --resume runs again what "
+        "it alone holds"
+    )
+
+
+def line(content: Mapping[str, Any]) -> bytes:
+    text = json.dumps(content, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def checked(line: bytes) -> dict[str, Any] | None:
+    """What a line holds; None where it is damaged."""
+    checksum, _, text = line.partition(b" ")
+    if checksum != b"%08x" % zlib.crc32(text):
+        return None
+    content = json.loads(text)
+    return content if isinstance(content, dict) else None
+
+
+def columns(table: "pa.Table") -> Columns:
+    """Those of a table that are not empty, and the first."""
+    first, *_ = table.column_names
+    given = table.to_pydict().items()
+    return {name: values for name, values in given if name == first or any(value is not None for value in values)}
+
+
+def as_rows(columns: Columns) -> Rows:
+    names: Sequence[str] = list(columns)
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
