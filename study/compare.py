@@ -100,6 +100,7 @@ def run_row(plan: Plan, study: Study, command: str, *, since: float) -> str | No
     """Runs a row, or goes on with it; returns why it failed. Raises KeyboardInterrupt."""
     from study.baselines import probe
     from study.cluster import connection
+    from study.cluster.allocation import NoPlace
     from study.execution.running import complete
     from study.execution.session import Interrupted, NoCompletedRuns, Session
     from trainables.memory import DoesNotFit
@@ -115,7 +116,7 @@ def run_row(plan: Plan, study: Study, command: str, *, since: float) -> str | No
         probe.probe_study(session)
     except Interrupted:
         raise KeyboardInterrupt from None
-    except (NoCompletedRuns, DoesNotFit, OSError) as reason:
+    except (NoPlace, NoCompletedRuns, DoesNotFit, OSError) as reason:
         return str(reason)
     return None
 

@@ -40,10 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted before the study began: nothing was written", file=sys.stderr)
         return INTERRUPTED
 
+    from study.cluster.allocation import NoPlace
     from study.execution.session import NoCompletedRuns
 
     try:
         print(complete(session, provenance.command(words), since=start))
+    except NoPlace as mistake:
+        return fail(str(mistake))
     except KeyboardInterrupt:
         print(f"interrupted; go on with: {provenance.command(words, resume=True)}", file=sys.stderr)
         return INTERRUPTED
@@ -87,7 +90,8 @@ def prepare(options: StudyKeywords) -> "Session":
 def complete(session: "Session", command: str, *, since: float) -> StudyResult:
     """Runs the steps that its record lacks.
 
-    Raises NoCompletedRuns; OSError where the record cannot be written; KeyboardInterrupt.
+    Raises NoPlace, a ValueError, where no node can run it; NoCompletedRuns; OSError where the record cannot be written;
+    KeyboardInterrupt.
     """
     from study.execution import running
     from study.execution.session import Interrupted

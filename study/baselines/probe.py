@@ -24,7 +24,7 @@ import ray
 from torch import Tensor
 
 from study.baselines.ridge import ridge
-from study.cluster import connection
+from study.cluster import connection, nodes
 from study.cluster.allocation import allocate
 from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits, stratified
@@ -121,7 +121,7 @@ def run_of(model: Model, splits: DatasetSplits, seed: int, precision: str) -> Ru
 
 def extract(run: Run, splits: DatasetSplits, resources: Resources) -> dict[str, Features]:
     """The features, from here; or from a process that Ray gives a GPU, and that gives its memory back by its end."""
-    datasets = datasets_of_study(splits, run.model.described.preprocessing, margin=False)
+    datasets = datasets_of_study(splits, run.model.described.preprocessing, margin=False, cpus=resources.data_cpus)
     if not resources.gpus:
         return features(run, datasets, resources.threads)
     there: Any = ray.remote(features).options(num_cpus=resources.cpus, num_gpus=resources.gpus)
@@ -165,7 +165,7 @@ def run(plan: Plan, *, say: Callable[[str], object], verbose: bool = False) -> l
     """Probes every model, says a line for each, and writes the results where the plan says."""
     results = []
     with connection.connected(verbose=verbose):
-        resources, _ = allocate(1, 1)
+        resources = allocate(1, 1, nodes.here()).resources
         for family, variant, weights in plan.models:
             classes = len(plan.splits.source.classes)
             model = Model(family.name, plan.scale, variant.name, classes, connection.put(weights))
@@ -196,7 +196,7 @@ def probe_study(session: Session) -> None:
     if session.splits.chosen is not None or (study.folder / "probe.json").exists():
         return
     session.terminal.say(f"linear probe of {study.variant}")
-    resources, _ = allocate(study.workers_per_trial, session.execution.max_concurrent)
+    resources = session.allocate().resources
     probed = probe(session.model(), session.splits, resources, seeds=study.seeds, precision=study.precision)
     words = ["--model", study.model, "--scale", study.scale, "--pretraining", probed.row["pretraining"]]
     command = provenance.command([*words, "--dataset", study.dataset], module="study.probe")

@@ -47,10 +47,9 @@ def count() -> int:
         return torch.cuda.device_count() if torch.cuda.is_available() else 0
     import ray
 
-    from study.cluster import connection
-    from study.cluster.allocation import gpus
+    from study.cluster import connection, nodes
 
     if ray.is_initialized():  # ahead of the study, which goes on with it
-        return gpus(ray.cluster_resources())
+        return nodes.declared().gpus
     with connection.connected():
-        return gpus(ray.cluster_resources())
+        return nodes.declared().gpus

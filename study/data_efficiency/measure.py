@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 
 from study.cluster import connection
-from study.cluster.allocation import allocate
 from study.data_efficiency import finished, plan
 from study.data_efficiency.plan import Planned
 from study.data_efficiency.summary import summary
@@ -86,8 +85,9 @@ class Measurement:
         study, splits = session.study, session.splits
         template = replace(session.template(), readers=len(missing))
         runs = [plan.run(one, study, splits, session.record.winner, template) for one in missing.values()]
-        datasets = session.datasets()
-        pool = Pool(*allocate(study.workers_per_trial, session.execution.max_concurrent))
+        allocation = session.allocate()
+        datasets = session.datasets(allocation.resources.data_cpus)
+        pool = Pool(allocation.resources, allocation.at_a_time)
         try:
             with session.terminal.phase(study.name, len(self.plan), len(self.plan) - len(runs)):
                 for run, outcome in pool.outcomes(

@@ -11,7 +11,6 @@ from ray.exceptions import RayError
 
 from study import tracking
 from study.cluster import connection
-from study.cluster.allocation import allocate
 from study.design.states import Phase, RunStatus, StudyStatus
 from study.execution import evaluate
 from study.execution.pool import Pool
@@ -41,7 +40,7 @@ def complete(session: Session, command: str, *, since: float) -> None:
         command: what runs it, for the record.
         since: when that began, by `perf_counter`.
 
-    Raises Interrupted; NoCompletedRuns; OSError where the record cannot be written.
+    Raises NoPlace; Interrupted; NoCompletedRuns; OSError where the record cannot be written.
     """
     if session.finished:
         if not (session.record.folder / report.PAGE).exists():  # the disk was full
@@ -203,7 +202,8 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
     """
     study, record, terminal = session.study, session.record, session.terminal
     with graceful_shutdown(session.interrupted, terminal.warn):
-        resources, max_concurrent = allocate(study.workers_per_trial, session.execution.max_concurrent)
+        allocation = session.allocate()
+        resources, max_concurrent = allocation.resources, allocation.at_a_time
         pool = Pool(resources, max_concurrent)
         tracker = tracking.start(session.execution.wandb, folder=study.folder, group=study.name, say=terminal.warn)
         try:

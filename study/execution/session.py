@@ -5,12 +5,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import ceil
 from types import FrameType
 from typing import TYPE_CHECKING, Self
 
 from torch import Tensor
 
-from study.cluster import connection
+from study.cluster import connection, gpu, nodes
+from study.cluster.allocation import Allocation, allocate
 from study.data import resolve
 from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits, split, subset
@@ -23,6 +25,7 @@ from study.terminal.progress import Terminal
 from study.terminal.runs import format_run
 from trainables import building
 from trainables.augmentation import needs_margin
+from trainables.memory import training_bytes
 from trainables.run import Model, Run
 from trainables.splits import ImagesKey
 from trainables.weights.reading import digest
@@ -147,6 +150,22 @@ class Session:
         """All that its runs may read, by tasks of so many logical CPUs."""
         margin = any(needs_margin(str(name)) for name in self.study.possible("augmentation"))
         return datasets_of_study(self.splits, self.study.pretrained_variant.preprocessing, margin=margin, cpus=cpus)
+
+    def allocate(self) -> Allocation:
+        """What each of its runs may use of the cluster, and how many run at a time. Raises NoPlace."""
+        cluster = nodes.here()
+        found = allocate(self.study.workers_per_trial, self.execution.max_concurrent, cluster, self.run_bytes)
+        self.warn_once(found.notes)
+        return found
+
+    def run_bytes(self) -> float:
+        """An estimate of what the tensors of a run take, in the largest batch that its workers may have."""
+        study = self.study
+        batch = max(float(size) for size in study.possible("batch_size") if size is not None) / study.workers_per_trial
+        built = building.assemble(study.architecture, study.pretrained_variant, len(self.splits.source.classes))
+        size = (study.preprocessing or study.pretrained_variant.preprocessing).size
+        half = gpu.available() and study.precision not in {"fp32", "tf32"}
+        return training_bytes(built, size, ceil(batch / (study.grad_accum or 1)), half=half)
 
     def check(self) -> None:
         """Raises Interrupted if the user has asked to stop."""
