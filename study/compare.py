@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from time import perf_counter
 
+from study.cluster import jobs
 from study.design.study import Study
 from study.options import comparison as command_line
 from study.options import scale
@@ -87,6 +88,8 @@ def run_rows(plan: Plan, command: str, *, since: float) -> dict[str, str]:
         machine.check(study)
     terminal = Terminal(quiet=plan.options.quiet)
     terminal.say(plan.why)
+    if jobs.in_a_package():
+        terminal.say(f"results in {plan.folder}: Ray deletes the folder that came with this job")
     with connection.connected(verbose=plan.options.verbose):
         for number, study in enumerate(missing):
             terminal.say(plan.progress(study, left=len(missing) - number))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from study.cluster import jobs
 from study.options import command_line, scale
 from study.options.command_line import parser
 from study.options.keywords import StudyKeywords
@@ -84,6 +85,8 @@ def prepare(options: StudyKeywords) -> "Session":
     session = Session.prepare(study, execution)
     session.terminal.say(why)
     session.terminal.say(str(study.recipe))
+    if jobs.in_a_package():
+        session.terminal.say(f"results below {study.results}: Ray deletes the folder that came with this job")
     return session
 
 

@@ -1,14 +1,19 @@
 """Several Ray nodes on this machine: a study sees a real cluster, with a store, a raylet and workers for each node."""
 
 import os
+import re
+import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 from ray.cluster_utils import Cluster
 
 ROOT = Path(__file__).parents[1]
@@ -73,3 +78,57 @@ def ray_nodes(folder: Path, *nodes: dict[str, Any] | int) -> Iterator[Nodes]:
         yield running
     finally:
         running.cluster.shutdown()
+
+
+@dataclass
+class Head:
+    """A head that `ray start` started, which wants a token: under a home and a temporary folder of its own."""
+
+    folder: Path
+    dashboard_port: int
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
+    def address(self) -> str:
+        return (self.folder / "ray" / "ray_current_cluster").read_text().strip()
+
+    @property
+    def url(self) -> str:
+        """Where it takes jobs."""
+        return f"http://127.0.0.1:{self.dashboard_port}"
+
+
+@contextmanager
+def ray_head(folder: Path, *, token: str, cpus: int = 1, dashboard: bool = False) -> Iterator[Head]:
+    """A head as a user starts it. Its processes end with it."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        head = Head(folder, free.getsockname()[1])
+    secret = head.home / ".ray" / "auth_token"
+    secret.parent.mkdir(parents=True)
+    secret.write_text(token)
+    variables = {"RAY_TMPDIR": str(folder), "HOME": str(head.home), "RAY_AUTH_MODE": "token", "PYTHONPATH": str(ROOT)}
+    variables["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    options = ["--port=0", f"--num-cpus={cpus}", f"--object-store-memory={STORE_BYTES}", "--disable-usage-stats"]
+    options += [f"--include-dashboard={str(dashboard).lower()}", f"--dashboard-port={head.dashboard_port}"]
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", *options]
+    log = folder / "log"
+    with log.open("w") as said:
+        process = subprocess.Popen(command, env=os.environ | variables, stdout=said, stderr=said)
+    try:
+        deadline = time.monotonic() + 60
+        while not re.search("Ray runtime started", log.read_text()):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield head
+    finally:
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        _, left = psutil.wait_procs(family, timeout=5)  # Ray gives its dashboard half a minute
+        for member in left:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+        process.wait(timeout=60)

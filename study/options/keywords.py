@@ -10,6 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from study.cluster import jobs
 from trainables.metrics import Metric
 
 
@@ -84,6 +85,10 @@ class SharedKeywords(DataKeywords):
     quiet: bool = False
     verbose: bool = False
 
+    def __post_init__(self) -> None:
+        if jobs.in_a_package() and isinstance(self.results, Path):
+            object.__setattr__(self, "results", jobs.lasting(self.results).expanduser())
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyKeywords(SharedKeywords):
@@ -130,6 +135,11 @@ class ProbeKeywords(DataKeywords):
     name: str | None = None
     results: Path | None = None
     verbose: bool = False
+
+    def __post_init__(self) -> None:
+        if jobs.in_a_package() and self.name and isinstance(self.results, Path | None):
+            place = self.results or Path("results")
+            object.__setattr__(self, "results", jobs.lasting(place).expanduser())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from study.cluster import environment
-from tests.nodes import Nodes, ray_nodes
+from tests.nodes import Head, Nodes, ray_head, ray_nodes
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 10
@@ -103,45 +102,22 @@ TOKEN = "0123456789abcdef" * 8  # longer than what one byte can count in HTTP/2'
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of a running head: `RAY_TMPDIR`, and a home with its token."""
-    folder = tmp_path_factory.mktemp("head").resolve()
-    home = folder / "home" / ".ray"
-    home.mkdir(parents=True)
-    (home / "auth_token").write_text(TOKEN)
-    ray = Path(sys.executable).with_name("ray")
-    given = {"RAY_TMPDIR": str(folder), "HOME": str(home.parent), "RAY_AUTH_MODE": "token", "PYTHONPATH": str(ROOT)}
-    command = [str(ray), "start", "--head", "--block", "--port=0", "--include-dashboard=false", "--num-cpus=1"]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, "--object-store-memory=100000000", "--disable-usage-stats"],
-            env=os.environ | given,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        deadline = time.monotonic() + 60
-        while not (folder / "ray" / "ray_current_cluster").exists():
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        yield folder
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+    with ray_head(tmp_path_factory.mktemp("head").resolve(), token=TOKEN) as head:
+        yield head
 
 
 @pytest.fixture
-def address(guarded: Path) -> str:
-    return (guarded / "ray" / "ray_current_cluster").read_text().strip()
+def address(guarded: Head) -> str:
+    return guarded.address
 
 
 def test_a_head_under_a_temporary_folder_of_its_own_is_found_and_its_missing_token_named(
-    guarded: Path, address: str, tmp_path: Path
+    guarded: Head, address: str, tmp_path: Path
 ) -> None:
     for variable in ("RAY_TMPDIR", "TMPDIR"):
-        said = line(STUDY, {variable: str(guarded)}, tmp_path)
-        assert f"the Ray cluster at {address} ({guarded}/ray/ray_current_cluster) wants a token" in said
+        said = line(STUDY, {variable: str(guarded.folder)}, tmp_path)
+        assert f"the Ray cluster at {address} ({guarded.folder}/ray/ray_current_cluster) wants a token" in said
         assert "there is none in ~/.ray/auth_token" in said
 
 
@@ -158,25 +134,25 @@ def test_tokens_that_are_turned_off_or_missing_are_named(address: str, tmp_path:
     assert "RAY_AUTH_MODE=token, but there is no token in /no/token" in line(STUDY, missing, tmp_path)
 
 
-def test_the_right_token_is_used_without_being_turned_on(guarded: Path, address: str, tmp_path: Path) -> None:
+def test_the_right_token_is_used_without_being_turned_on(guarded: Head, address: str, tmp_path: Path) -> None:
     script = """
 import ray, study
 from study.cluster import connection
 with connection.connected():
     print(len(ray.nodes()))
 """
-    given = {"RAY_ADDRESS": address, "HOME": str(guarded / "home"), "PYTHONPATH": str(ROOT)}
+    given = {"RAY_ADDRESS": address, "HOME": str(guarded.home), "PYTHONPATH": str(ROOT)}
     ran = subprocess.run([sys.executable, "-c", script], env=os.environ | given, capture_output=True, text=True)
     assert ran.stdout == "1\n", ran.stderr
 
 
 def test_a_machine_that_is_no_node_gets_the_command_that_submits_a_job(
-    guarded: Path, address: str, tmp_path: Path
+    guarded: Head, address: str, tmp_path: Path
 ) -> None:
     apart = ("unshare", "--pid", "--fork", "--mount-proc")  # sees no raylet, as another machine
     if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs namespaces of processes")
-    given = {"RAY_ADDRESS": address, "HOME": str(guarded / "home")}
+    given = {"RAY_ADDRESS": address, "HOME": str(guarded.home)}
     host = address.rpartition(":")[0]
     for words in (STUDY, COMMANDS["data_efficiency"]):
         said = line(words, given, tmp_path, before=apart)
