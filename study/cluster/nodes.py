@@ -62,7 +62,7 @@ class Cluster:
 
 def totals(nodes: tuple[Node, ...]) -> str:
     cpus = sum(node.cpus for node in nodes)
-    known = f" with {cpus:g} CPUs and" if cpus < inf else " with"
+    known = f" with {cpus:g} CPU{'' if cpus == 1 else 's'} and" if cpus < inf else " with"
     return f"{plural(len(nodes), 'node')}{known} {plural(sum(node.gpus for node in nodes), 'GPU')}"
 
 
@@ -99,18 +99,18 @@ class Measured:
     memory: float
     gpu_memory: int
 
-    @classmethod
-    def of_this_machine(cls) -> "Measured":
-        return cls(cores(), memory(), gpu_memory())
+
+def this_machine() -> Measured:
+    return Measured(cores(), memory(), gpu_memory())
 
 
 def measure(ids: list[str]) -> dict[str, Measured]:
     """What each node has; a node that does not answer in time is left out."""
     if environment.address() is None:
-        return dict.fromkeys(ids, Measured.of_this_machine())
+        return dict.fromkeys(ids, this_machine())
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    remote = ray.remote(num_cpus=0, max_retries=0)(Measured.of_this_machine)
+    remote = ray.remote(num_cpus=0, max_retries=0)(this_machine)
     there = {
         remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(): node
         for node in ids

@@ -87,7 +87,7 @@ class Measurement:
         runs = [plan.run(one, study, splits, session.record.winner, template) for one in missing.values()]
         allocation = session.allocate()
         datasets = session.datasets(allocation.resources.data_cpus)
-        pool = Pool(allocation.resources, allocation.at_a_time)
+        pool = Pool(allocation.resources, allocation.at_a_time, session.note)
         try:
             with session.terminal.phase(study.name, len(self.plan), len(self.plan) - len(runs)):
                 for run, outcome in pool.outcomes(

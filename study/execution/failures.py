@@ -1,6 +1,23 @@
-"""Why a run failed: the one line that says it, out of the many that Ray wraps around it."""
+"""Why a run failed: the one line that says it, out of the many that Ray wraps around it; and what is no failure."""
+
+from collections import Counter
+from collections.abc import Callable
+from time import monotonic
+
+from study.text import plural, shorten
 
 UNREADABLE = "study.data.decoding.Unreadable: "
+NODE_LOST = ("its node has died", "the actor's node was terminated", "local raylet died")  # as Ray says it
+MOST_LOST = 10  # nodes, for one run
+GATHERED = 1.0  # seconds in which the runs of one node are heard of
+
+
+class NoCompletedRuns(Exception):
+    """Every run of a step failed, so the next one has nothing to work on."""
+
+
+class NodesLost(NoCompletedRuns):
+    """Runs lost one node after the other; they are not in the record, so that the study can go on with them."""
 
 
 def failure_reason(traceback: str) -> str:
@@ -8,3 +25,43 @@ def failure_reason(traceback: str) -> str:
     lines = [line.strip() for line in traceback.strip().splitlines()]
     images = [line.split(UNREADABLE)[1] for line in lines if UNREADABLE in line]
     return (images or lines)[-1]
+
+
+def lost_node(traceback: str) -> bool:
+    """Whether a run ended because its node did: preempted, out of power or of reach."""
+    return any(words in traceback for words in NODE_LOST)
+
+
+class LostRuns:
+    """The runs whose nodes were lost: told of in one line a node, and given up after too many."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._times: Counter[str] = Counter()
+        self._untold: list[str] = []
+        self._since = 0.0
+        self.given_up: list[str] = []
+
+    def may_go_on(self, run_id: str) -> bool:
+        """A run lost its node: whether to try it again."""
+        self._times[run_id] += 1
+        if self._times[run_id] > MOST_LOST:
+            self.given_up.append(run_id)
+            return False
+        if not self._untold:
+            self._since = monotonic()
+        self._untold.append(run_id)
+        return True
+
+    def tell(self, *, at_once: bool = False) -> None:
+        """Says what has not been said yet, when all runs of that node are likely to be known."""
+        if self._untold and (at_once or monotonic() - self._since > GATHERED):
+            self._say(f"a node was lost: {shorten(sorted(self._untold), 8)} go on elsewhere")
+            self._untold = []
+
+    def check(self) -> None:
+        """Raises NodesLost for the runs that were given up."""
+        self.tell(at_once=True)
+        if self.given_up:
+            runs = plural(len(self.given_up), "run")
+            raise NodesLost(f"{runs} lost {MOST_LOST} nodes each: --resume goes on with {shorten(self.given_up)}")

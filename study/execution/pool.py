@@ -1,6 +1,7 @@
 """Warm processes that train replicates and test runs side by side. They import no more than training needs."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -8,6 +9,7 @@ import ray
 from ray.exceptions import RayError
 
 from study.execution import failures
+from study.execution.waiting import Placement
 from trainables.images import SplitImages
 from trainables.resources import Resources
 from trainables.run import Outcome, Run
@@ -20,6 +22,9 @@ T = TypeVar("T")
 class Worker:
     """A warm process that trains one run after another."""
 
+    def ready(self) -> None:
+        """Returns when the process has found a place and has started."""
+
     def train(self, run: Run, datasets: Mapping[ImagesKey, SplitImages], resources: Resources) -> Outcome:
         return train(run, datasets, resources, report=lambda row: None)
 
@@ -28,15 +33,27 @@ class Worker:
 
 
 class Pool:
-    """Warm processes that train runs side by side; `close` ends them."""
+    """Warm processes that train runs side by side; `close` ends them.
 
-    def __init__(self, resources: Resources, size: int) -> None:
+    A process gets a run once it is there. So a cluster may have room for fewer than were asked for: those that wait for
+    a place hold nothing, and whoever is idle takes the next run.
+    """
+
+    def __init__(self, resources: Resources, size: int, say: Callable[[str], None] = lambda line: None) -> None:
+        """
+        Args:
+            resources: of each process.
+            size: how many there are at a time.
+            say: told of lost nodes, and of waiting for others.
+        """
         self.resources = resources
+        self._say = say
         local = resources.workers == 0
         self._remote: Any = ray.remote(Worker).options(
             num_cpus=resources.cpus if local else 0, num_gpus=resources.gpus if local else 0
         )
         self._size = size
+        self._starting: dict[ray.ObjectRef, Any] = {}
         self._idle: list[Any] = []
         self._busy: dict[ray.ObjectRef, tuple[Run, Any]] = {}
 
@@ -50,38 +67,77 @@ class Pool:
     ) -> Iterator[tuple[Run, Outcome]]:
         """Trains the runs and yields each as it ends; one whose process died twice is a failed outcome.
 
-        Ends early, without the runs that were under way, when `interrupted` is set.
+        A lost node is no failure: its runs go on elsewhere. Ends early, without the runs that were under way, when
+        `interrupted` is set.
+
+        Raises NodesLost, when the others have ended, for runs that lost too many nodes.
         """
-        waiting = list(reversed(runs))
+        waiting = list(runs)
         begun: set[str] = set()
-        again: set[str] = set()
+        failed: Counter[str] = Counter()
+        lost = failures.LostRuns(self._say)
+        placement = Placement(self.resources, self._say)
         while (waiting or self._busy) and not interrupted.is_set():
-            while waiting and len(self._busy) < self._size:
-                run = waiting.pop()
-                worker = self._idle.pop() if self._idle else self._remote.remote()
-                if run.run_id not in begun:
-                    on_start(run)
-                begun.add(run.run_id)
-                self._busy[worker.train.remote(run, datasets, self.resources)] = run, worker
-            for ref in ray.wait(list(self._busy), timeout=0.2)[0]:
-                run, worker = self._busy.pop(ref)
+            self._ask_for(len(waiting))
+            while waiting and self._idle:
+                first, worker = waiting.pop(0), self._idle.pop()
+                if first.run_id not in begun:
+                    on_start(first)
+                begun.add(first.run_id)
+                self._busy[worker.train.remote(first, datasets, self.resources)] = first, worker
+            placement.look(running=bool(self._busy))
+            for ref in ray.wait([*self._starting, *self._busy], timeout=0.2)[0]:
+                started = self._starting.pop(ref, None)
+                run: Run | None = None
+                if started is None:
+                    run, worker = self._busy.pop(ref)
+                else:
+                    worker = started
                 try:
                     outcome = ray.get(ref)
                     self._idle.append(worker)
                 except RayError as error:
-                    if run.run_id not in again:
-                        again.add(run.run_id)
+                    reason = str(error)
+                    if failures.lost_node(reason):
+                        if run and lost.may_go_on(run.run_id):
+                            waiting.insert(0, run)
+                        continue
+                    run = run or waiting.pop()  # a process that cannot start is the failure of whom it was meant for
+                    failed[run.run_id] += 1
+                    if failed[run.run_id] == 1:
                         waiting.append(run)
                         continue
-                    outcome = Outcome(run.run_id, failure=failures.failure_reason(str(error)))
-                yield run, outcome
+                    outcome = Outcome(run.run_id, failure=failures.failure_reason(reason))
+                if run:
+                    yield run, outcome
+            lost.tell()
+        self._ask_for(0)
+        lost.check()
+
+    def _ask_for(self, waiting: int) -> None:
+        """Starts as many processes as runs wait for; ends those still without a place that none waits for."""
+        wanted = min(waiting, self._size - len(self._busy)) - len(self._idle)
+        for _ in range(len(self._starting), wanted):
+            worker = self._start()
+            self._starting[worker.ready.remote()] = worker
+        for ref in list(self._starting)[max(0, wanted) :]:
+            ray.kill(self._starting.pop(ref))
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """What a function returns in one of the processes, a warm one if there is one. Raises RayError."""
-        if not self._idle:
-            self._idle.append(self._remote.remote())
-        return ray.get(self._idle[-1].call.remote(function, *arguments))
+        while True:
+            if not self._idle:
+                self._idle.append(self._start())
+            try:
+                return ray.get(self._idle[-1].call.remote(function, *arguments))
+            except RayError as error:
+                self._idle.pop()
+                if not failures.lost_node(str(error)):
+                    raise
+
+    def _start(self) -> Any:
+        return self._remote.remote()
 
     def close(self) -> None:
-        for worker in self._idle + [worker for _, worker in self._busy.values()]:
+        for worker in [*self._starting.values(), *self._idle, *(worker for _, worker in self._busy.values())]:
             ray.kill(worker)

@@ -13,6 +13,7 @@ from study import tracking
 from study.cluster import connection
 from study.design.states import Phase, RunStatus, StudyStatus
 from study.execution import evaluate
+from study.execution.failures import NodesLost
 from study.execution.pool import Pool
 from study.execution.search import search
 from study.execution.searcher import SAMPLER
@@ -92,6 +93,7 @@ class Running:
                 on_start=self._trial_started,
                 on_epoch=self.tracker.log,
                 on_end=self._trial_ended,
+                say=session.note,
             )
         statuses = [row["status"] for row in record.trials]
         record.note(search={status: statuses.count(status) for status in RunStatus})
@@ -204,7 +206,7 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
     with graceful_shutdown(session.interrupted, terminal.warn):
         allocation = session.allocate()
         resources, max_concurrent = allocation.resources, allocation.at_a_time
-        pool = Pool(resources, max_concurrent)
+        pool = Pool(resources, max_concurrent, session.note)
         tracker = tracking.start(session.execution.wandb, folder=study.folder, group=study.name, say=terminal.warn)
         try:
             template = session.template()
@@ -214,7 +216,7 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
             spent(session, "startup", since)
             yield Running(session, resources, max_concurrent, pool, tracker, template, datasets)
         except (Interrupted, NoCompletedRuns) as end:
-            interrupted = isinstance(end, Interrupted)
+            interrupted = isinstance(end, Interrupted | NodesLost)
             record.note(status=StudyStatus.INTERRUPTED if interrupted else StudyStatus.FAILED)
             tracker.close(timeout=10)
             with suppress(Exception):  # the page is a courtesy here; the record is complete

@@ -22,7 +22,9 @@ from study.cluster import environment
 from study.design.states import Phase, RunStatus
 from study.design.study import Study
 from study.execution import failures
+from study.execution.failures import LostRuns
 from study.execution.searcher import NotSaved, Searcher, best_so_far, status_of
+from study.execution.waiting import Placement
 from study.results.record import Record, Row
 from trainables.hyperparameters import Hyperparameters
 from trainables.images import SplitImages
@@ -49,16 +51,21 @@ def search(
     on_start: OnStart,
     on_epoch: OnEpoch,
     on_end: OnEnd,
+    say: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Runs the trials that the record lacks; `on_end` is handed each one's row and curve when it has ended.
 
-    Raises what `on_end` raised, if that was an OSError: a record that cannot be written ends the search.
+    `say` is told of lost nodes, and of waiting for others.
+
+    Raises what `on_end` raised, if that was an OSError: a record that cannot be written ends the search. Raises
+    NodesLost for trials that lost too many nodes: they are no part of the record.
     """
     missing = study.budget - len(record.trials)
     if missing <= 0:
         return
     searcher = Searcher(study, record)
     bookkeeper = Bookkeeper(study, interrupted, on_start, on_epoch, on_end)
+    nodes = NodeWatch(Placement(resources, say), LostRuns(say))
     scheduler = asha(study, record) if study.early_stopping == "asha" else FIFOScheduler()
 
     def trial(config: dict[str, Any], datasets: Mapping[ImagesKey, SplitImages]) -> None:
@@ -93,14 +100,16 @@ def search(
                 name=study.name,
                 storage_path=scratch,
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=1),  # a node that dies costs no trial
+                failure_config=tune.FailureConfig(max_failures=1),  # and see NodeWatch
                 stop=StopOn(interrupted),
-                callbacks=[bookkeeper],
+                callbacks=[nodes, bookkeeper],
             ),
         ).fit()
     searcher.close()
     if bookkeeper.unwritten:
         raise bookkeeper.unwritten
+    if not interrupted.is_set():
+        nodes.lost.check()
 
 
 def fill_ahead(study: Study, template: Run, datasets: Mapping[ImagesKey, SplitImages], resources: Resources) -> None:
@@ -177,7 +186,9 @@ class Bookkeeper(NotSaved, tune.Callback):
         self._end(trial, status, trial.last_result.get("failure"))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._end(trial, RunStatus.FAILED, reason_of(trial))
+        reason = last_error(trial)
+        if not failures.lost_node(reason):  # else it will run again
+            self._end(trial, RunStatus.FAILED, failures.failure_reason(reason))
 
     def _end(self, trial: Any, status: RunStatus, reason: str | None) -> None:
         name = trial.config["trial_id"]
@@ -204,6 +215,30 @@ class Bookkeeper(NotSaved, tune.Callback):
             self.interrupted.set()
 
 
-def reason_of(trial: Any) -> str:
+class NodeWatch(NotSaved, tune.Callback):
+    """Says when no trial finds a place; and a trial that lost its node has not failed.
+
+    Tune counts that as a failure unless the node was drained, and would end a trial that is unlucky twice.
+    """
+
+    def __init__(self, placement: Placement, lost: LostRuns) -> None:
+        self.placement, self.lost = placement, lost
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self.lost.tell()
+        if any(not trial.is_finished() for trial in trials):
+            self.placement.look(running=any(trial.status == "RUNNING" for trial in trials))
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        if failures.lost_node(last_error(trial)) and self.lost.may_go_on(trial.config["trial_id"]):
+            trial.run_metadata.num_failures = max(0, trial.run_metadata.num_failures - 1)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        if failures.lost_node(last_error(trial)):
+            self.lost.given_up.append(trial.config["trial_id"])
+
+
+def last_error(trial: Any) -> str:
+    """What Tune wrote when a trial failed last."""
     path = Path(trial.error_file) if trial.error_file else None
-    return failures.failure_reason(path.read_text()) if path and path.exists() else "the process died"
+    return path.read_text().rpartition("Failure # ")[2] if path and path.exists() else "the process died"

@@ -19,6 +19,7 @@ from study.data.splits import DatasetSplits, split, subset
 from study.design.execution import Execution
 from study.design.states import StudyStatus
 from study.design.study import Study
+from study.execution.failures import NoCompletedRuns as NoCompletedRuns
 from study.results import resume
 from study.results.record import Record, Row
 from study.terminal.progress import Terminal
@@ -36,10 +37,6 @@ if TYPE_CHECKING:
 
 class Interrupted(Exception):
     """The user pressed Ctrl-C: what is finished is in the record."""
-
-
-class NoCompletedRuns(Exception):
-    """Every run of a step failed, so the next one has nothing to work on."""
 
 
 @contextmanager
@@ -171,6 +168,10 @@ class Session:
         """Raises Interrupted if the user has asked to stop."""
         if self.interrupted.is_set():
             raise Interrupted
+
+    def note(self, line: str) -> None:
+        """Something that happens to the study while it runs."""
+        self.terminal.warn(f"note: {line}")
 
     def warn_once(self, notes: Iterable[str]) -> None:
         """What a run had to say besides its result, once each."""

@@ -1,0 +1,96 @@
+"""Studies on real Ray nodes: they end, whatever nodes there are and whichever go, with the numbers of any other."""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from study.results.record import Record
+from tests.nodes import Nodes, ray_nodes
+
+STUDY = ("study.run", "--model", "alexnet", "--scale", "mini", "--epochs", "2", "--early-stopping", "none")
+SMALL = (*STUDY, "--seeds", "2", "--top-k", "1", "--wandb", "disabled")
+SECONDS = 200
+
+
+@contextmanager
+def started(cluster: Nodes, *words: str) -> Iterator[tuple["subprocess.Popen[str]", Path, Path]]:
+    """A command, with the files that its output and its errors go to."""
+    out, err = cluster.folder / "out", cluster.folder / "err"
+    with out.open("w") as stdout, err.open("w") as stderr:
+        process = cluster.start(*words, stdout=stdout, stderr=stderr)
+        try:
+            yield process, out, err
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_until(happened: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, what
+        time.sleep(0.2)
+
+
+def results(record: Record) -> list[tuple[object, ...]]:
+    """What came out of every run, whenever and wherever it ran."""
+    rows = [*record.trials, *record.runs]
+    named = [(row.get("run_id") or row["trial_id"], row) for row in rows]
+    return sorted((name, row["status"], row["epochs"], row["lr"], row["val_accuracy"]) for name, row in named)
+
+
+def test_a_study_ends_on_nodes_of_one_and_two_cpus_and_the_same_when_a_node_dies_in_the_middle(tmp_path: Path) -> None:
+    with ray_nodes(tmp_path, 1, 2, 2) as cluster:
+        done = cluster.run(*SMALL, "--trials", "6", "--name", "undisturbed", timeout=SECONDS)
+        assert (done.returncode, done.stderr) == (0, "")
+        undisturbed = Record(tmp_path / "results" / "undisturbed")
+        assert [row["status"] for row in undisturbed.trials] == ["completed"] * 6
+        resources = undisturbed.study.resources
+        assert resources is not None
+        assert (resources.processes, resources.threads) == (5, 1)
+        assert resources.cpus + resources.data_cpus <= 1
+
+        with started(cluster, *SMALL, "--trials", "6", "--name", "disturbed") as (process, out, err):
+            wait_until(lambda: "search 1/6" in out.read_text() or process.poll() is not None, "no trial ended")
+            cluster.kill(cluster.nodes[2])
+            assert process.wait(SECONDS) == 0, err.read_text()
+        (said,) = err.read_text().splitlines() or [""]
+        assert said.startswith("note: a node was lost: trial-00")
+        assert said.endswith(" go on elsewhere")
+        assert results(Record(tmp_path / "results" / "disturbed")) == results(undisturbed)
+
+
+def test_a_study_waits_for_gpus_says_so_and_ends_with_fewer_than_were_declared(tmp_path: Path) -> None:
+    """The head declares four; two come, after a while. torch has no CUDA here, so they compute on the CPU."""
+    head = {"num_cpus": 1, "resources": {"autoscaled_gpus": 4}}
+    with ray_nodes(tmp_path, head) as cluster:
+        refused = cluster.run(*SMALL, "--workers-per-trial", "8", timeout=60)
+        assert refused.returncode == 2
+        assert refused.stderr == "error: workers-per-trial must be at most 4, the GPUs there are, got 8\n"
+        with started(cluster, *SMALL, "--trials", "2", "--name", "few") as (process, _, err):
+            wait_until(lambda: "waiting" in err.read_text() or process.poll() is not None, "it says nothing")
+            for _ in range(2):
+                cluster.add(num_cpus=2, num_gpus=1)
+            assert process.wait(SECONDS) == 0, err.read_text()
+        waiting, goes_on = err.read_text().splitlines()
+        assert waiting.startswith("note: waiting for nodes since ")
+        assert waiting.endswith(
+            ": a run asks for 1 CPU and 1 GPU, and the cluster has 1 node with 1 CPU and 0 GPUs, and 4 nodes with 4 "
+            "GPUs may come"
+        )
+        assert goes_on.startswith("note: it goes on, after ")
+        record = Record(tmp_path / "results" / "few")
+        assert [row["status"] for row in [*record.trials, *record.runs]] == ["completed"] * 8
+
+
+@pytest.mark.parametrize("words", [("--precision", "fp16")])
+def test_a_gpu_that_no_node_has_is_refused_in_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
+    with ray_nodes(tmp_path, 1) as cluster:
+        refused = cluster.run(*SMALL, *words, timeout=60)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "GPU" in refused.stderr
