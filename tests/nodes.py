@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from ray._common.utils import reset_ray_address
 from ray.cluster_utils import Cluster
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +38,7 @@ class Nodes:
                 object_store_memory=STORE_BYTES, include_dashboard=False, env_vars=variables, **resources
             )
         )
+        reset_ray_address()  # no command may take this for the cluster of this machine
         return self.nodes[-1]
 
     def kill(self, node: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import ray
 import torch
-from ray.data import DataContext, Dataset, from_arrow
+from ray.data import DataContext, Dataset, from_blocks
 from torch import Tensor
 
 from trainables.splits import Images
@@ -150,7 +150,8 @@ def tasks(
     import pyarrow as pa
 
     quiet()
-    dataset: Dataset = from_arrow([pa.table(dict(block)) for block in blocks])
+    # Of Ray's makers the one that starts no task of its own, which would ask for a whole CPU: no node may have one free
+    dataset: Dataset = from_blocks([pa.table(dict(block)) for block in blocks])
     if where.reads is not None:
 
         def fetch(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
