@@ -6,13 +6,12 @@ The node types are those of `ray_cluster.yaml`, which have a GPU that is not the
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from study.results.record import Record
 from tests.autoscaler import autoscaled_nodes, raylets_of_the_autoscaler
-from tests.integration.test_several_nodes import SECONDS, SMALL, results, started, wait_until
-from tests.nodes import ROOT, Nodes
+from tests.integration.test_several_nodes import SECONDS, SMALL, started, wait_until
+from tests.nodes import ROOT
 
 MOST = 2  # nodes at a time, on a machine of two cores
 HEAD: dict[str, Any] = {"num_cpus": 1, "resources": {"autoscaled_gpus": MOST}}
@@ -42,24 +41,3 @@ def test_a_study_starts_nodes_where_there_are_none_and_they_go_when_it_is_done(t
         assert record.study.resources.gpus == 1
         assert len(said) in {0, 2}, said  # whether it waited long enough to say so
         wait_until(gone, "idle nodes stay", 60)
-
-
-@pytest.mark.slow
-def test_spot_nodes_that_vanish_in_the_middle_come_again_and_cost_no_trial(tmp_path: Path) -> None:
-    with autoscaled_nodes(tmp_path, worker_types(), max_workers=MOST, idle_minutes=1, **HEAD) as cluster:
-        search(cluster, "undisturbed", vanish=0)
-        said = search(cluster, "disturbed", vanish=2)
-    assert sum("a node was lost" in line for line in said) in {1, 2}
-    folder = tmp_path / "results"
-    assert results(Record(folder / "disturbed")) == results(Record(folder / "undisturbed"))
-
-
-def search(cluster: Nodes, name: str, *, vanish: int) -> list[str]:
-    """A study whose nodes are ended so many times, each time when the next trial has ended; what it said of it."""
-    with started(cluster, *SMALL, "--trials", "6", "--name", name) as (process, out, err):
-        for times in range(1, vanish + 1):
-            wait_until(lambda done=times: f"search {done}/6" in out.read_text(), "no trial ended")  # type: ignore[misc]
-            for raylet in raylets_of_the_autoscaler():
-                raylet.kill()
-        assert process.wait(SECONDS) == 0, err.read_text()
-    return err.read_text().splitlines()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from study.results.record import Record
+from study.run import main
 from tests.nodes import Nodes, ray_nodes
 
 STUDY = ("study.run", "--model", "alexnet", "--scale", "mini", "--epochs", "2", "--early-stopping", "none")
@@ -43,25 +44,27 @@ def results(record: Record) -> list[tuple[object, ...]]:
     return sorted((name, row["status"], row["epochs"], row["lr"], row["val_accuracy"]) for name, row in named)
 
 
-def test_a_study_ends_on_nodes_of_one_and_two_cpus_and_the_same_when_a_node_dies_in_the_middle(tmp_path: Path) -> None:
-    with ray_nodes(tmp_path, 1, 2, 2) as cluster:
-        done = cluster.run(*SMALL, "--trials", "6", "--name", "undisturbed", timeout=SECONDS)
-        assert (done.returncode, done.stderr) == (0, "")
-        undisturbed = Record(tmp_path / "results" / "undisturbed")
-        assert [row["status"] for row in undisturbed.trials] == ["completed"] * 6
-        resources = undisturbed.study.resources
-        assert resources is not None
-        assert (resources.processes, resources.threads) == (5, 1)
-        assert resources.cpus + resources.data_cpus <= 1
-
-        with started(cluster, *SMALL, "--trials", "6", "--name", "disturbed") as (process, out, err):
-            wait_until(lambda: "search 1/6" in out.read_text() or process.poll() is not None, "no trial ended")
-            cluster.kill(cluster.nodes[2])
-            assert process.wait(SECONDS) == 0, err.read_text()
+def test_a_study_ends_on_nodes_of_one_and_two_cpus_though_one_dies_in_the_middle_and_is_that_of_one_machine(
+    ray_session: None, tmp_path: Path
+) -> None:
+    folder = tmp_path / "results"
+    assert main([*SMALL[1:], "--trials", "5", "--name", "here", "--results", str(folder), "--quiet"]) == 0
+    with (
+        ray_nodes(tmp_path, 1, 2, 2) as cluster,
+        started(cluster, *SMALL, "--trials", "5", "--name", "there") as (process, out, err),
+    ):
+        wait_until(lambda: "search 1/5" in out.read_text() or process.poll() is not None, "no trial ended")
+        cluster.kill(cluster.nodes[2])
+        assert process.wait(SECONDS) == 0, err.read_text()
         (said,) = err.read_text().splitlines() or [""]
         assert said.startswith("note: a node was lost: trial-00")
         assert said.endswith(" go on elsewhere")
-        assert results(Record(tmp_path / "results" / "disturbed")) == results(undisturbed)
+    there = Record(folder / "there")
+    assert results(there) == results(Record(folder / "here"))
+    resources = there.study.resources
+    assert resources is not None
+    assert (resources.processes, resources.threads) == (5, 1)
+    assert resources.cpus + resources.data_cpus <= 1
 
 
 def test_a_study_waits_for_gpus_says_so_and_ends_with_fewer_than_were_declared(tmp_path: Path) -> None:
