@@ -49,6 +49,8 @@ def start(*, verbose: bool = False) -> None:
     Raises ValueError for a node without this package, or with another version of it.
     """
     os.environ.update(WORKERS)  # processes that are started here inherit it
+    if not verbose:
+        ignore_reports()
     address = environment.address()
     # not STUDY_CACHE: where a node keeps its activations, and how many, is that node's own affair
     there_or_here = {"runtime_env": {"env_vars": WORKERS}} if address else {"include_dashboard": False}
@@ -64,6 +66,14 @@ def start(*, verbose: bool = False) -> None:
         except ValueError:
             ray.shutdown()
             raise
+
+
+def ignore_reports() -> None:
+    """Keeps what nodes report from standard output, as the last hundred lines that one wrote before it died.
+
+    Ray prints it whatever `log_to_driver` says. What became of a run is in the record.
+    """
+    ray._private.worker.print_to_stdstream = lambda *report, **given: None
 
 
 _ahead = False
