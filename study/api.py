@@ -128,6 +128,7 @@ def compare(
     datasets: Sequence[Place] = ("digits",),
     records: Sequence[Place] | None = None,
     data_efficiency: Sequence[int | None] | None = None,
+    parallel_rows: int | str = "auto",
     scale: str = "auto",
     trials: int = 32,
     epochs: int | None = None,
@@ -159,7 +160,7 @@ def compare(
     quiet: bool = False,
     verbose: bool = False,
 ) -> ComparisonResult:
-    """Several studies with one budget, one after the other into one folder; then who is better, and how surely.
+    """Several studies with one budget, into one folder; then who is better, and how surely.
 
     Args:
         models: all of them unless given.
@@ -180,6 +181,7 @@ def compare(
         datasets=[str(one) for one in datasets],
         records=[Path(one).expanduser() for one in records] if records is not None else None,
         data_efficiency=data_efficiency,
+        parallel_rows=str(parallel_rows),
         scale=scale,
         trials=trials,
         epochs=epochs,

@@ -11,14 +11,13 @@ import sys
 from collections.abc import Sequence
 from time import perf_counter
 
-from study.cluster import jobs
-from study.design.study import Study
 from study.options import comparison as command_line
 from study.options import scale
 from study.options.comparison import Plan, parser
 from study.options.keywords import ComparisonKeywords
 from study.result import ComparisonResult
 from study.results import provenance
+from study.rows.running import run_rows
 from study.terminal.mistake import INTERRUPTED, fail
 
 __all__ = ["main", "parser"]
@@ -69,59 +68,6 @@ def compare(options: ComparisonKeywords, command: str, *, since: float) -> Compa
         tables.write(comparison, plan.folder, command)
         report.write(comparison, plan.folder, command=command)
     return ComparisonResult(plan.folder, comparison, failed, measured)
-
-
-def run_rows(plan: Plan, command: str, *, since: float) -> dict[str, str]:
-    """Runs the rows that are not done, one after the other; returns those that failed, and why.
-
-    Raises ValueError for a mistake; KeyboardInterrupt.
-    """
-    from study.cluster import connection
-    from study.options import machine
-    from study.terminal.progress import Terminal
-
-    failed: dict[str, str] = {}
-    missing = plan.missing()
-    if not missing:
-        return failed
-    for study in missing:
-        machine.check(study)
-    terminal = Terminal(quiet=plan.options.quiet)
-    terminal.say(plan.why)
-    if jobs.in_a_package():
-        terminal.say(f"results in {plan.folder}: Ray deletes the folder that came with this job")
-    with connection.connected(verbose=plan.options.verbose):
-        for number, study in enumerate(missing):
-            terminal.say(plan.progress(study, left=len(missing) - number))
-            if reason := run_row(plan, study, command, since=perf_counter() if number else since):
-                failed[study.name] = " ".join(reason.split())
-                terminal.warn(f"{study.name} failed: {failed[study.name]}")
-    return failed
-
-
-def run_row(plan: Plan, study: Study, command: str, *, since: float) -> str | None:
-    """Runs a row, or goes on with it; returns why it failed. Raises KeyboardInterrupt."""
-    from study.baselines import probe
-    from study.cluster import connection
-    from study.cluster.allocation import NoPlace
-    from study.execution.running import complete
-    from study.execution.session import Interrupted, NoCompletedRuns, Session
-    from trainables.memory import DoesNotFit
-
-    if not plan.options.verbose:
-        connection.quieten()
-    try:
-        session = Session.prepare(study, plan.execution)
-    except (ValueError, OSError) as reason:
-        return str(reason)
-    try:
-        complete(session, command, since=since)
-        probe.probe_study(session)
-    except Interrupted:
-        raise KeyboardInterrupt from None
-    except (NoPlace, NoCompletedRuns, DoesNotFit, OSError) as reason:
-        return str(reason)
-    return None
 
 
 def measure_data_efficiency(plan: Plan, failed: dict[str, str]) -> int:

@@ -142,6 +142,12 @@ def parser() -> Parser:
         "study.data_efficiency does",
     )
     what.add_argument(
+        "--parallel-rows",
+        default="auto",
+        metavar="N",
+        help="rows that run at the same time (default auto: one on a small machine, on a cluster as many as fill it)",
+    )
+    what.add_argument(
         "--requirements",
         nargs="*",
         type=arguments.images_per_class,
@@ -178,6 +184,7 @@ def possible(options: ComparisonKeywords) -> list[Plan]:
 
     Raises ValueError for every mistake that shows without them.
     """
+    _ = options.rows_at_once
     if options.records:
         return [reading(options)]
     return command_line.at_some_scale(options.scale, lambda name: running(options, name))

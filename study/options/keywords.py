@@ -112,7 +112,17 @@ class ComparisonKeywords(SharedKeywords):
     datasets: Sequence[str] = ("digits",)
     records: Sequence[Path] | None = field(default=None, metadata={"option": "from"})
     data_efficiency: Sequence[int | None] | None = None
+    parallel_rows: str = "auto"
     name: str | None = None
+
+    @property
+    def rows_at_once(self) -> int | None:
+        """None where the machines decide. Raises ValueError for what is no number above 0."""
+        if self.parallel_rows == "auto":
+            return None
+        if not self.parallel_rows.isdecimal() or not int(self.parallel_rows):
+            raise ValueError(f"parallel-rows takes a whole number above 0 or auto, got {self.parallel_rows!r}")
+        return int(self.parallel_rows)
 
     def row(self, *, model: str, pretraining: str, dataset: str, results: Path) -> StudyKeywords:
         """What `study.run` would be given for one row, into the folder of the comparison."""

@@ -36,6 +36,7 @@ ROOMS = {
     "study.execution": "search, replicates, test",
     "study.baselines": "what a study is measured against",
     "study.data_efficiency": "how accuracy depends on the amount of data",
+    "study.rows": "the rows of a comparison, in turn or side by side",
     "study.wandb_report": "W&B's report of a comparison",
     "study": "the commands: python -m study.run, and the `__main__` of any room",
 }

@@ -1,0 +1,38 @@
+"""A row of a comparison: a study, and how it is run."""
+
+from dataclasses import dataclass
+
+from study.design.execution import Execution
+from study.design.study import Study
+
+
+@dataclass(frozen=True)
+class Row:
+    """A study of a comparison, and how it is run; a process is handed it as it is."""
+
+    study: Study
+    execution: Execution
+    command: str
+
+    def run(self, *, since: float) -> str | None:
+        """Runs it, or goes on with it; returns why it failed. Raises KeyboardInterrupt."""
+        from study.baselines import probe
+        from study.cluster import connection
+        from study.execution.running import complete
+        from study.execution.session import Interrupted, NoCompletedRuns, Session
+        from trainables.memory import DoesNotFit
+
+        if not self.execution.verbose:
+            connection.quieten()
+        try:
+            session = Session.prepare(self.study, self.execution)
+        except (ValueError, OSError) as reason:
+            return str(reason)
+        try:
+            complete(session, self.command, since=since)
+            probe.probe_study(session)
+        except Interrupted:
+            raise KeyboardInterrupt from None
+        except (NoCompletedRuns, DoesNotFit, OSError) as reason:
+            return str(reason)
+        return None
