@@ -10,6 +10,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import IO
 
+from ray import cloudpickle
+
 from study.options.comparison import title
 from study.rows.row import Row
 from study.terminal.progress import Terminal
@@ -36,7 +38,7 @@ class Process:
         os.close(answer)
         assert self._process.stdin
         with self._process.stdin as given:
-            pickle.dump(row, given)
+            cloudpickle.dump(row, given)  # an architecture holds functions that pickle cannot name
         name = title(row.study)
         assert self._process.stdout
         assert self._process.stderr
