@@ -18,6 +18,7 @@ class Row:
         """Runs it, or goes on with it; returns why it failed. Raises KeyboardInterrupt."""
         from study.baselines import probe
         from study.cluster import connection
+        from study.cluster.allocation import NoPlace
         from study.execution.running import complete
         from study.execution.session import Interrupted, NoCompletedRuns, Session
         from trainables.memory import DoesNotFit
@@ -33,6 +34,6 @@ class Row:
             probe.probe_study(session)
         except Interrupted:
             raise KeyboardInterrupt from None
-        except (NoCompletedRuns, DoesNotFit, OSError) as reason:
+        except (NoPlace, NoCompletedRuns, DoesNotFit, OSError) as reason:
             return str(reason)
         return None

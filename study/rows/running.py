@@ -43,9 +43,10 @@ def run_rows(plan: Plan, command: str, *, since: float) -> dict[str, str]:
 
 def automatic(studies: Sequence[Study]) -> int:
     """How many rows fill the cluster: as many as give every slot a trial, and one more for when they come to an end."""
+    from study.cluster import nodes
     from study.cluster.allocation import allocate
 
-    slots = allocate(studies[0].workers_per_trial, None)[1]
+    slots = allocate(studies[0].workers_per_trial, None, nodes.here()).at_a_time
     return 1 if slots <= FEW_SLOTS else 1 + ceil(slots / studies[0].trials)
 
 
