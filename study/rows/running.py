@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from math import ceil
 from time import perf_counter
 
+from study.cluster import jobs
 from study.design.study import Study
 from study.options.comparison import Plan, title
 from study.rows.process import Process
@@ -33,6 +34,8 @@ def run_rows(plan: Plan, command: str, *, since: float) -> dict[str, str]:
         machine.check(study)
     terminal = Terminal(quiet=plan.options.quiet)
     terminal.say(plan.why)
+    if jobs.in_a_package():
+        terminal.say(f"results in {plan.folder}: Ray deletes the folder that came with this job")
     rows = [Row(study, plan.execution, command) for study in missing]
     with connection.connected(verbose=plan.options.verbose):
         at_once = plan.options.rows_at_once or automatic(missing)
