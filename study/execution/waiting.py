@@ -9,7 +9,8 @@ from study.cluster import nodes
 from study.text import duration
 from trainables.resources import Resources
 
-PATIENCE = 5.0  # seconds without a place for any run
+PATIENCE = 5.0  # seconds without a place for any run, where no node could hold one
+OTHERS = 30.0  # where one could, but is full: of another study, or of what has just ended
 EVERY = 1.0  # second that the cluster is asked
 
 
@@ -43,11 +44,13 @@ class Placement:
         if self._said or now - self._since < PATIENCE or now - self._asked < EVERY:
             return
         self._asked = now
-        if pending(self._resources):
+        cluster = nodes.declared()
+        full = any(holds(node, self._resources) for node in cluster.nodes)
+        if now - self._since >= (OTHERS if full else PATIENCE) and pending(self._resources):
             self._said = True
             since = datetime.now().astimezone() - timedelta(seconds=now - self._since)
             wants = asked(self._resources)
-            self._say(f"waiting for nodes since {since:%H:%M:%S}: a run asks for {wants}, and {nodes.declared()}")
+            self._say(f"waiting for nodes since {since:%H:%M:%S}: a run asks for {wants}, and {cluster}")
 
 
 def asked(resources: Resources) -> str:
@@ -56,6 +59,11 @@ def asked(resources: Resources) -> str:
     if not resources.workers:
         return each
     return f"{resources.workers} times {each}" + (" on one node" if resources.pack else "")
+
+
+def holds(node: nodes.Node, resources: Resources) -> bool:
+    """Whether a worker would find a place on a node if it were empty."""
+    return node.cpus >= resources.cpus and node.gpus >= resources.gpus
 
 
 def pending(resources: Resources) -> bool:

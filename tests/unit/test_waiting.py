@@ -1,0 +1,52 @@
+"""A study that waits for nodes says so, once; one whose processes only take long to start does not."""
+
+import re
+import time
+
+import pytest
+import ray
+
+from study.execution import waiting
+from study.execution.waiting import Placement, asked, pending
+from trainables.resources import Resources
+
+GPU = Resources(gpus=1)
+
+
+@ray.remote(num_cpus=0)
+class Process:
+    pass
+
+
+def test_what_no_node_holds_is_waited_for_in_one_line_and_then_it_goes_on(
+    ray_session: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "PATIENCE", 0.1)
+    monkeypatch.setattr(waiting, "EVERY", 0.1)
+    said: list[str] = []
+    placement = Placement(GPU, said.append)
+    process = Process.options(num_cpus=1, num_gpus=1).remote()  # type: ignore[attr-defined]
+    end = time.monotonic() + 30
+    while not said and time.monotonic() < end:
+        placement.look(running=False)
+        time.sleep(0.1)
+    placement.look(running=False)
+    ray.kill(process)
+    placement.look(running=True)
+    placement.look(running=True)
+    assert len(said) == 2
+    assert re.fullmatch(
+        r"waiting for nodes since \d\d:\d\d:\d\d: a run asks for 1 CPU and 1 GPU, and the cluster has 1 node with "
+        r"\d+ CPUs? and 0 GPUs",
+        said[0],
+    )
+    assert re.fullmatch(r"it goes on, after \d+ s", said[1])
+
+
+def test_a_cluster_without_a_request_like_ours_keeps_nobody_waiting(ray_session: None) -> None:
+    assert not pending(Resources(cpus=0.123, gpus=0.5))
+
+
+def test_what_a_run_asks_for_is_said_in_words() -> None:
+    assert asked(Resources(cpus=0.5)) == "0.5 CPU"
+    assert asked(Resources(workers=4, gpus=1, pack=True)) == "4 times 1 CPU and 1 GPU on one node"
