@@ -16,7 +16,7 @@ from typing import Any
 
 from study.options.keywords import ComparisonKeywords, ProbeKeywords, StudyKeywords
 from study.result import ComparisonResult, ProbeResult, StudyResult
-from study.results import provenance
+from study.results import place, provenance
 from trainables import architecture
 from trainables.hyperparameters import Value
 
@@ -111,7 +111,7 @@ def run(
         boundaries=boundaries,
         precision=precision,
         name=name,
-        results=Path(results).expanduser(),
+        results=place.local(results),
         resume=resume,
         wandb=wandb,
         offline=offline,
@@ -179,7 +179,7 @@ def compare(
         models=list(models) if models is not None else architecture.names(),
         pretraining=pretraining,
         datasets=[str(one) for one in datasets],
-        records=[Path(one).expanduser() for one in records] if records is not None else None,
+        records=[place.local(one) for one in records] if records is not None else None,
         data_efficiency=data_efficiency,
         parallel_rows=str(parallel_rows),
         scale=scale,
@@ -207,7 +207,7 @@ def compare(
         boundaries=boundaries,
         precision=precision,
         name=name,
-        results=Path(results).expanduser(),
+        results=place.local(results),
         wandb=wandb,
         offline=offline,
         quiet=quiet,
@@ -259,7 +259,7 @@ def probe(
         strict=strict,
         duplicates=duplicates,
         name=name,
-        results=path(results),
+        results=None if results is None else place.local(results),
         offline=offline,
         verbose=verbose,
     )

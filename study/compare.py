@@ -16,7 +16,7 @@ from study.options import scale
 from study.options.comparison import Plan, parser
 from study.options.keywords import ComparisonKeywords
 from study.result import ComparisonResult
-from study.results import provenance
+from study.results import bucket, provenance
 from study.rows.running import run_rows
 from study.terminal.mistake import INTERRUPTED, fail
 
@@ -38,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"interrupted; go on with: {command}", file=sys.stderr)
         return INTERRUPTED
+    except bucket.NotBrought as reason:
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
     print(result)
     return 1 if result.failed or not result.comparison.rows else result.data_efficiency
 
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def compare(options: ComparisonKeywords, command: str, *, since: float) -> ComparisonResult:
     """The comparison that the options describe. Torch and Ray are imported after the options are found to be good.
 
-    Raises ValueError for a mistake; KeyboardInterrupt.
+    Raises ValueError for a mistake; OSError where the bucket that its folder is in does not take it; KeyboardInterrupt.
     """
     planned = command_line.possible(options)
 
@@ -56,6 +59,12 @@ def compare(options: ComparisonKeywords, command: str, *, since: float) -> Compa
             connection.start_while_importing("study.execution.running", verbose=options.verbose)
         planned = [command_line.running(options, *scale.chosen(options.scale))]
     (plan,) = planned
+    with bucket.mirrored(plan.folder, lambda line: print(line, file=sys.stderr)):
+        return carried_out(plan, command, since=since)
+
+
+def carried_out(plan: Plan, command: str, *, since: float) -> ComparisonResult:
+    """Runs what the plan lacks, and writes the comparison of all that it has. Raises KeyboardInterrupt."""
     failed = run_rows(plan, command, since=since) if plan.studies else {}
     measured = measure_data_efficiency(plan, failed)
 

@@ -18,7 +18,8 @@ from study.options import arguments, command_line, scale
 from study.options.keywords import ProbeKeywords
 from study.options.parser import Parser
 from study.result import ProbeResult
-from study.results import provenance, resume
+from study.results import bucket, provenance, resume
+from study.results.place import shown
 from study.terminal.mistake import INTERRUPTED, fail
 from trainables import architecture, weights
 from trainables.architecture import Architecture, Variant
@@ -48,7 +49,7 @@ def parser() -> Parser:
     arguments.add_data(parser.add_argument_group("the images"))
     output = parser.add_argument_group("what is written")
     output.add_argument("--name", help="writes RESULTS/NAME/probe.json and probe.parquet, its predictions")
-    output.add_argument("--results", type=arguments.path, metavar="DIR", help="default results")
+    output.add_argument("--results", type=arguments.results, metavar="DIR", help="default results")
     output.add_argument("--verbose", action="store_true", help="show what Ray says")
     return parser
 
@@ -68,6 +69,9 @@ def main(given: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted: nothing was written", file=sys.stderr)
         return INTERRUPTED
+    except bucket.NotBrought as reason:
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
     except RuntimeError as reason:
         from trainables.memory import DoesNotFit
 
@@ -112,7 +116,10 @@ def probe(options: ProbeKeywords, command: str, *, say: Callable[[str], object])
         command=command,
     )
     say(why)
-    return ProbeResult(tuple(baseline.run(plan, say=say, verbose=options.verbose)), plan.folder)
+    if plan.folder is None:
+        return ProbeResult(tuple(baseline.run(plan, say=say, verbose=options.verbose)), None)
+    with bucket.mirrored(plan.folder, say):
+        return ProbeResult(tuple(baseline.run(plan, say=say, verbose=options.verbose)), plan.folder)
 
 
 def check(options: ProbeKeywords) -> None:
@@ -143,12 +150,13 @@ def folder(options: ProbeKeywords) -> Path | None:
     """
     if options.name is None:
         if options.results is not None:
-            raise ValueError(f"--results {options.results} needs a --name: they say where to write, DIR/NAME")
+            raise ValueError(f"--results {shown(options.results)} needs a --name: they say where to write, DIR/NAME")
         return None
     check_name(options.name)
     folder: Path = (options.results or Path("results")) / options.name
+    bucket.fetch(folder)
     if (folder / "probe.json").exists():
-        raise ValueError(f"{folder / 'probe.json'} exists: choose another --name")
+        raise ValueError(f"{shown(folder / 'probe.json')} exists: choose another --name")
     resume.check_writable(folder)
     return folder
 

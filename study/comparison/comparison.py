@@ -10,6 +10,7 @@ from study.comparison import answers, equality
 from study.comparison.answers import Question
 from study.comparison.groups import Group, grouped
 from study.comparison.rows import Row, read
+from study.results.place import shown
 from study.statistics import CriticalDifference, critical_difference
 
 
@@ -73,7 +74,7 @@ def compare(folders: Iterable[Path], left_out: Sequence[tuple[str, str]] = ()) -
 def named_apart(rows: Sequence[Row]) -> list[Row]:
     """Rows whose names occur twice are called by their folders."""
     names = [row.name for row in rows]
-    return [replace(row, name=str(row.record.folder)) if names.count(row.name) > 1 else row for row in rows]
+    return [replace(row, name=shown(row.record.folder)) if names.count(row.name) > 1 else row for row in rows]
 
 
 def over_datasets(groups: Sequence[Group]) -> tuple[CriticalDifference | None, str | None]:

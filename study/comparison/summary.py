@@ -6,6 +6,7 @@ from pathlib import Path
 from study.comparison.comparison import Comparison
 from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
+from study.results import place
 from study.text import duration
 
 MOST_ROWS = 20  # on one screen
@@ -22,9 +23,9 @@ def summary(comparison: Comparison, folder: Path) -> str:
     ]
     if comparison.rows:
         places = {
-            "page": folder / "report.html",
-            "tables": f"{folder}/comparison.csv, .md, .tex",
-            "everything": folder / "comparison.json",
+            "page": place.shown(folder / "report.html"),
+            "tables": f"{place.shown(folder / 'comparison.csv')}, .md, .tex",
+            "everything": place.shown(folder / "comparison.json"),
         }
         blocks.append("\n".join(f"  {what:<12}{where}" for what, where in places.items()))
     return "\n\n".join(block for block in blocks if block)

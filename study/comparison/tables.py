@@ -13,6 +13,7 @@ from study.comparison.rows import Row, Score
 from study.comparison.summary import interval
 from study.files import write_json, write_text
 from study.results.as_csv import as_csv
+from study.results.place import shown
 from study.statistics import ExpectedBest
 from study.text import p_value
 
@@ -94,7 +95,7 @@ def facts(row: Row) -> dict[str, Any]:
         "search_device_seconds": row.device_seconds,
         "expected_best": expected(row.expected_best),
         "winner": row.record.study.winner,
-        "record": str(row.record.folder),
+        "record": shown(row.record.folder),
     }
 
 

@@ -16,7 +16,7 @@ from study.data_efficiency import finished
 from study.options import arguments
 from study.options.keywords import DataEfficiencyKeywords
 from study.options.parser import Parser
-from study.results import provenance
+from study.results import bucket, provenance
 from study.terminal.mistake import INTERRUPTED, fail
 
 
@@ -26,7 +26,9 @@ def parser() -> Parser:
         "STUDY [STUDY ...] [options]",
         "Accuracy of a finished study's winner by training images per class, and by freeze depth.",
     )
-    parser.add_argument("studies", nargs="+", type=arguments.path, metavar="STUDY", help="folder of a finished study")
+    parser.add_argument(
+        "studies", nargs="+", type=arguments.results, metavar="STUDY", help="folder of a finished study"
+    )
     parser.add_argument(
         "--images-per-class",
         nargs="+",
@@ -57,6 +59,9 @@ def main(given: Sequence[str] | None = None) -> int:
         command = provenance.command(options.words, module="study.data_efficiency")
         print(f"interrupted; go on with: {command}", file=sys.stderr)
         return INTERRUPTED
+    except bucket.NotBrought as reason:
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
 
 
 def run(options: DataEfficiencyKeywords) -> int:
@@ -87,6 +92,7 @@ def check(options: DataEfficiencyKeywords) -> None:
     if options.weights and len(options.studies) > 1:
         raise ValueError(f"weights are those of one study, got {len(options.studies)} studies: give one at a time")
     for folder in options.studies:
+        bucket.fetch(folder)
         finished.check(folder)
 
 

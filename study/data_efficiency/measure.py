@@ -1,6 +1,7 @@
 """How much data a finished study's winner needs: the runs on parts of train, and the table of them."""
 
 import threading
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +17,7 @@ from study.design.states import RunStatus
 from study.execution.pool import Pool
 from study.execution.session import Session, graceful_shutdown
 from study.options.keywords import DataEfficiencyKeywords
-from study.results import data_efficiency
+from study.results import bucket, data_efficiency
 from study.results.data_efficiency import Measured
 from study.results.record import Record, Row
 from study.results.recorded import study_of
@@ -31,10 +32,14 @@ def measure(options: DataEfficiencyKeywords) -> int:
     interrupted = threading.Event()
     studies = [Measurement.prepare(folder, options, interrupted) for folder in options.studies]
     check_names(studies)
-    if any(one.missing for one in studies):
-        with connection.connected(), graceful_shutdown(interrupted, studies[0].session.terminal.warn):
-            for one in studies:
-                one.measure()
+    warn = studies[0].session.terminal.warn
+    with ExitStack() as mirrors:
+        for one in studies:
+            mirrors.enter_context(bucket.mirrored(one.session.study.folder, warn))
+        if any(one.missing for one in studies):
+            with connection.connected(), graceful_shutdown(interrupted, warn):
+                for one in studies:
+                    one.measure()
     print(summary([one.measured for one in studies]))
     return 0 if all(one.measured.completed for one in studies) else 1
 

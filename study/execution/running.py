@@ -19,7 +19,7 @@ from study.execution.search import search
 from study.execution.searcher import SAMPLER
 from study.execution.session import Interrupted, NoCompletedRuns, Session, graceful_shutdown
 from study.report import study as report
-from study.results import best, cost, provenance, samples
+from study.results import best, bucket, cost, provenance, samples
 from study.results.record import Row
 from study.results.study_file import FORMAT, Data, ModelFacts
 from study.results.writer import Writer
@@ -43,10 +43,14 @@ def complete(session: Session, command: str, *, since: float) -> None:
 
     Raises NoPlace; Interrupted; NoCompletedRuns; OSError where the record cannot be written.
     """
-    if session.finished:
-        if not (session.record.folder / report.PAGE).exists():  # the disk was full
+    with bucket.mirrored(session.record.folder, session.terminal.warn):
+        if not session.finished:
+            steps(session, command, since=since)
+        elif not (session.record.folder / report.PAGE).exists():  # the disk was full
             report.write(session.record.folder)
-        return
+
+
+def steps(session: Session, command: str, *, since: float) -> None:
     with connection.connected(verbose=session.execution.verbose), running(session, command, since=since) as study:
         study.search()
         study.replicate()

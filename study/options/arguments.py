@@ -7,6 +7,7 @@ from study.data.source import DUPLICATES, DatasetRequest
 from study.design.study import EARLY_STOPPING
 from study.options.keywords import DataKeywords
 from study.options.parser import Parser
+from study.results import place
 from trainables.choices import BOUNDARY_MODES, PRECISIONS, SCALES
 from trainables.hyperparameters import DECLARED
 from trainables.metrics import Metric
@@ -19,6 +20,14 @@ Group = argparse._ArgumentGroup
 def path(given: str) -> Path:
     """A path of which the shell has left `~` as it is: it does so in --results=~/studies."""
     return Path(given).expanduser()
+
+
+def results(given: str) -> Path:
+    """Where records lie, a folder or s3://...: the path that everything else works in."""
+    try:
+        return place.local(given)
+    except ValueError as mistake:
+        raise argparse.ArgumentTypeError(str(mistake)) from None
 
 
 def images_per_class(given: str) -> int | None:
@@ -54,7 +63,13 @@ def add_study(parser: Parser) -> Group:
     add_search(parser.add_argument_group("the budget and the search"))
     add_machine(parser.add_argument_group("the machine"))
     output = parser.add_argument_group("the record")
-    output.add_argument("--results", type=path, default=Path("results"), metavar="DIR", help="default %(default)s")
+    output.add_argument(
+        "--results",
+        type=results,
+        default=Path("results"),
+        metavar="DIR",
+        help="a folder, or s3://BUCKET/FOLDER, gs://, abfs:// (default %(default)s)",
+    )
     output.add_argument("--wandb", choices=("online", "offline", "disabled"), help="default: online when logged in")
     output.add_argument("--quiet", action="store_true", help="print the summary only")
     output.add_argument("--verbose", action="store_true", help="show what Ray says")

@@ -17,7 +17,8 @@ from study.design.study import Study, check_name
 from study.options import arguments, command_line
 from study.options.keywords import ComparisonKeywords, DataEfficiencyKeywords
 from study.options.parser import Parser
-from study.results import resume
+from study.results import bucket, resume
+from study.results.place import shown
 from study.results.study_file import StudyFile
 from study.text import FROM_SCRATCH, duration
 from trainables import architecture
@@ -130,7 +131,12 @@ def parser() -> Parser:
         help="as --dataset of study.run (default digits)",
     )
     what.add_argument(
-        "--from", dest="records", nargs="+", type=arguments.path, metavar="DIR", help="read these studies, and run none"
+        "--from",
+        dest="records",
+        nargs="+",
+        type=arguments.results,
+        metavar="DIR",
+        help="read these studies, and run none",
     )
     arguments.add_scale(what)
     what.add_argument(
@@ -231,6 +237,7 @@ def folder_of(options: ComparisonKeywords, default: str) -> Path:
     name = default if options.name is None else options.name
     check_name(name)
     folder = options.results / name
+    bucket.fetch(folder)
     resume.check_writable(folder)
     return folder
 
@@ -248,12 +255,15 @@ def study_folders(places: Iterable[Path]) -> list[Path]:
     """The folders of studies: each place itself, or what lies in it. Raises ValueError where there is none."""
     folders: list[Path] = []
     for folder in places:
+        bucket.fetch(folder, whole=False)
         if not folder.is_dir():
-            raise ValueError(f"{folder} is no folder: --from takes folders of studies, or folders that hold them")
+            raise ValueError(
+                f"{shown(folder)} is no folder: --from takes folders of studies, or folders that hold them"
+            )
         inner = (
             [folder] if (folder / "study.json").exists() else sorted(one.parent for one in folder.glob("*/study.json"))
         )
         if not inner:
-            raise ValueError(f"{folder} holds no study: there is no study.json in it, nor in a folder of it")
+            raise ValueError(f"{shown(folder)} holds no study: there is no study.json in it, nor in a folder of it")
         folders.extend(inner)
     return folders

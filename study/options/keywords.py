@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from study.cluster import jobs
+from study.results.place import shown
 from trainables.metrics import Metric
 
 
@@ -37,10 +38,15 @@ class Keywords:
             elif given.name in REPEATED:
                 words += [word for one in value for word in (name, str(one))]
             elif isinstance(value, list | tuple):
-                words += [name, *("all" if one is None else str(one) for one in value)]
+                words += [name, *("all" if one is None else word(one) for one in value)]
             else:
-                words += [name, str(value)]
+                words += [name, word(value)]
         return words
+
+
+def word(value: Any) -> str:
+    """As the command line has it; a place in a bucket by its address."""
+    return shown(value) if isinstance(value, Path) else str(value)
 
 
 REPEATED = ("fix", "preprocessing", "data_option")  # options that take one value each time they are given

@@ -9,7 +9,8 @@ import msgspec
 
 from study.design.states import StudyStatus
 from study.design.study import Study
-from study.results import journal
+from study.results import bucket, journal
+from study.results.place import shown
 from study.results.study_file import StudyFile
 from study.text import joined
 
@@ -20,8 +21,9 @@ OF_RUNS = (*(f"{name}.parquet" for name in ("trials", "runs", "curves", "predict
 def check_folder(study: Study, *, resume: bool) -> None:
     """Raises ValueError if the study's folder exists and is not to be resumed, or cannot be a folder."""
     folder = study.folder
+    bucket.fetch(folder)
     if folder.is_dir() and any(folder.iterdir()) and not resume:
-        raise ValueError(f"{folder} exists: go on with it by --resume, or choose another --name")
+        raise ValueError(f"{shown(folder)} exists: go on with it by --resume, or choose another --name")
     check_writable(folder)
 
 
@@ -30,6 +32,7 @@ def check_writable(folder: Path) -> None:
     nearest = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise ValueError(f"{folder} cannot be written ({nearest} is not a writable folder): choose another --results")
+    bucket.check_writable(folder)
 
 
 def make_folder(folder: Path) -> None:

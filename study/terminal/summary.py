@@ -1,5 +1,6 @@
 """The one screen that a study ends with, from its record."""
 
+from study.results import place
 from study.results.point import backbone_stages, format_point, metric, of_test, score, shown
 from study.results.record import Record, Row
 from study.results.study_file import TestResult
@@ -31,8 +32,8 @@ def summary(record: Record) -> str:
         ("validation", versus(winner, paper, by)),
         ("confused", f"{confused} in {len(test.seeds)} x {test.n} predictions" if confused else "nothing"),
         ("search", ", ".join(f"{n} {status}" for status, n in counts.items()) + spent(study.seconds)),
-        ("page", str(folder / "report.html")),
-        ("model", str(folder / "best" / "model.safetensors")),
+        ("page", place.shown(folder / "report.html")),
+        ("model", place.shown(folder / "best" / "model.safetensors")),
         ("search log", f"optuna-dashboard {folder / 'optuna.journal'}"),
     ]
     return "\n".join(f"  {label:<12}{text}" if label else text for label, text in lines)

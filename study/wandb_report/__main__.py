@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from study.files import write_text
 from study.options import arguments
 from study.options.parser import Parser
+from study.results import bucket
 from study.terminal.mistake import INTERRUPTED, fail
 from study.wandb_report.folders import folders_in
 
@@ -32,7 +33,7 @@ def parser() -> Parser:
         "DIR [options]",
         "Build the W&B report of a study, or of a comparison, over the runs that were logged.",
     )
-    parser.add_argument("folder", type=arguments.path, metavar="DIR", help="of a study, or of a comparison")
+    parser.add_argument("folder", type=arguments.results, metavar="DIR", help="of a study, or of a comparison")
     parser.add_argument("--publish", action="store_true", help="save it in W&B, or fail")
     return parser
 
@@ -45,7 +46,8 @@ def main(given: Sequence[str] | None = None) -> int:
     options = parser().parse(given)
     try:
         folders_in(options.folder)
-        return run(options)
+        with bucket.mirrored(options.folder, lambda line: print(line, file=sys.stderr)):
+            return run(options)
     except (ValueError, OSError) as mistake:
         return fail(str(mistake))
     except KeyboardInterrupt:
