@@ -10,8 +10,6 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import IO
 
-from ray import cloudpickle
-
 from study.options.comparison import title
 from study.rows.row import Row
 from study.terminal.progress import Terminal
@@ -24,6 +22,8 @@ class Process:
     """
 
     def __init__(self, row: Row, terminal: Terminal) -> None:
+        from ray import cloudpickle
+
         self.row = row
         self._reasons, answer = os.pipe()
         self._process = subprocess.Popen(
