@@ -21,17 +21,15 @@ from typing import Any
 from uuid import uuid4
 
 from ray import tune
-from ray.tune.integration.ray_train import TuneReportCallback
 
+from benchmarks._documented import train_by_ray
 from benchmarks._searching import all_digits, ray_with_a_store, searched
 from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits
 from study.design.recipes import RECIPES
 from study.design.study import Study
-from trainables.resources import Resources
 from trainables.run import Model, Run
 from trainables.splits import ImagesKey
-from trainables.trainer import train
 
 GOAL = "at most 0.25 s a trial, at least 50 x less than the documented pattern"
 
@@ -89,8 +87,7 @@ def documented_search(trials: int, run: Run, data: dict[ImagesKey, Any]) -> floa
             weight_decay=config["weight_decay"],
             freeze_depth=int(config["freeze_depth"]),
         )
-        group = Resources(workers=1, cpus=0.5)
-        outcome = train(replace(run, hyperparameters=point), data, group, lambda row: None, [TuneReportCallback()])
+        outcome = train_by_ray(replace(run, hyperparameters=point), data, workers=1, cpus=0.5)
         (spent / uuid4().hex).write_text(str(sum(epoch.seconds for epoch in outcome.epochs)))
 
     with tempfile.TemporaryDirectory() as folder:

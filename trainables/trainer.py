@@ -1,4 +1,4 @@
-"""Ray Train around the loop: local mode in a warm process when a run has one worker, a DDP worker group when more.
+"""A run in its process: Ray Train's local mode when it has one worker, a warm worker group when it has more.
 
 A process keeps what runs share: see `process.ProcessCache`. What they read is in the store of boundaries.
 """
@@ -7,7 +7,7 @@ import gc
 import os
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from time import perf_counter
 from typing import Any
@@ -15,10 +15,10 @@ from typing import Any
 import ray
 import torch
 from ray.train import RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch import TorchTrainer
 from torch import nn
 
-from trainables import process, world
+from trainables import group, process, world
 from trainables.boundaries import Store
 from trainables.images import SplitImages
 from trainables.loop import Epoch, NotFinite, fit, predict
@@ -36,38 +36,34 @@ Report = Callable[[dict[str, Any]], None]
 NO_ROOM = "out of memory outside of a training step: choose a smaller model or a larger device"
 
 
-def train(
-    run: Run,
-    datasets: Mapping[ImagesKey, SplitImages],
-    resources: Resources,
-    report: Report,
-    callbacks: list[Any] | None = None,
-) -> Outcome:
-    """Trains one run through Ray Train and returns what became of it.
+def train(run: Run, datasets: Mapping[ImagesKey, SplitImages], resources: Resources, report: Report) -> Outcome:
+    """Trains one run, in this process or in its worker group, and returns what became of it.
 
     Args:
         datasets: what brings the run's images.
-        report: called after every epoch in local mode; a worker group reports to Ray Train instead, where
-            `callbacks` may pick it up.
+        report: called after every epoch.
     """
-    local = resources.workers == 0
-    worker = {"CPU": resources.cpus} | ({"GPU": resources.gpus} if resources.gpus else {})
+    if resources.workers:
+        return group.current(resources).run(work_in_a_group, (run, datasets, resources), report)
 
     def loop() -> Any:  # Ray types it as -> None
-        return work(run, datasets, resources, report if local else ray.train.report, process.current())
+        return work(run, datasets, resources, report, process.current())
 
     trainer = TorchTrainer(
         loop,
-        scaling_config=ScalingConfig(
-            num_workers=resources.workers,
-            use_gpu=resources.gpus > 0,
-            resources_per_worker=None if local else worker,
-        ),
-        torch_config=TorchConfig(backend="nccl" if resources.gpus >= 1 else "gloo"),
-        run_config=RunConfig(name=run.run_id, storage_path=scratch(), callbacks=callbacks or []),
+        scaling_config=ScalingConfig(num_workers=0, use_gpu=resources.gpus > 0),
+        run_config=RunConfig(name=run.run_id, storage_path=scratch()),
     )
     result: Any = trainer.fit()
     return result.return_value
+
+
+def work_in_a_group(
+    run: Run, datasets: Mapping[ImagesKey, SplitImages], resources: Resources, report: Report
+) -> Outcome:
+    """One worker's part of a run; what all workers have alike only the first one hands over."""
+    outcome = work(run, datasets, resources, report, process.current())
+    return outcome if world.current_world().rank == 0 else replace(outcome, predictions=None, state=None)
 
 
 def work(
@@ -84,7 +80,7 @@ def work(
     gc.collect()  # a run that was stopped half way leaves its tensors behind
     torch.set_num_threads(resources.threads_here())
     workers = world.current_world()
-    device = process.device() if workers.size == 1 else ray.train.torch.get_device()
+    device = process.device()
     share_device(device, resources.gpus)
     peak = PeakMemory(device)
     choice = precision(run.precision, device, tiny=run.model.scale == "mini")

@@ -10,6 +10,7 @@ from ray.exceptions import RayError
 
 from study.execution import failures
 from study.execution.waiting import Placement
+from trainables import group
 from trainables.images import SplitImages
 from trainables.resources import Resources
 from trainables.run import Outcome, Run
@@ -48,10 +49,7 @@ class Pool:
         """
         self.resources = resources
         self._say = say
-        local = resources.workers == 0
-        self._remote: Any = ray.remote(Worker).options(
-            num_cpus=resources.cpus if local else 0, num_gpus=resources.gpus if local else 0
-        )
+        self._remote: Any = ray.remote(Worker).options(num_cpus=resources.cpus, num_gpus=resources.gpus)
         self._size = size
         self._starting: dict[ray.ObjectRef, Any] = {}
         self._idle: list[Any] = []
@@ -136,8 +134,11 @@ class Pool:
                     raise
 
     def _start(self) -> Any:
-        return self._remote.remote()
+        return group.owner(Worker, self.resources) if self.resources.workers else self._remote.remote()
 
     def close(self) -> None:
         for worker in [*self._starting.values(), *self._idle, *(worker for _, worker in self._busy.values())]:
             ray.kill(worker)
+        self._starting.clear()
+        self._idle.clear()
+        self._busy.clear()

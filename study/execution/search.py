@@ -15,7 +15,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from ray import tune
-from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 
 from study.cluster import environment
@@ -26,6 +25,7 @@ from study.execution.failures import LostRuns
 from study.execution.searcher import NotSaved, Searcher, best_so_far, status_of
 from study.execution.waiting import Placement
 from study.results.record import Record, Row
+from trainables import group
 from trainables.hyperparameters import Hyperparameters
 from trainables.images import SplitImages
 from trainables.metrics import COLUMNS
@@ -71,8 +71,7 @@ def search(
     def trial(config: dict[str, Any], datasets: Mapping[ImagesKey, SplitImages]) -> None:
         point = Hyperparameters(**config["hyperparameters"])
         run = replace(template, run_id=config["trial_id"], hyperparameters=point)
-        callbacks = [TuneReportCallback()] if resources.workers else []
-        outcome = train(run, datasets, resources, tune.report, callbacks)
+        outcome = train(run, datasets, resources, tune.report)
         if outcome.failure:
             worst = {study.metric.column: study.metric.worst}
             tune.report({**outcome.summary(), **worst, "failure": outcome.failure})
@@ -82,8 +81,9 @@ def search(
     if environment.address() is None and template.boundaries != "off":
         ahead = study, template, datasets, resources
         threading.Thread(target=fill_ahead, args=ahead, daemon=True).start()
-    local = resources.workers == 0
-    needs = {"CPU": resources.cpus, "GPU": resources.gpus} if local else {"CPU": 0.001}
+    needs: Any = {"CPU": resources.cpus, "GPU": resources.gpus}
+    if resources.workers:  # the trial's own process waits for its worker group
+        needs = tune.PlacementGroupFactory(group.bundles(resources), strategy=group.strategy(resources))
     with tempfile.TemporaryDirectory(prefix="study-tune-", ignore_cleanup_errors=True) as scratch:
         tune.Tuner(
             tune.with_resources(trainable, needs),
@@ -94,7 +94,7 @@ def search(
                 scheduler=scheduler,
                 num_samples=missing,
                 max_concurrent_trials=max_concurrent,
-                reuse_actors=local,
+                reuse_actors=True,
             ),
             run_config=tune.RunConfig(
                 name=study.name,
