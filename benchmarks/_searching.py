@@ -63,8 +63,16 @@ class Searched:
         return sum(row["total_seconds"] for row in self.record.trials)
 
 
-def searched(study: Study, splits: DatasetSplits, *, boundaries: str, trials: int, threads: int) -> Searched:
-    """One search with one trial at a time."""
+def searched(
+    study: Study,
+    splits: DatasetSplits,
+    *,
+    boundaries: str,
+    trials: int,
+    threads: int,
+    resources: Resources | None = None,
+) -> Searched:
+    """One search with one trial at a time, by default in half a CPU."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         study = replace(study, results=Path(folder), trials=trials)
         study.folder.mkdir()
@@ -95,7 +103,7 @@ def searched(study: Study, splits: DatasetSplits, *, boundaries: str, trials: in
             record,
             template,
             data,
-            Resources(cpus=0.5, threads=threads),
+            replace(resources or Resources(cpus=0.5), threads=threads),
             max_concurrent=1,
             interrupted=threading.Event(),
             on_start=lambda name, point: None,

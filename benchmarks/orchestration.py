@@ -77,7 +77,9 @@ def our_search(trials: int, splits: DatasetSplits) -> float:
     return ours.seconds - sum(row["seconds"] for row in ours.record.curves)
 
 
-def documented_search(trials: int, run: Run, data: dict[ImagesKey, Any]) -> float:
+def documented_search(
+    trials: int, run: Run, data: dict[ImagesKey, Any], *, workers: int = 1, cpus: float = 0.5
+) -> float:
     """The same trials as Ray's documentation would run them, less what they spent in training and evaluation."""
 
     def trial(config: dict[str, Any]) -> None:
@@ -87,7 +89,7 @@ def documented_search(trials: int, run: Run, data: dict[ImagesKey, Any]) -> floa
             weight_decay=config["weight_decay"],
             freeze_depth=int(config["freeze_depth"]),
         )
-        outcome = train_by_ray(replace(run, hyperparameters=point), data, workers=1, cpus=0.5)
+        outcome = train_by_ray(replace(run, hyperparameters=point), data, workers=workers, cpus=cpus)
         (spent / uuid4().hex).write_text(str(sum(epoch.seconds for epoch in outcome.epochs)))
 
     with tempfile.TemporaryDirectory() as folder:
