@@ -70,6 +70,7 @@ def run(
         fix: hyperparameters that are not searched, each at its value; `freeze_depth` may be "all".
         space: a TOML file of what is searched, in the place of the model's own table.
         preprocessing: size, crop, interpolation, mean, std of the images, where not as the checkpoint has them.
+        results: a folder, or a place in a bucket: s3://BUCKET/FOLDER.
         resume: go on with the study of that name, if it is there; a finished one is only read.
 
     The others are the options of `python -m study.run`, which `--help-all` describes.
@@ -165,7 +166,7 @@ def compare(
     Args:
         models: all of them unless given.
         pretraining: each model's first unless given.
-        records: folders of studies, or folders that hold them: they are read, and nothing is run.
+        records: folders of studies, or folders that hold them, here or at s3://...: they are read, and nothing is run.
         data_efficiency: then train every winner on so many images of every class, None being all; empty for a ladder.
 
     The others are the options of `python -m study.compare`. The same call again skips the rows that are done.

@@ -19,6 +19,7 @@ from study.execution.search import search
 from study.execution.searcher import SAMPLER
 from study.execution.session import Interrupted, NoCompletedRuns, Session, graceful_shutdown
 from study.report import study as report
+from study.report.study.live import LivePage
 from study.results import best, bucket, cost, provenance, samples
 from study.results.record import Row
 from study.results.study_file import FORMAT, Data, ModelFacts
@@ -70,6 +71,7 @@ class Running:
         tracker: W&B.
         template: what every run has in common.
         datasets: what the runs may read.
+        page: of the study, while it runs.
     """
 
     session: Session
@@ -79,6 +81,7 @@ class Running:
     tracker: Tracker
     template: Run
     datasets: "Mapping[ImagesKey, SplitImages]"
+    page: LivePage
 
     def search(self) -> None:
         session, study, record = self.session, self.session.study, self.session.record
@@ -150,6 +153,7 @@ class Running:
         session.record.add(trials=[row], curves=curve)
         self.tracker.finish(row["trial_id"], summary_of(row), row["status"])
         completed = row["status"] == RunStatus.COMPLETED
+        self.page.update()
         score = session.study.metric.of(row)
         session.terminal.finished(row["trial_id"], session.line(row), score, completed=completed)
 
@@ -196,6 +200,7 @@ class Running:
         record.add(runs=[row], curves=curve)
         test = samples.for_tracking(record, predictions, source.classes) if predictions else None
         self.tracker.finish(run.run_id, summary_of(row), row["status"], test=test)
+        self.page.update()
         score = session.study.metric.of(row)
         session.terminal.finished(run.run_id, session.line(row), score, completed=not outcome.failure)
 
@@ -218,7 +223,8 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
             datasets = session.datasets(resources.data_cpus)
             session.check()
             spent(session, "startup", since)
-            yield Running(session, resources, max_concurrent, pool, tracker, template, datasets)
+            page = LivePage(study.folder, lambda line: session.warn_once([line]))
+            yield Running(session, resources, max_concurrent, pool, tracker, template, datasets, page)
         except (Interrupted, NoCompletedRuns) as end:
             interrupted = isinstance(end, Interrupted | NodesLost)
             record.note(status=StudyStatus.INTERRUPTED if interrupted else StudyStatus.FAILED)

@@ -15,6 +15,7 @@ from plotly.offline import get_plotlyjs_version
 from study.design.states import RunStatus
 from study.report import blocks, numbers
 from study.report import study as report
+from study.report.study.live import LivePage
 from study.results.record import Record
 from study.results.study_file import plain
 from tests.pages import Page
@@ -372,3 +373,28 @@ def test_a_drawing_with_a_number_that_json_cannot_hold_is_refused() -> None:
 )
 def test_numbers_are_written_for_a_reader(text: str, expected: str) -> None:
     assert text == expected
+
+
+# While the study runs
+
+
+def test_a_page_is_written_again_when_it_is_old_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started(tmp_path)
+    said: list[str] = []
+    page = LivePage(tmp_path, said.append)
+    page.update()
+    assert not (tmp_path / "report.html").exists()
+    monkeypatch.setattr("study.report.study.live.SECONDS", 0.0)
+    page.update()
+    assert "</html>" in (tmp_path / "report.html").read_text()
+    (tmp_path / "report.html").unlink()
+    page.update()  # what it took must first pass many times
+    assert not (tmp_path / "report.html").exists()
+    assert said == []
+
+
+def test_a_page_that_cannot_be_written_ends_no_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("study.report.study.live.SECONDS", 0.0)
+    said: list[str] = []
+    LivePage(tmp_path / "gone", said.append).update()
+    assert said == [f"the page could not be written: a report needs the folder of a record, got {tmp_path / 'gone'}"]
