@@ -90,13 +90,15 @@ class Folder:
     def remove(self, name: str) -> None:
         self.filesystem.delete_file(f"{self.base}/{name}")
 
-    def local(self) -> dict[str, Stamp]:
-        """What is in the working copy, but for what is being written."""
+    def local(self, *, tracking: bool = True) -> dict[str, Stamp]:
+        """What is in the working copy, but for what is being written, and without `tracking` for W&B's files."""
         found = {}
-        for path in self.path.rglob("*"):
-            if path.name != STATE and not path.name.endswith(".part") and not path.is_symlink():
-                with suppress(FileNotFoundError):
-                    if path.is_file():
+        for folder, below, files in os.walk(self.path):
+            if not tracking and "wandb" in below:
+                below.remove("wandb")
+            for path in (Path(folder) / name for name in files):
+                if path.name != STATE and not path.name.endswith(".part") and not path.is_symlink():
+                    with suppress(FileNotFoundError):
                         found[path.relative_to(self.path).as_posix()] = stamp(path)
         return found
 
@@ -343,9 +345,7 @@ class Mirror:
 
         Raises OSError; Elsewhere.
         """
-        local = self.folder.local()
-        if not tracking:
-            local = {name: here for name, here in local.items() if "wandb" not in name.split("/")[:-1]}
+        local = self.folder.local(tracking=tracking)
         changed = [name for name, here in local.items() if name not in self.known or self.known[name].here != here]
         self.were.update(local)
         gone = [name for name in self.known if name in self.were and not (self.folder.path / name).exists()]
