@@ -48,3 +48,12 @@ def pretrained(
         return reading.fit_to(whole, wanted, state)
     except ValueError as error:
         raise ValueError(f"weights at {path or source.file} do not fit {variant.name}: {error}") from None
+
+
+def with_sync_batchnorm(model: StagedModel) -> StagedModel:
+    """The model with every BatchNorm synchronised over workers, on the same tensors; timm's have an activation too."""
+    from timm.layers.norm_act import convert_sync_batchnorm
+
+    converted = convert_sync_batchnorm(model)
+    assert isinstance(converted, StagedModel)
+    return converted

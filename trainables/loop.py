@@ -305,7 +305,8 @@ class Step:
         def probe_memory(size: int) -> None:
             lacking = torch.zeros((), device=labels.device)
             try:
-                self.gradients(self.alone, images, labels, boundary, batch_size, size)
+                with self.world.apart(self.alone):
+                    self.gradients(self.alone, images, labels, boundary, batch_size, size)
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise

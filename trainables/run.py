@@ -22,7 +22,10 @@ from trainables.stages import StagedModel
 class Model:
     """Which model: a variant of an architecture, for a number of classes, from weights in Ray's object store.
 
-    `preprocessing` takes the place of the variant's own.
+    Attributes:
+        preprocessing: takes the place of the variant's own.
+        sync_batchnorm: in a worker group BatchNorm normalises a batch by the statistics of all of it, and not each
+            worker's share by its own. GPUs alone can: torch has it for no CPU.
     """
 
     architecture: str
@@ -31,6 +34,7 @@ class Model:
     classes: int
     weights: ray.ObjectRef | None = None
     preprocessing: Preprocessing | None = None
+    sync_batchnorm: bool = False
 
     @property
     def described(self) -> Variant:
@@ -38,7 +42,8 @@ class Model:
         return replace(variant, preprocessing=self.preprocessing or variant.preprocessing)
 
     def build(self) -> StagedModel:
-        return building.assemble(architecture.get(self.architecture), self.described, self.classes)
+        built = building.assemble(architecture.get(self.architecture), self.described, self.classes)
+        return building.with_sync_batchnorm(built) if self.sync_batchnorm else built
 
 
 @dataclass(frozen=True)

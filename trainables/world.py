@@ -1,7 +1,9 @@
 """The workers of one run: alone, or several that average their gradients. The loop runs the same lines in both."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from math import ceil
 
 import torch
@@ -64,6 +66,18 @@ class World:
         whole[places.to(values.device)] = values
         return self.all_reduce_sum(whole)
 
+    @contextmanager
+    def apart(self, model: nn.Module) -> Iterator[None]:
+        """Inside, SyncBatchNorm takes this worker's statistics alone: another may have no memory to come to its own."""
+        norms = [module for module in model.modules() if isinstance(module, nn.SyncBatchNorm)]
+        for norm in norms:
+            norm.process_group = group_of_one()
+        try:
+            yield
+        finally:
+            for norm in norms:
+                norm.process_group = None
+
     @torch.no_grad()
     def average_statistics(self, model: nn.Module) -> None:
         """Gives every worker the mean of BatchNorm's running statistics, which each has of its own shares."""
@@ -74,6 +88,13 @@ class World:
             mean = self.all_reduce_sum(torch.cat([statistic.flatten() for statistic in moved])) / self.size
             for statistic, part in zip(moved, mean.split([s.numel() for s in moved]), strict=True):
                 statistic.copy_(part.view_as(statistic))
+
+
+@cache
+def group_of_one() -> dist.ProcessGroup:
+    """This worker's own; all make theirs at the same time, once."""
+    own, _ = dist.new_subgroups(group_size=1)
+    return own
 
 
 def running_statistics(model: nn.Module) -> list[Tensor]:

@@ -13,7 +13,7 @@ from trainables.hyperparameters import DECLARED
 # of every row: the budget, the sampler, what is best, the seeds
 EVERYWHERE = (
     *("scale", "trials", "epochs", "metric", "early_stopping", "seed", "seeds", "top_k"),
-    *("precision", "workers_per_trial"),
+    *("precision", "workers_per_trial", "sync_batchnorm"),
 )
 # of the rows on one dataset
 ON_A_DATASET = ("data_options", "duplicates", "train_fraction", "images_per_class")

@@ -40,6 +40,7 @@ class Study:
         metric: what decides on validation which epoch, trial and point is best.
         preprocessing: the variant's own unless it is given.
         grad_accum: into how many parts a batch is divided, None for as few as fit in memory.
+        sync_batchnorm: BatchNorm sees the whole batch, also where several workers of a trial share it.
     """
 
     model: str
@@ -64,6 +65,7 @@ class Study:
     request: DatasetRequest = field(default_factory=DatasetRequest)
     preprocessing: Preprocessing | None = None
     grad_accum: int | None = None
+    sync_batchnorm: bool = False
 
     def __post_init__(self) -> None:
         for name in ("trials", "seeds", "top_k", "workers_per_trial"):
@@ -85,6 +87,8 @@ class Study:
         size = min(int(str(value)) for value in self.possible("batch_size"))
         if self.workers_per_trial > size:
             raise ValueError(f"workers-per-trial must be at most the batch size {size}, got {self.workers_per_trial}")
+        if self.sync_batchnorm and self.workers_per_trial == 1:
+            raise ValueError("sync-batchnorm is for several workers of a trial: give workers-per-trial above 1 with it")
         if self.grad_accum is not None and not 1 <= self.grad_accum <= size:
             raise ValueError(f"grad-accum must be auto or 1 to the batch size {size}, got {self.grad_accum}")
 
@@ -177,6 +181,7 @@ class Study:
             "early_stopping": self.early_stopping,
             "precision": self.precision,
             "workers_per_trial": self.workers_per_trial,
+            "sync_batchnorm": self.sync_batchnorm,
             "grad_accum": self.grad_accum or "auto",
             "fixed": dict(self.fixed),
             "recipe": self.recipe.facts(),

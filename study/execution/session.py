@@ -124,6 +124,7 @@ class Session:
             *(study.model, study.scale, study.variant, classes),
             weights=connection.put(self.weights),
             preprocessing=study.preprocessing,
+            sync_batchnorm=study.sync_batchnorm,
         )
 
     def template(self) -> Run:

@@ -83,6 +83,7 @@ class SharedKeywords(DataKeywords):
     seed: int = 0
     max_concurrent: int | None = None
     workers_per_trial: int = 1
+    sync_batchnorm: bool = False
     grad_accum: str = "auto"
     boundaries: str = "on"
     precision: str = "auto"

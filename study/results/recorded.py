@@ -13,7 +13,7 @@ from trainables import architecture
 
 SAME = (
     *("name", "model", "scale", "variant", "dataset", "trials", "seed", "seeds", "top_k", "fixed", "metric"),
-    *("early_stopping", "precision", "workers_per_trial", "train_fraction", "images_per_class"),
+    *("early_stopping", "precision", "workers_per_trial", "sync_batchnorm", "train_fraction", "images_per_class"),
 )
 
 

@@ -120,6 +120,7 @@ def test_a_name_may_be_any_name_of_a_folder(name: str) -> None:
         ({"seeds": 0}, "seeds must be at least 1, got 0"),
         ({"top_k": -3}, "top-k must be at least 1, got -3"),
         ({"workers_per_trial": 0}, "workers-per-trial must be at least 1, got 0"),
+        ({"sync_batchnorm": True}, "sync-batchnorm is for several workers of a trial"),
         ({"workers_per_trial": 65}, "workers-per-trial must be at most the batch size 64, got 65"),
         ({"seed": -1}, "seed must be 0 to .*, got -1"),
         ({"seed": 2**32}, f"seed must be 0 to {LARGEST_SEED - 3}, got 4294967296"),
