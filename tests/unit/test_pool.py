@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import ray
 
-from study.execution import failures, pool
-from study.execution.failures import LostRuns, NodesLost
+from study.execution import pool
 from study.execution.pool import Pool
 from tests.contract.tiny import POINT, RECIPE
 from trainables.resources import Resources
@@ -83,35 +82,3 @@ def test_a_process_that_ended_while_it_was_idle_is_replaced(runs: list[Run]) -> 
     assert processes.call(len, "warm") == 4
     ray.kill(processes._idle[0])
     assert not any(outcome.failure for outcome in outcomes(processes, runs).values())
-
-
-# Lost nodes
-
-DEAD_NODE = """ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.
-\tclass_name: Worker
-The actor died because its node has died. Node Id: 8f, the actor's node was terminated unexpectedly: health check"""
-
-
-def test_a_lost_node_is_told_from_a_process_that_died() -> None:
-    assert failures.lost_node(DEAD_NODE)
-    assert not failures.lost_node(
-        "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR"
-    )
-
-
-def test_the_runs_of_a_lost_node_are_told_of_in_one_line() -> None:
-    said: list[str] = []
-    lost = LostRuns(said.append)
-    assert all([lost.may_go_on("trial-004"), lost.may_go_on("trial-003")])
-    lost.tell()
-    assert said == []  # others of that node may follow
-    lost.check()
-    assert said == ["a node was lost: trial-003, trial-004 go on elsewhere"]
-
-
-def test_a_run_that_loses_one_node_after_the_other_is_given_up_and_is_no_failed_one() -> None:
-    lost = LostRuns(lambda line: None)
-    tries = [lost.may_go_on("test-seed1") for _ in range(failures.MOST_LOST + 1)]
-    assert tries == [True] * failures.MOST_LOST + [False]
-    with pytest.raises(NodesLost, match=r"^1 run lost 10 nodes each: --resume goes on with test-seed1$"):
-        lost.check()
