@@ -7,7 +7,14 @@ from time import monotonic
 from study.text import plural, shorten
 
 UNREADABLE = "study.data.decoding.Unreadable: "
-NODE_LOST = ("its node has died", "the actor's node was terminated", "local raylet died")  # as Ray says it
+# As Ray says it. The last is of a process that cannot be reached though nobody says that it ended: so it is on a dead
+# node until the head misses that, some seconds later
+NODE_LOST = (
+    "its node has died",
+    "the actor's node was terminated",
+    "local raylet died",
+    "The task may or may not have been executed on the actor",
+)
 MOST_LOST = 10  # nodes, for one run
 GATHERED = 1.0  # seconds in which the runs of one node are heard of
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.exceptions import ActorUnavailableError
 
 from study.execution import failures
 from study.execution.failures import LostRuns, NodesLost
@@ -19,6 +20,7 @@ The actor died because its node has died. Node Id: 8f, the actor's node was term
 
 def test_a_lost_node_is_told_from_a_process_that_died() -> None:
     assert failures.lost_node(DEAD_NODE)
+    assert failures.lost_node(UNREACHABLE)
     assert not failures.lost_node(
         "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR"
     )
@@ -42,6 +44,7 @@ def test_a_run_that_loses_one_node_after_the_other_is_given_up_and_is_no_failed_
         lost.check()
 
 
+UNREACHABLE = str(ActorUnavailableError("RpcError: Connection reset by peer", b"0" * 16))
 OUT_OF_MEMORY = "ray.exceptions.OutOfMemoryError: the process was killed"
 
 
