@@ -50,7 +50,8 @@ def autoscaled_nodes(
         "upscaling_speed": 1.0,
         "idle_timeout_minutes": idle_minutes,
         "provider": {
-            "type": "fake_multinode",
+            "type": "external",  # by its own name Ray looks for the file that is not there
+            "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
             "gcs_address": address,
             "launch_multiple": True,
             "disable_node_updaters": True,
