@@ -78,7 +78,14 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_parquet(path: Path, table: "pa.Table") -> None:
+    with replacing(path) as part:
+        part.write_bytes(as_parquet(table))
+
+
+def as_parquet(table: "pa.Table") -> bytes:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with replacing(path) as part:
-        pq.write_table(table, part, write_page_checksum=True)
+    out = pa.BufferOutputStream()
+    pq.write_table(table, out, write_page_checksum=True)
+    return out.getvalue().to_pybytes()

@@ -6,6 +6,9 @@ how many lines they hold: who opens a record reads the tables, and of the journa
 
     1a2b3c4d {"format": 1, "id": "9f...", "before": {"trials": 0, "runs": 0, "curves": 0}}
     5e6f7a8b {"trials": {"trial_id": ["trial-000"], ...}, "curves": {"epoch": [1, 2], ...}}
+    9c0d1e2f {"written": {"trials": "3a4b5c6d", "curves": "7e8f9a0b"}}
+
+Before a table is written, its file's checksum is: Parquet's own leave out what describes the columns.
 """
 
 import errno
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 NAME = "record.journal"
 FORMAT = 1
+WRITTEN = "written"
 STAMP = b"journal"  # of a table's metadata: `ID LINES`
 
 Columns = dict[str, list[Any]]
@@ -38,25 +42,34 @@ class Journal:
     Attributes:
         id: of this journal, which the tables that are written from it name.
         before: how many rows of each table were there before the journal began, and are not in it.
-        lines: how many results it holds.
+        written: the checksums of all files that ever were written of a table.
+        lines: how many follow the first.
         unfinished: where the last whole line ends, in bytes, if something follows it that was not finished.
     """
 
     path: Path
     id: str
     before: dict[str, int] = field(default_factory=dict)
+    written: dict[str, set[str]] = field(default_factory=dict)
     lines: int = 0
     unfinished: int | None = None
 
-    def begin(self, before: Mapping[str, int]) -> None:
+    def begin(self, before: Mapping[str, int], written: Mapping[str, str]) -> None:
         """Writes the first line, in the place of any journal that is there. Raises OSError."""
         self.before = dict(before)
         with replacing(self.path) as part:
-            part.write_bytes(line({"format": FORMAT, "id": self.id, "before": self.before}))
+            part.write_bytes(line({"format": FORMAT, "id": self.id, "before": self.before, "written": dict(written)}))
 
-    def append(self, tables: "Mapping[str, pa.Table]") -> None:
-        """Adds a result; when this returns, it is on the disk. Raises OSError, and nothing is added."""
-        text = line({name: columns(table) for name, table in tables.items()})
+    def add_result(self, tables: "Mapping[str, pa.Table]") -> None:
+        """When this returns, it is on the disk. Raises OSError, and nothing is added."""
+        self._append({name: columns(table) for name, table in tables.items()})
+
+    def add_written(self, checksums: Mapping[str, str]) -> None:
+        """Of files of tables, before they take the place of what is there. Raises OSError."""
+        self._append({WRITTEN: dict(checksums)})
+
+    def _append(self, content: Mapping[str, Any]) -> None:
+        text = line(content)
         try:
             with self.path.open("ab", buffering=0) as file:
                 if self.unfinished is not None:
@@ -78,6 +91,11 @@ class Journal:
         """How many lines a table with that stamp holds; None for a table that was not written from this journal."""
         name, _, lines = (stamp or b"").decode(errors="replace").partition(" ")
         return int(lines) if name == self.id and lines.isdecimal() else None
+
+    def wrote(self, name: str, content: bytes, stamp: bytes | None) -> bool:
+        """Whether the file of a table is as it was written, as far as this journal reaches."""
+        beyond = self.held(stamp) or 0
+        return name not in self.written or checksum(content) in self.written[name] or beyond >= self.lines
 
 
 @dataclass(frozen=True)
@@ -118,7 +136,11 @@ def read(folder: Path) -> tuple[Journal, Results] | None:
         raise damaged(path, 1)
     end = sum(len(line) + 1 for line in lines[: len(held)])
     unfinished = end if end < len(content) else None
-    return Journal(path, str(head.get("id")), dict(head["before"]), len(held) - 1, unfinished), Results(path, held[1:])
+    written: dict[str, set[str]] = {}
+    for name, one in (pair for result in held if result for pair in result.get(WRITTEN, {}).items()):
+        written.setdefault(name, set()).add(one)
+    this = Journal(path, str(head.get("id")), dict(head["before"]), written, len(held) - 1, unfinished)
+    return this, Results(path, held[1:])
 
 
 def new_id() -> str:
@@ -134,13 +156,17 @@ def damaged(path: Path, number: int) -> ValueError:
 
 def line(content: Mapping[str, Any]) -> bytes:
     text = json.dumps(content, separators=(",", ":")).encode()
-    return b"%08x %s\n" % (zlib.crc32(text), text)
+    return f"{checksum(text)} ".encode() + text + b"\n"
+
+
+def checksum(content: bytes) -> str:
+    return f"{zlib.crc32(content):08x}"
 
 
 def checked(line: bytes) -> dict[str, Any] | None:
     """What a line holds; None where it is damaged."""
-    checksum, _, text = line.partition(b" ")
-    if checksum != b"%08x" % zlib.crc32(text):
+    said, _, text = line.partition(b" ")
+    if said != checksum(text).encode():
         return None
     content = json.loads(text)
     return content if isinstance(content, dict) else None

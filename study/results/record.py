@@ -6,7 +6,7 @@ share of the time, and whenever the study has come a step further, or ends. docs
 their readers.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from time import perf_counter
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from study.files import write_parquet
+from study.files import as_parquet, replacing, write_parquet
 from study.results import journal
 from study.results.journal import Journal, Results
 from study.results.study_file import Configuration, Data, ModelFacts, StudyFile, TestResult, damaged
@@ -125,6 +125,7 @@ class Record:
         self.notes: list[str] = []
         self.tables: dict[str, list[Row]] = {name: [] for name in TABLES}
         self._journal: Journal | None = None  # none yet, or none that goes on
+        self._before: Journal | None = None  # the one that is there, if it goes on or not
         self._behind: set[str] = set()  # tables whose files lack rows
         self._written, self._took = -inf, 0.0  # when these were written last, and how long that took
         self._curves: dict[str, list[Row]] = {}
@@ -133,17 +134,22 @@ class Record:
 
     def _read(self) -> None:
         """The tables, then what they lack of the journal: in this order, for both may grow meanwhile."""
+        files = {name: content for name in TABLES if (content := file_of(self.folder, name)) is not None}
+        there = journal.read(self.folder)
         stamps: dict[str, bytes | None] = {}
         unreadable: dict[str, ValueError] = {}
-        for name, schema in TABLES.items():
+        for name, content in files.items():
             try:
-                if (table := open_table(self.folder, name)) is not None:
-                    self.tables[name] = rows_of(table, schema)
-                    stamps[name] = (table.schema.metadata or {}).get(journal.STAMP)
+                table = parsed(self.folder, name, content)
+                stamp = (table.schema.metadata or {}).get(journal.STAMP)
+                if there and not there[0].wrote(name, content, stamp):
+                    raise damaged(self.folder / f"{name}.parquet", ValueError("its checksum is another"))
+                self.tables[name], stamps[name] = rows_of(table, TABLES[name]), stamp
             except ValueError as error:
                 unreadable[name] = error
-        if (there := journal.read(self.folder)) is not None:
+        if there is not None:
             this, results = there
+            self._before = this
             held = {name: this.held(stamps[name]) for name in JOURNALED if name in stamps}
             if None not in held.values():  # else these tables were not written from this journal
                 self._replay(this, results, {name: lines or 0 for name, lines in held.items()}, unreadable)
@@ -234,36 +240,55 @@ class Record:
         new = {name: list(these) for name, these in rows.items()}
         tables = {name: arrow_table(these, TABLES[name]) for name, these in new.items()}
         if result := {name: table for name, table in tables.items() if name in JOURNALED}:
-            self._begin_journal().append(result)
+            self._begin_journal().add_result(result)
         for name, these in new.items():
             self.tables[name].extend(these)
             if name in result:
                 self._behind.add(name)
             else:
-                self._write(name)
+                self._write([name])
         if perf_counter() - self._written >= PAUSE * self._took:
             self.write_tables()
 
     def _begin_journal(self) -> Journal:
         if self._journal is None:
             new = Journal(self.folder / journal.NAME, journal.new_id())
-            for name in JOURNALED:
-                if self.tables[name]:
-                    self._write(name, {journal.STAMP: new.stamp()})
+            files = self._files([name for name in JOURNALED if self.tables[name]], new)
+            if self._before is not None:
+                self._before.add_written(checksums(files))
+            self._replace(files)
             # after the tables, which the journal that was there cannot be taken for theirs any more
-            new.begin({name: len(self.tables[name]) for name in JOURNALED})
-            self._journal = new
+            new.begin({name: len(self.tables[name]) for name in JOURNALED}, checksums(files))
+            self._journal = self._before = new
         return self._journal
 
     def write_tables(self) -> None:
         """Writes the tables that lack rows. Raises OSError."""
         since = perf_counter()
-        for name in JOURNALED:
-            if name in self._behind:
-                self._write(name, {journal.STAMP: self._begin_journal().stamp()})
-                self._behind.remove(name)
+        if behind := [name for name in JOURNALED if name in self._behind]:
+            self._begin_journal()
+            self._write(behind)
+            self._behind.clear()
         self._written = perf_counter()
         self._took = self._written - since
+
+    def _write(self, names: Sequence[str]) -> None:
+        """Writes tables. A journal that is there knows their checksums first. Raises OSError."""
+        files = self._files(names, self._journal)
+        if self._before is not None:
+            self._before.add_written(checksums(files))
+        self._replace(files)
+
+    def _files(self, names: Sequence[str], this: Journal | None) -> dict[str, bytes]:
+        metadata = {journal.STAMP: this.stamp()} if this else None
+        return {
+            name: as_parquet(arrow_table(self.tables[name], TABLES[name].with_metadata(metadata))) for name in names
+        }
+
+    def _replace(self, files: Mapping[str, bytes]) -> None:
+        for name, content in files.items():
+            with replacing(self.folder / f"{name}.parquet") as part:
+                part.write_bytes(content)
 
     def keep_predictions(self, seed: int, seen: "Predictions", place: Callable[[int], str | None]) -> None:
         """The predictions of the test run with that seed, in place of any that an interrupted session left.
@@ -275,10 +300,7 @@ class Record:
 
     def replace(self, name: str, rows: Iterable[Row]) -> None:
         self.tables[name] = list(rows)
-        self._write(name)
-
-    def _write(self, name: str, metadata: dict[bytes, bytes] | None = None) -> None:
-        write_table(self.folder, name, TABLES[name].with_metadata(metadata), self.tables[name])
+        self._write([name])
 
     def note(self, **entries: Any) -> None:
         """Sets top-level entries of `study.json`, under the names that they have there; the tables are whole then."""
@@ -290,25 +312,36 @@ class Record:
 
 def read_table(folder: Path, name: str, schema: pa.Schema | None = None) -> list[Row]:
     """The rows; a column of the schema that the file is too old to have is empty."""
-    table = open_table(folder, name)
-    return [] if table is None else rows_of(table, schema or table.schema)
+    content = file_of(folder, name)
+    return [] if content is None else rows_of(parsed(folder, name, content), schema)
 
 
-def open_table(folder: Path, name: str) -> pa.Table | None:
-    """The table in a file, None where there is none. Raises ValueError for one that is damaged."""
+def file_of(folder: Path, name: str) -> bytes | None:
+    """A table's file, in one go, for it may be replaced between two looks at it; None where there is none."""
     path = folder / f"{name}.parquet"
-    if not path.exists():
-        return None
     try:
-        # in one go: the file may be replaced between two looks at it
-        return pq.read_table(pa.BufferReader(path.read_bytes()), page_checksum_verification=True)
-    except (OSError, pa.ArrowException) as error:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
         raise damaged(path, error) from None
 
 
-def rows_of(table: pa.Table, schema: pa.Schema) -> list[Row]:
+def parsed(folder: Path, name: str, content: bytes) -> pa.Table:
+    """The table in a file. Raises ValueError for one that is damaged."""
+    try:
+        return pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(folder / f"{name}.parquet", error) from None
+
+
+def checksums(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: journal.checksum(content) for name, content in files.items()}
+
+
+def rows_of(table: pa.Table, schema: pa.Schema | None) -> list[Row]:
     rows: list[Row] = table.to_pylist()
-    if rows and (missing := set(schema.names) - rows[0].keys()):
+    if schema and rows and (missing := set(schema.names) - rows[0].keys()):
         return [{**row, **dict.fromkeys(missing)} for row in rows]
     return rows
 
