@@ -161,9 +161,18 @@ def tasks(
             fetch, batch_size=None, num_cpus=0, concurrency=READ_AT_A_TIME, label_selector=node(where.reads)
         )
     selector = None if where.all_on is None else node(where.all_on)
-    finished = dataset.map_batches(finish, batch_size=None, num_cpus=cpus, label_selector=selector)
+    # no logical CPUs: runs of other studies may hold all of them, and wait for these tasks
+    finished = dataset.map_batches(
+        finish, batch_size=None, num_cpus=0, concurrency=cores(where.all_on), label_selector=selector
+    )
     finished.context.target_max_block_size = None  # a block is a batch, however many bytes it takes
     return finished
+
+
+def cores(name: str | None) -> int:
+    """CPUs of a node, or of all nodes, as they were declared to Ray; one at least."""
+    nodes = [one for one in ray.nodes() if one["Alive"] and name in (None, one["NodeID"])]
+    return max(1, int(sum(one["Resources"].get("CPU", 0) for one in nodes)))
 
 
 def as_objects(values: Sequence[Any]) -> np.ndarray:
