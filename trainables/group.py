@@ -41,7 +41,7 @@ def bundles(resources: Resources) -> list[dict[str, float]]:
     """What the owner of a group and its workers ask of Ray, all at once: two owners with half a group each would wait
     for one another.
     """
-    worker = {"CPU": resources.cpus} | ({"GPU": resources.gpus} if resources.gpus else {})
+    worker = {kind: amount for kind, amount in (("CPU", resources.cpus), ("GPU", resources.gpus)) if amount}
     return [{"CPU": OWNER_CPUS}, *(dict(worker) for _ in range(resources.workers))]
 
 

@@ -32,6 +32,7 @@ from trainables.trainer import train
 from trainables.world import current_world
 
 TOLERANCE = 1e-4  # of losses in fp32, where no BatchNorm is trained
+AT_ONCE = 15.0  # seconds, on a machine that has other things to do
 ALONE, TOGETHER = Resources(cpus=0.5, data_cpus=0.5), Resources(workers=2, cpus=0.4, data_cpus=0.5)
 RECIPE = replace(RECIPES["fair"], epochs=3)
 A_STUDY = Study("vit", "mini", "vit_mini", "digits", "ddp", Path("unused"), RECIPE, trials=4)
@@ -50,7 +51,7 @@ def images(ray_session: None, splits: DatasetSplits) -> Iterator[dict[ImagesKey,
 
 # All that may differ between workers at once: both phases, augmentation, mixes, weights of classes
 EVERYTHING: dict[str, Any] = {
-    "head_first_share": 0.4,
+    "head_first_share": 0.5,
     "batch_size": 50,
     "freeze_depth": 2,
     "augmentation": "crop_flip",
@@ -92,13 +93,13 @@ def losses(outcome: Outcome) -> list[float]:
 def test_two_workers_give_the_curve_the_predictions_and_the_weights_of_one(
     images: dict[ImagesKey, SplitImages], splits: DatasetSplits
 ) -> None:
-    run = a_run(splits, EVERYTHING)
+    run = replace(a_run(splits, EVERYTHING), recipe=replace(RECIPE, epochs=2))
     rows: list[Row] = []
     alone = train(run, images, ALONE, lambda row: None)
     together = train(run, images, TOGETHER, rows.append)
     assert together.failure is None
     assert losses(together) == pytest.approx(losses(alone), rel=TOLERANCE)
-    assert [row["curve"]["epoch"] for row in rows] == [1, 2, 3]
+    assert [row["curve"]["epoch"] for row in rows] == [1, 2]
     assert together.predictions is not None
     assert alone.predictions is not None
     assert (together.predictions.index == alone.predictions.index).all()
@@ -116,13 +117,16 @@ def test_a_run_that_is_stopped_ends_in_all_workers_at_once_and_the_next_one_know
     whole, before = train(run, images, TOGETHER, lambda row: None), children()
     assert len(before) == 2
 
+    asked = 0.0
+
     def asha(row: Row) -> None:
+        nonlocal asked
+        asked = perf_counter()
         raise SystemExit
 
-    start = perf_counter()
     with pytest.raises(SystemExit):
-        train(a_run(splits, EVERYTHING), images, TOGETHER, asha)
-    assert perf_counter() - start < 20
+        train(a_run(splits, {**LITTLE, "lr": 1e-2, "freeze_depth": 0}), images, TOGETHER, asha)
+    assert perf_counter() - asked < AT_ONCE
     assert losses(train(run, images, TOGETHER, lambda row: None)) == losses(whole)
     assert children() == before
 
@@ -141,13 +145,16 @@ def test_a_worker_that_is_killed_or_fails_alone_ends_the_group_and_the_next_run_
     run = a_run(splits, LITTLE)
     whole = train(run, images, TOGETHER, lambda row: None)
 
+    killed = 0.0
+
     def kill_one(row: Row) -> None:
+        nonlocal killed
+        killed = perf_counter()
         os.kill(max(children()), signal.SIGKILL)
 
-    start = perf_counter()
     with pytest.raises(RayError):
         train(run, images, TOGETHER, kill_one)
-    assert perf_counter() - start < 20
+    assert perf_counter() - killed < AT_ONCE
     monkeypatch.setattr(group, "LAST_WORDS_SECONDS", 1)
     failed = group.current(TOGETHER).run(failing_beside_one_that_waits, (), lambda row: None)
     assert failed.failure == "no memory in the second worker"

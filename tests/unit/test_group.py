@@ -29,6 +29,7 @@ def test_no_interface_is_named_for_an_address_that_none_has(address: str) -> Non
 
 def test_owner_and_workers_are_asked_for_all_at_once() -> None:
     assert bundles(Resources(workers=2, cpus=0.5)) == [{"CPU": 0.001}, {"CPU": 0.5}, {"CPU": 0.5}]
+    assert bundles(Resources(workers=1, cpus=0, gpus=1)) == [{"CPU": 0.001}, {"GPU": 1}]  # Ray takes no zero
     assert bundles(Resources(workers=1, cpus=2, gpus=1)) == [{"CPU": 0.001}, {"CPU": 2, "GPU": 1}]
 
 
