@@ -222,6 +222,10 @@ class WorkerGroup:
         while True:
             try:
                 said = self._said_by_all(pending)
+            except ray.exceptions.RayError as error:
+                cause = self._cause(error)
+                self.close()
+                raise cause from None
             except BaseException:
                 self.close()
                 raise
@@ -258,6 +262,16 @@ class WorkerGroup:
                 failed = one if isinstance(one, Ended) and one.outcome.failure else failed
         assert len({type(one) for one in said.values()}) == 1, "some workers have ended, and others not"
         return said[0]
+
+    def _cause(self, error: ray.exceptions.RayError) -> ray.exceptions.RayError:
+        """That a worker has died, where one has: the others may have said first that they lost the connection to it."""
+        answers = [member.where.remote() for member in self.members]
+        for answer in ray.wait(answers, num_returns=len(answers), timeout=LAST_WORDS_SECONDS)[0]:
+            try:
+                ray.get(answer)
+            except ray.exceptions.RayError as death:
+                return death
+        return error
 
     def _stop(self) -> None:
         try:
