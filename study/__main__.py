@@ -36,6 +36,7 @@ COMMANDS = {
     "probe": Command("study.probe", "a baseline in seconds: ridge regression on frozen features"),
     "data_efficiency": Command("study.data_efficiency.__main__", "accuracy of a winner by training images per class"),
     "submit": Command("study.submit", "run one of these as a job of a Ray cluster; follow, stop or resume it"),
+    "status": Command("study.status", "how far studies are, here and as jobs of a cluster; a run's row, and its log"),
     "data": Command("study.data.__main__", "what is in a dataset, and what a study would do with it"),
     "cache": Command("study.cache", "the cached activations on this machine: list, verify, clear"),
     "cluster": Command("study.cluster.__main__", "check a file for Ray's cluster launcher before `ray up`"),

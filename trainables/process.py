@@ -1,5 +1,8 @@
 """What a process keeps from one run to the next: a warm process starts a run with its first step."""
 
+import os
+import platform
+import socket
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,3 +73,22 @@ def device() -> torch.device:
     """
     given = torch.cuda.is_available() and (not ray.is_initialized() or bool(ray.get_gpu_ids()))
     return torch.device("cuda", torch.cuda.current_device()) if given else torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run is trained: the machine's name, its GPU's or else its CPU's name, and the process's number."""
+
+    node: str
+    device: str
+    process: int
+
+    @classmethod
+    def of(cls, device: torch.device) -> "Place":
+        return cls(socket.gethostname(), device_name(device), os.getpid())
+
+
+def device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return str(torch.cpu.get_capabilities().get("cpu_name", "")) or platform.processor() or platform.machine()

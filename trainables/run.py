@@ -111,6 +111,7 @@ class Outcome:
         plan: which boundary was read, and why.
         micro_batch_size: the most images of a training batch that were computed at once.
         notes: what went wrong and was got over.
+        node, device, process: where it ran: the machine's name, its GPU's or else its CPU's, the process's number.
         predictions: on the split that it was to predict.
         state: the model's tensors (CPU) under its library's names, where they were to be kept.
     """
@@ -129,6 +130,9 @@ class Outcome:
     plan: str = ""
     micro_batch_size: int = 0
     notes: tuple[str, ...] = ()
+    node: str = ""
+    device: str = ""
+    process: int = 0
     total_seconds: float = 0.0
     predictions: Predictions | None = None
     state: dict[str, Tensor] | None = None
@@ -157,4 +161,7 @@ class Outcome:
             "boundary": self.plan,
             "micro_batch_size": self.micro_batch_size,
             "notes": self.notes,
+            "node": self.node,
+            "device": self.device,
+            "process": self.process,
         }

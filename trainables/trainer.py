@@ -18,7 +18,7 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 from torch import nn
 
-from trainables import group, process, world
+from trainables import group, log, process, world
 from trainables.boundaries import Store
 from trainables.images import SplitImages
 from trainables.loop import Epoch, NotFinite, fit, predict
@@ -82,6 +82,8 @@ def work(
     workers = world.current_world()
     device = process.device()
     share_device(device, resources.gpus)
+    place = process.Place.of(device)
+    log.announce(run.run_id, place.node, place.device)
     peak = PeakMemory(device)
     choice = precision(run.precision, device, tiny=run.model.scale == "mini")
     choice.apply()
@@ -92,11 +94,17 @@ def work(
             raise
         cache.models.pop(run.model, None)  # a part of it may have moved
         release()
-        return Outcome(run.run_id, run.metric, failure=NO_ROOM, precision=choice.name)
+        return Outcome(run.run_id, run.metric, failure=NO_ROOM, precision=choice.name, **vars(place))
     freeze_what_is_shared()
     model.freeze(run.hyperparameters.freeze_depth)
     everything, trained = model.parameter_counts()
-    outcome = Outcome(run.run_id, run.metric, parameters=everything, trained_parameters=trained, precision=choice.name)
+    outcome = Outcome(
+        *(run.run_id, run.metric),
+        parameters=everything,
+        trained_parameters=trained,
+        precision=choice.name,
+        **vars(place),
+    )
 
     memory = Memory(run.grad_accum_steps)
     point = run.hyperparameters

@@ -156,5 +156,11 @@ def follow(jobs: "JobSubmissionClient", job: str) -> Iterator[str]:
         sleep(1)
 
 
+def last_line_of(jobs: "JobSubmissionClient", job: str) -> str:
+    """What a job said last: a study says how far it is."""
+    said = jobs.get_job_logs(job).strip().splitlines()
+    return said[-1] if said else ""
+
+
 def last_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]

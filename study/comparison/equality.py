@@ -6,6 +6,7 @@ from typing import Any
 
 from study.comparison.rows import UNKNOWN, Row
 from study.design import space
+from study.results import provenance
 from study.results.point import backbone_stages, searched, shown
 from study.text import shorten
 from trainables.hyperparameters import DECLARED
@@ -77,7 +78,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     """What may differ, but should be known."""
     libraries = {name: None for row in rows for name in row.record.study.versions}
     sentences = [*differing(rows, libraries, lambda row, name: row.record.study.versions.get(name))]
-    if any(row.record.study.hardware != rows[0].record.study.hardware for row in rows):
+    if not all(provenance.same_hardware(row.record.study.hardware, rows[0].record.study.hardware) for row in rows):
         sentences.append("the studies ran on different machines: their times cannot be compared")
     sentences += differing_ranges(rows, all_own=True)
     sentences += differing(rows, ["max_concurrent"], configured)

@@ -1,5 +1,6 @@
 """Why a run failed: the one line that says it, out of the many that Ray wraps around it; and what is no failure."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from time import monotonic
@@ -15,6 +16,8 @@ NODE_LOST = (
     "local raylet died",
     "The task may or may not have been executed on the actor",
 )
+NO_MEMORY = re.compile(r"Memory on the node \(IP: (\S+), ID: \w+\) was ([\d.]+)GB used / ([\d.]+)GB limit")
+HELD = re.compile(r"Selected to kill: \([^\n]*actual memory used=([\d.]+)GB")
 MOST_LOST = 10  # nodes, for one run
 GATHERED = 1.0  # seconds in which the runs of one node are heard of
 
@@ -28,10 +31,22 @@ class NodesLost(NoCompletedRuns):
 
 
 def failure_reason(traceback: str) -> str:
-    """What is said of an image that cannot be read any more, else the last line."""
+    """What is said of an image that cannot be read any more, or of a node's memory; else the last line."""
     lines = [line.strip() for line in traceback.strip().splitlines()]
-    images = [line.split(UNREADABLE)[1] for line in lines if UNREADABLE in line]
-    return (images or lines)[-1]
+    if images := [line.split(UNREADABLE)[1] for line in lines if UNREADABLE in line]:
+        return images[-1]
+    if killed := NO_MEMORY.search(traceback):
+        return no_memory(*killed.groups(), held=HELD.findall(traceback))
+    return lines[-1]
+
+
+def no_memory(node: str, used: str, limit: str, *, held: list[str]) -> str:
+    """What Ray's memory monitor did, without its advice."""
+    own = f", of which the run had {held[0]} GB" if len(held) == 1 else ""
+    return (
+        f"Ray ended it, for node {node} ran out of memory: {used} of {limit} GB were in use{own}; "
+        "let fewer runs go at a time (--max-concurrent)"
+    )
 
 
 def lost_node(traceback: str) -> bool:

@@ -21,7 +21,7 @@ from study.execution.session import Interrupted, NoCompletedRuns, Session, grace
 from study.report import study as report
 from study.report.study.live import LivePage
 from study.results import best, bucket, cost, provenance, samples
-from study.results.record import Row
+from study.results.record import Record, Row
 from study.results.study_file import FORMAT, Data, ModelFacts
 from study.results.writer import Writer
 from study.text import shorten
@@ -275,10 +275,16 @@ def begin(session: Session, template: Run, resources: Resources, max_concurrent:
         command=command,
         writer=Writer.this(),
         versions=provenance.versions(),
-        hardware=provenance.hardware(),
+        hardware=provenance.hardware() | devices(record),
         resources=resources,
         started=record.study.started or datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def devices(record: Record) -> dict[str, list[str]]:
+    """Of `hardware`: every kind of device that a run of the record was trained on."""
+    named = {row["device"] for row in (*record.trials, *record.runs) if row.get("device")}
+    return {"devices": sorted(named)} if named else {}
 
 
 def config(session: Session, point: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -303,4 +309,5 @@ def spent(session: Session, step: str, since: float) -> None:
     """Adds what a step took to the seconds of the record, which earlier sessions have spent some of."""
     seconds = session.record.study.seconds
     took = round(seconds.get(step, 0.0) + perf_counter() - since, 2)
-    session.record.note(seconds=seconds | {step: took})
+    hardware = session.record.study.hardware | devices(session.record)
+    session.record.note(seconds=seconds | {step: took}, hardware=hardware)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from statistics import fmean, median
+from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -16,18 +16,17 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from study.design.states import Phase, RunStatus
+from study.results.device_time import device_seconds, test_runs
 from study.results.study_file import Inference, MeasuredCost
 from trainables import architecture, building, process
 from trainables.planner import synchronize
 from trainables.precision import Precision, precision
-from trainables.resources import Resources
 from trainables.run import Model, Run
 from trainables.stages import StagedModel
 from trainables.trainer import prepared_model
 
 if TYPE_CHECKING:
-    from study.results.record import Record, Row
+    from study.results.record import Record
 
 BACKWARD = 2  # forwards: one for the gradients of the weights, one for those of the inputs
 BATCHES = (1, 8, 32, 128, 512)
@@ -171,48 +170,6 @@ def flops_of(model: Model) -> Flops:
 
 
 # Read in a record
-
-
-@dataclass(frozen=True)
-class Devices:
-    """What one run held while it lasted: GPUs, or CPU threads where it had none."""
-
-    kind: str
-    of_a_run: float
-
-    @classmethod
-    def of(cls, resources: Resources) -> "Devices":
-        kind, each = ("GPU", resources.gpus) if resources.gpus else ("CPU thread", resources.threads)
-        return cls(kind, each * max(1, resources.workers))
-
-
-def devices(record: "Record") -> Devices:
-    assert record.study.resources is not None
-    return Devices.of(record.study.resources)
-
-
-def device_seconds(record: "Record") -> dict[str, float]:
-    """Seconds of runs times the devices that each held: `search, replicate, test`, `all` of them, and `winner`.
-
-    Failed and pruned runs count: they were paid for. `winner` is one training of the winner on train + validation, the
-    mean of its test runs; it is missing before there are any. A boundary that a run filled is in its seconds, for the
-    next one to read.
-    """
-    each = devices(record).of_a_run
-    spent = {str(Phase.SEARCH): each * sum(seconds_of(row) for row in record.trials)}
-    for phase in (Phase.REPLICATE, Phase.TEST):
-        spent[phase] = each * sum(seconds_of(row) for row in record.runs if row["phase"] == phase)
-    spent["all"] = sum(spent.values())
-    tests = test_runs(record)
-    return spent | ({"winner": each * fmean(seconds_of(row) for row in tests)} if tests else {})
-
-
-def seconds_of(row: "Row") -> float:
-    return row["total_seconds"] or 0.0
-
-
-def test_runs(record: "Record") -> list["Row"]:
-    return [row for row in record.runs if row["phase"] == Phase.TEST and row["status"] == RunStatus.COMPLETED]
 
 
 def training_images_per_second(record: "Record") -> float | None:

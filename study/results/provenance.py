@@ -4,7 +4,7 @@ import os
 import platform
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -55,3 +55,12 @@ def hardware() -> dict[str, object]:
         "cores": os.cpu_count(),
         "gpus": gpus,
     }
+
+
+def same_hardware(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    """Whether runs were timed on the same: on the same devices, where both records name these, else machines."""
+    devices = one.get("devices"), other.get("devices")
+    if None not in devices:
+        return devices[0] == devices[1]
+    machines = [{name: value for name, value in each.items() if name != "devices"} for each in (one, other)]
+    return machines[0] == machines[1]

@@ -39,6 +39,9 @@ COST = [
     ("precision", pa.string()),
     ("boundary", pa.string()),
     ("micro_batch_size", pa.int64()),
+    ("node", pa.string()),
+    ("device", pa.string()),
+    ("process", pa.int64()),
 ]
 KINDS = {float: pa.float64(), int: pa.int64(), str: pa.string()}
 POINT = [(name, KINDS[one.kind]) for name, one in DECLARED.items()]

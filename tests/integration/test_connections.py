@@ -153,11 +153,11 @@ def test_a_machine_that_is_no_node_gets_the_command_that_submits_a_job(
     if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs namespaces of processes")
     given = {"RAY_ADDRESS": address, "HOME": str(guarded.home)}
-    host = address.rpartition(":")[0]
+    url = f"http://{address.rpartition(':')[0]}:{guarded.dashboard_port}"
     for words in (STUDY, COMMANDS["data_efficiency"]):
         said = line(words, given, tmp_path, before=apart)
         assert f"this machine is no node of the Ray cluster at RAY_ADDRESS={address}" in said
-        assert f"python -m study.submit --address http://{host}:8265 -- {' '.join(words)}" in said
+        assert f"python -m study.submit --address {url} -- {' '.join(words)}" in said
 
 
 # Nodes that differ

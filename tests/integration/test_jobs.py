@@ -33,7 +33,7 @@ def start(head: Head, *words: str) -> subprocess.Popen[str]:
     """`study.submit` on a machine that knows no more of the cluster than its address and token."""
     command = [sys.executable, "-m", "study.submit", "--address", head.url, *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, env=variables(head), cwd=head.folder, text=True, **pipes)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(command, env=variables(head), cwd=head.folder, text=True, **pipes)  # type: ignore[call-overload]
 
 
 def submit(head: Head, *words: str, code: int = 0) -> str:

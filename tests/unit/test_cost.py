@@ -11,13 +11,13 @@ from study.results.cost import (
     COSTS,
     Flops,
     costs,
-    device_seconds,
     flops,
     measure_inference,
     of_a_study,
     pareto_front,
     training_images_per_second,
 )
+from study.results.device_time import device_seconds
 from study.results.record import Record
 from study.results.study_file import Inference
 from tests import records

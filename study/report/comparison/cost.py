@@ -13,7 +13,8 @@ from study.report.comparison.scale import Scale, scale
 from study.report.comparison.styles import style_of
 from study.report.numbers import MISSING, duration, known, percent, size
 from study.report.tables import Column, Table
-from study.results.cost import COSTS, Cost, costs, devices, pareto_front
+from study.results.cost import COSTS, Cost, costs, pareto_front
+from study.results.device_time import devices
 
 # the cheapest to know come first; then the rest, in the order of `COSTS`
 FIRST = ("training_flops", "winner_device_seconds", "training_images_per_second", "parameters")

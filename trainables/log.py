@@ -1,0 +1,10 @@
+"""What heads a run in the log of its process, which trains one run after another."""
+
+import sys
+
+BEGINS = " begins on "
+
+
+def announce(run_id: str, node: str, device: str) -> None:
+    """In Ray's file for this process, and with --verbose on the terminal."""
+    print(f"{run_id}{BEGINS}{node}, {device}", file=sys.stderr, flush=True)
