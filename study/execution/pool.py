@@ -78,39 +78,49 @@ class Pool:
         while (waiting or self._busy) and not interrupted.is_set():
             self._ask_for(len(waiting))
             while waiting and self._idle:
-                first, worker = waiting.pop(0), self._idle.pop()
+                first = waiting.pop(0)
                 if first.run_id not in begun:
                     on_start(first)
                 begun.add(first.run_id)
-                self._busy[worker.train.remote(first, datasets, self.resources)] = first, worker
+                self._begin(first, datasets)
             placement.look(running=bool(self._busy))
             for ref in ray.wait([*self._starting, *self._busy], timeout=0.2)[0]:
-                started = self._starting.pop(ref, None)
-                run: Run | None = None
-                if started is None:
-                    run, worker = self._busy.pop(ref)
-                else:
-                    worker = started
-                try:
-                    outcome = ray.get(ref)
-                    self._idle.append(worker)
-                except RayError as error:
-                    reason = str(error)
-                    if failures.lost_node(reason):
-                        if run and lost.may_go_on(run.run_id):
-                            waiting.insert(0, run)
-                        continue
+                run, outcome, reason = self._end(ref)
+                if not run and not waiting:
+                    continue
+                if failures.lost_node(reason):
+                    if run and lost.may_go_on(run.run_id):
+                        waiting.insert(0, run)
+                    continue
+                if reason:
                     run = run or waiting.pop()  # a process that cannot start is the failure of whom it was meant for
                     failed[run.run_id] += 1
                     if failed[run.run_id] == 1:
                         waiting.append(run)
                         continue
                     outcome = Outcome(run.run_id, failure=failures.failure_reason(reason))
-                if run:
+                if run and outcome:
                     yield run, outcome
             lost.tell()
         self._ask_for(0)
         lost.check()
+
+    # In functions of their own, for while anybody refers to a process that has ended, what it held is not given back
+
+    def _begin(self, run: Run, datasets: Mapping[ImagesKey, SplitImages]) -> None:
+        worker = self._idle.pop()
+        self._busy[worker.train.remote(run, datasets, self.resources)] = run, worker
+
+    def _end(self, ref: ray.ObjectRef) -> tuple[Run | None, Outcome | None, str]:
+        """What a process made of its run, none if it has just started; it is idle then. Or why it has ended itself."""
+        run, worker = self._busy.pop(ref) if ref in self._busy else (None, self._starting.pop(ref))
+        try:
+            outcome = ray.get(ref)
+        except RayError as error:
+            ray.kill(worker)  # it may be out of reach only
+            return run, None, str(error)
+        self._idle.append(worker)
+        return run, outcome, ""
 
     def _ask_for(self, waiting: int) -> None:
         """Starts as many processes as runs wait for; ends those still without a place that none waits for."""
