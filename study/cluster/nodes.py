@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
@@ -71,9 +71,12 @@ def declared() -> Cluster:
     return of_nodes({})
 
 
-def here() -> Cluster:
-    """The cluster that this process is connected to; each of its nodes is asked what cores and memory it really has."""
-    return of_nodes(measure([node["NodeID"] for node in ray.nodes() if node["Alive"]]))
+def here(*, gpu_memory: bool = False) -> Cluster:
+    """The cluster that this process is connected to; each of its nodes is asked what cores and memory it really has.
+
+    `gpu_memory`: its GPUs too, which takes a driver that is not kept loaded a second.
+    """
+    return of_nodes(measure([node["NodeID"] for node in ray.nodes() if node["Alive"]], gpu_memory=gpu_memory))
 
 
 def of_nodes(measured: Mapping[str, "Measured"]) -> Cluster:
@@ -100,19 +103,21 @@ class Measured:
     gpu_memory: int
 
 
-def this_machine() -> Measured:
-    return Measured(cores(), memory(), gpu_memory())
+def this_machine(*, gpus: bool) -> Measured:
+    return Measured(cores(), memory(), gpu_memory() if gpus else 0)
 
 
-def measure(ids: list[str]) -> dict[str, Measured]:
+def measure(ids: list[str], *, gpu_memory: bool) -> dict[str, Measured]:
     """What each node has; a node that does not answer in time is left out."""
     if environment.address() is None:
-        return dict.fromkeys(ids, this_machine())
+        return dict.fromkeys(ids, this_machine(gpus=gpu_memory))
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    remote = ray.remote(num_cpus=0, max_retries=0)(this_machine)
+    remote: Any = ray.remote(num_cpus=0, max_retries=0)(this_machine)
     there = {
-        remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(): node
+        remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
+            gpus=gpu_memory
+        ): node
         for node in ids
     }
     found = {}
@@ -148,7 +153,7 @@ def gpu_memory() -> int:
 # What may come
 
 
-def may_come(nodes: tuple[Node, ...], alive: list[Mapping[str, Any]]) -> Iterator[Node]:
+def may_come(nodes: tuple[Node, ...], alive: Sequence[Mapping[str, Any]]) -> Iterator[Node]:
     """Nodes that the autoscaler may add: by its node types, else as many GPUs as the head declares that may come."""
     config = autoscaling()
     if config is None:

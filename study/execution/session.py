@@ -151,7 +151,7 @@ class Session:
 
     def allocate(self) -> Allocation:
         """What each of its runs may use of the cluster, and how many run at a time. Raises NoPlace."""
-        cluster = nodes.here()
+        cluster = nodes.here(gpu_memory=self.execution.max_concurrent is not None)
         found = allocate(self.study.workers_per_trial, self.execution.max_concurrent, cluster, self.run_bytes)
         self.warn_once(found.notes)
         return found
