@@ -113,7 +113,8 @@ def measure(ids: list[str], *, gpu_memory: bool) -> dict[str, Measured]:
         return dict.fromkeys(ids, this_machine(gpus=gpu_memory))
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    remote: Any = ray.remote(num_cpus=0, max_retries=0)(this_machine)
+    ask: Any = this_machine
+    remote = ray.remote(num_cpus=0, max_retries=0)(ask)
     there = {
         remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
             gpus=gpu_memory
