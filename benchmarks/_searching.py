@@ -17,11 +17,12 @@ from study.data import named
 from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits, split, stratified
 from study.design.study import Study
-from study.execution.search import search
+from study.execution.search import Train, search
 from study.results.record import Record, Row
 from trainables import building
 from trainables.resources import Resources
 from trainables.run import Model, Run
+from trainables.trainer import train
 
 
 @contextmanager
@@ -71,8 +72,10 @@ def searched(
     trials: int,
     threads: int,
     resources: Resources | None = None,
+    max_concurrent: int = 1,
+    train: Train = train,
 ) -> Searched:
-    """One search with one trial at a time, by default in half a CPU."""
+    """One search, by default with one trial at a time, in half a CPU."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         study = replace(study, results=Path(folder), trials=trials)
         study.folder.mkdir()
@@ -104,11 +107,12 @@ def searched(
             template,
             data,
             replace(resources or Resources(cpus=0.5), threads=threads),
-            max_concurrent=1,
+            max_concurrent=max_concurrent,
             interrupted=threading.Event(),
             on_start=lambda name, point: None,
             on_epoch=lambda name, row: None,
             on_end=on_end,
+            train=train,
         )
         seconds = perf_counter() - start
         assert [row["status"] for row in record.trials] == ["completed"] * trials

@@ -30,13 +30,14 @@ from trainables.hyperparameters import Hyperparameters
 from trainables.images import SplitImages
 from trainables.metrics import COLUMNS
 from trainables.resources import Resources
-from trainables.run import Run
+from trainables.run import Outcome, Run
 from trainables.splits import ImagesKey
-from trainables.trainer import cache_images, fill_boundaries, train
+from trainables.trainer import Report, cache_images, fill_boundaries, train
 
 OnStart = Callable[[str, dict[str, Any]], None]
 OnEpoch = Callable[[str, Row], None]
 OnEnd = Callable[[Row, list[Row]], None]
+Train = Callable[[Run, Mapping[ImagesKey, SplitImages], Resources, Report], Outcome]
 
 
 def search(
@@ -52,10 +53,11 @@ def search(
     on_epoch: OnEpoch,
     on_end: OnEnd,
     say: Callable[[str], None] = lambda line: None,
+    train: Train = train,
 ) -> None:
     """Runs the trials that the record lacks; `on_end` is handed each one's row and curve when it has ended.
 
-    `say` is told of lost nodes, and of waiting for others.
+    `say` is told of lost nodes, and of waiting for others. `train` is what a trial does, in its process.
 
     Raises what `on_end` raised, if that was an OSError: a record that cannot be written ends the search. Raises
     NodesLost for trials that lost too many nodes: they are no part of the record.
