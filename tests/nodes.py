@@ -1,5 +1,6 @@
 """Several Ray nodes on this machine: a study sees a real cluster, with a store, a raylet and workers for each node."""
 
+import ctypes
 import os
 import re
 import signal
@@ -7,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,15 +30,22 @@ class Nodes:
     folder: Path
     nodes: list[Any] = field(default_factory=list)
 
-    def add(self, **resources: Any) -> Any:
-        """Starts a node: `num_cpus`, `num_gpus`, `resources`, `env_vars`; its cached activations are its own."""
+    def add(self, *, sees: Mapping[Path, Path] | None = None, **resources: Any) -> Any:
+        """Starts a node: `num_cpus`, `num_gpus`, `resources`, `env_vars`; its cached activations are its own.
+
+        Args:
+            sees: paths at which the node's processes see another file or folder than all others, as another machine
+                would. Skips the test where this process may not arrange that.
+        """
         cache = self.folder / f"cache-{len(self.nodes)}"
         variables = {"STUDY_CACHE": str(cache)} | resources.pop("env_vars", {})
-        self.nodes.append(
-            self.cluster.add_node(
+
+        def start() -> Any:
+            return self.cluster.add_node(
                 object_store_memory=STORE_BYTES, include_dashboard=False, env_vars=variables, **resources
             )
-        )
+
+        self.nodes.append(in_a_view(sees, start) if sees else start())
         reset_ray_address()  # no command may take this for the cluster of this machine
         return self.nodes[-1]
 
@@ -67,6 +75,34 @@ class Nodes:
                 out, err = process.communicate()
                 raise AssertionError(f"not ended after {timeout} s\n{out}\n{err}") from None
         return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
+CLONE_FS, CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x200, 0x20000, 0x1000, 0x4000, 1 << 18
+
+
+def in_a_view(sees: Mapping[Path, Path], start: Callable[[], Any]) -> Any:
+    """What `start` returns; the processes that it starts are in a mount namespace of their own."""
+    import pytest
+
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def done(failed: int) -> None:
+        if failed:
+            pytest.skip(f"a node cannot have a view of its own here: {os.strerror(ctypes.get_errno())}")
+
+    ours, folder = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY), Path.cwd()
+    done(libc.unshare(CLONE_NEWNS))
+    try:
+        done(libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None))
+        for path, other in sees.items():
+            done(libc.mount(bytes(other), bytes(path), None, ctypes.c_ulong(MS_BIND), None))
+        return start()
+    finally:
+        libc.unshare(CLONE_FS)  # threads that were started meanwhile share what changes here
+        back = libc.setns(ours, CLONE_NEWNS)
+        os.close(ours)
+        os.chdir(folder)
+        assert back == 0, os.strerror(ctypes.get_errno())
 
 
 @contextmanager

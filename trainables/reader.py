@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables import boundaries, planner
+from trainables import boundaries, neighbours, planner
 from trainables.architecture import Preprocessing
 from trainables.augmentation import NONE, needs_margin
 from trainables.batches import CachedSplit, ConcatSplits, Examples, gather_rows
@@ -106,6 +106,10 @@ class Reader:
 
     def read(self, name: str, freeze_depth: int, epochs: int) -> Split:
         """A split at the boundary that is best for the freeze depth."""
+        at_hand = self.at_hand(name, freeze_depth)
+        if at_hand:
+            self.plans.append(Plan(freeze_depth, freeze_depth, "stored, as the images are not"))
+            return self.select_examples(name, at_hand)
         images = self.images(name)
         chosen = self.plan(name, images, freeze_depth, epochs)
         split = self.boundary(name, chosen.boundary) if chosen.boundary else images
@@ -113,6 +117,20 @@ class Reader:
             chosen = Plan(freeze_depth, 0, "the store cannot be used")
         self.plans.append(chosen)
         return self.select_examples(name, split)
+
+    def at_hand(self, name: str, freeze_depth: int) -> Split | None:
+        """The boundary at the freeze depth where this node or another has it, and this one not the images.
+
+        Nothing can cost less, and a node that comes late need not fetch images that nobody will look at.
+        """
+        if not freeze_depth or self.mode == "off" or self.store is None or self.store.has(self.facts(name, 0)):
+            return None
+        entry = neighbours.open_or_copy(
+            self.store,
+            self.facts(name, freeze_depth),
+            self.split_digests[name].length * image_bytes(self.preprocessing),
+        )
+        return self.register(entry) if entry else None
 
     def select_examples(self, name: str, split: Split, *, streamed: bool = False) -> Split:
         """What is read of a split, on the device; what others will stream there stays where it is."""
@@ -191,9 +209,8 @@ class Reader:
         """Boundary k of a split, stored; filled from the nearest that exists; the images where it cannot be stored."""
         assert self.store
         images = self.images(name)
-        entry = self.store.open_or_fill(
-            self.facts(name, k), len(images), self.costs(images).boundary_bytes[k], self.computed(name, k)
-        )
+        size = self.costs(images).boundary_bytes[k]
+        entry = neighbours.open_or_fill(self.store, self.facts(name, k), len(images), size, self.computed(name, k))
         return self.register(entry) if entry else images
 
     def register(self, entry: Entry) -> CachedSplit:
@@ -364,7 +381,8 @@ def open_or_cache(
     store: Store, digest: SplitDigest, preprocessing: Preprocessing, rows: Iterator[Chunk]
 ) -> Entry | None:
     """Boundary 0, from the store or else from `rows`, which are then kept there; None where it cannot be kept."""
-    return store.open_or_fill(facts_of_images(digest, preprocessing), digest.length, image_bytes(preprocessing), rows)
+    facts = facts_of_images(digest, preprocessing)
+    return neighbours.open_or_fill(store, facts, digest.length, image_bytes(preprocessing), rows)
 
 
 def iter_image_batches(images: Batched | Callable[[], Batched]) -> Iterator[Chunk]:

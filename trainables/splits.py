@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 class Images(Protocol):
     """The images of a dataset, wherever they are. Ray sends it to other processes."""
 
+    @property
+    def rows_at_once(self) -> float:
+        """How many are read where one is asked for: a row group of a table has many."""
+        ...
+
     def decoded(self, rows: "np.ndarray") -> Iterator["np.ndarray"]:
         """Each of the given rows, in that order, as uint8 (H, W) or (H, W, 3)."""
         ...

@@ -24,6 +24,10 @@ class Decoded:
     images: Encoded
     rows: np.ndarray
 
+    @property
+    def rows_at_once(self) -> float:
+        return self.images.rows_at_once
+
     def decoded(self, rows: np.ndarray) -> Iterator[np.ndarray]:
         for row, data in zip(rows, self.encoded(rows), strict=True):
             yield from self.decode(np.array([row]), [data])
@@ -72,6 +76,7 @@ def source_of(index: ImageIndex, request: DatasetRequest) -> ExampleSource:
         content=sha256("".join(hashes[rows]).encode() + labels.tobytes()).hexdigest(),
         test_rows=rows_of(splits, "test"),
         val_rows=rows_of(splits, "val"),
+        encoded_bytes=int(np.array(metadata["bytes"], np.int64)[rows].sum()),
         left_out=tuple((index.images.name(row), why) for row, why in sorted(left_out.items())),
     )
 

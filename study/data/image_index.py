@@ -19,6 +19,11 @@ class Encoded(Protocol):
         """A hash of what can be had without reading an image: where they are, their sizes, when they were changed."""
         ...
 
+    @property
+    def rows_at_once(self) -> float:
+        """How many are read where one is asked for."""
+        ...
+
     def chunks(self) -> Iterable[np.ndarray]:
         """All rows, in order, in portions that are read together at little cost."""
         ...
@@ -47,6 +52,10 @@ class Files:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def rows_at_once(self) -> float:
+        return 1
 
     def chunks(self) -> Iterable[np.ndarray]:
         return np.array_split(np.arange(len(self)), max(1, len(self) // 32))

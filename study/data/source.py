@@ -40,6 +40,10 @@ class Arrays:
 
     pixels: np.ndarray
 
+    @property
+    def rows_at_once(self) -> float:
+        return 1
+
     def decoded(self, rows: np.ndarray) -> Iterator[np.ndarray]:
         yield from self.pixels[rows]
 
@@ -65,6 +69,7 @@ class ExampleSource:
         content: a hash of the images and labels.
         test_rows, val_rows: the indices of the test and validation sets that it comes with, None where it has none.
         left_out: images that a study does not use, each with the reason.
+        encoded_bytes: of all images, as they are read; 0 for images in memory.
     """
 
     name: str
@@ -75,3 +80,4 @@ class ExampleSource:
     test_rows: np.ndarray | None = None
     val_rows: np.ndarray | None = None
     left_out: tuple[tuple[str, str], ...] = ()
+    encoded_bytes: int = 0

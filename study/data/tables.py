@@ -94,10 +94,26 @@ class Tables:
     def starts(self) -> np.ndarray:
         return np.array([first for _, _, first in self.groups])
 
+    @property
+    def rows_at_once(self) -> float:
+        """A row group of Parquet is read whole; of an Arrow file only what is asked for, where it is mapped."""
+        return self.length / len(self.groups) if self.files[0].is_parquet else 1
+
     def chunks(self) -> Iterable[np.ndarray]:
         return np.split(np.arange(self.length), self.starts[1:])
 
     def read(self, rows: np.ndarray) -> Iterator[bytes | OSError]:
+        """Each row group is read once, whatever order the rows are asked for in."""
+        order = np.argsort(rows, kind="stable")
+        if np.array_equal(order, np.arange(len(rows))):
+            yield from self.read_sorted(rows)
+            return
+        found: list[bytes | OSError | None] = [None] * len(rows)
+        for place, data in zip(order, self.read_sorted(rows[order]), strict=True):
+            found[place] = data
+        yield from (data for data in found if data is not None)
+
+    def read_sorted(self, rows: np.ndarray) -> Iterator[bytes | OSError]:
         open_group, column = -1, None
         for row, group in zip(rows, np.searchsorted(self.starts, rows, side="right") - 1, strict=True):
             file, number, first = self.groups[group]

@@ -12,7 +12,7 @@ from ray.exceptions import RayError
 from study import tracking
 from study.cluster import connection
 from study.design.states import Phase, RunStatus, StudyStatus
-from study.execution import evaluate
+from study.execution import evaluate, room
 from study.execution.failures import NodesLost
 from study.execution.pool import Pool
 from study.execution.search import search
@@ -251,6 +251,7 @@ def begin(session: Session, template: Run, resources: Resources, max_concurrent:
     if source.left_out:
         names = shorten([f"{name} ({why})" for name, why in source.left_out])
         session.warn_once([f"{len(source.left_out)} images are left out: {names}"])
+    session.warn_once(room.notes(session.splits, template.model.described.preprocessing, template.boundaries))
     whole = template.model.build()
     record.note(
         format=FORMAT,
