@@ -1,6 +1,7 @@
 """Images that occur more than once, byte for byte: none may be in two splits."""
 
 import numpy as np
+import pyarrow as pa
 
 from study.data.image_index import ImageIndex
 from study.text import shorten
@@ -39,7 +40,9 @@ def find_duplicates(index: ImageIndex, hashes: np.ndarray, usable: list[int], du
 
 def equal_images(hashes: np.ndarray, usable: np.ndarray) -> list[np.ndarray]:
     """Rows of equal hash, where there are at least two, each in order."""
-    order = usable[np.argsort(hashes[usable], kind="stable")]
+    numbers = pa.array(hashes[usable], pa.string()).dictionary_encode().indices.to_numpy()
+    several = usable[np.bincount(numbers)[numbers] > 1]  # few of a million, and only they have to be sorted
+    order = several[np.argsort(hashes[several], kind="stable")]
     starts = np.flatnonzero(hashes[order][1:] != hashes[order][:-1]) + 1
     return [np.sort(rows) for rows in np.split(order, starts) if len(rows) > 1]
 

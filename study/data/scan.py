@@ -10,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import track
@@ -21,6 +23,7 @@ from study.data.decoding import Unreadable, decode, read_header, reason
 from study.data.image_index import Encoded
 from study.files import replacing
 
+ROWS_AT_A_TIME = 10_000
 FORMAT = 1  # raise it when `scan_image` comes to say something else
 SCHEMA = pa.schema(
     [
@@ -74,9 +77,12 @@ def scan(images: Encoded, dataset: str) -> pa.Table:
         table = pq.read_table(kept)
         if table.schema.equals(SCHEMA) and len(table) == len(images):
             return table
-    rows = [asdict(metadata) for metadata in scan_images(images, dataset)]
-    table = pa.Table.from_pylist(rows, schema=SCHEMA)
-    if any(row["hash"] == "" for row in rows):
+    scanned = scan_images(images, dataset)
+    batches = []
+    while some := list(islice(scanned, ROWS_AT_A_TIME)):  # a million of them as objects would take gigabytes
+        batches.append(pa.RecordBatch.from_pylist([vars(metadata) for metadata in some], schema=SCHEMA))
+    table = pa.Table.from_batches(batches, schema=SCHEMA).combine_chunks()
+    if pc.any(pc.equal(table["hash"], "")).as_py():
         return table
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -90,7 +90,6 @@ def streamed(
 def test_images_on_the_heads_disk_are_read_there_and_kept_once_by_the_node_that_trains(elsewhere: Done) -> None:
     images = [rows for boundary, rows in elsewhere.stored if boundary == 0]
     assert sorted(images) == [36, 36, TRAIN]  # val, test and train: once each, for three trials and a replicate
-    assert "failed" not in elsewhere.said
 
 
 def test_what_fits_neither_the_store_nor_memory_is_streamed_and_gives_the_same_numbers(
