@@ -19,6 +19,8 @@ from typing import Any
 from study.cluster import environment, jobs
 from study.options import arguments
 from study.options.parser import Parser
+from study.results import bucket
+from study.results.place import shown
 from study.terminal.mistake import INTERRUPTED, fail
 
 
@@ -27,9 +29,9 @@ def parser() -> Parser:
     parser.add_argument(
         "place",
         nargs="?",
-        type=arguments.path,
+        type=arguments.results,
         metavar="RESULTS|STUDY",
-        help="a folder of studies (default: results), the folder of one, or its name in results",
+        help="a folder of studies (default: results), here or at s3://..., the folder of one, or its name in results",
     )
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run of the study by its id: its row")
     parser.add_argument("--log", action="store_true", help="of the run: what its process wrote")
@@ -67,7 +69,7 @@ def show(options: argparse.Namespace) -> int:
     if found:
         studies.show(found)
     elif folder:
-        print(f"no study is in {folder}")
+        print(f"no study is in {shown(folder)}")
     if running:
         studies.show_jobs(running)
     elif running is not None:
@@ -83,10 +85,11 @@ def place(given: Path | None) -> Path | None:
     default = Path("results")
     if given is None:
         return default if default.is_dir() else None
+    bucket.fetch(given, whole=False)
     if not given.is_dir() and (default / given).is_dir():
         return default / given
     if not given.is_dir():
-        raise ValueError(f"{given} is no folder, and no study in {default}")
+        raise ValueError(f"{shown(given)} is no folder, and no study in {default}")
     return given
 
 

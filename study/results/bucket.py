@@ -152,7 +152,8 @@ def fetch(path: Path, *, whole: bool = True) -> None:
     """Brings a working copy up to what its bucket holds; does nothing for a path that is no copy.
 
     Args:
-        whole: with the best model and W&B's files, which whoever only reads results does without.
+        whole: with the best model and W&B's files, which whoever only reads results does without; a reader also takes
+            what changed in both places as it is here, where a study may be writing it.
 
     Raises ValueError where the bucket cannot be read, or both places have changed.
     """
@@ -171,7 +172,7 @@ def fetch(path: Path, *, whole: bool = True) -> None:
             elif before.there != there[name]:
                 if before.here == here:
                     stale.append(name)
-                else:
+                elif whole:
                     known[name] = Seen(arrived(folder, name, before), there[name])
         with ThreadPoolExecutor(TRANSFERS) as threads:
             for name, here in zip(stale, threads.map(lambda name: download(folder, name), stale), strict=True):
@@ -179,6 +180,8 @@ def fetch(path: Path, *, whole: bool = True) -> None:
         for name in known.keys() - there.keys():
             if name in local and known[name].there is not None:
                 if local[name] != known[name].here:
+                    if not whole:
+                        continue
                     raise ValueError(both_changed(folder, name))
                 (folder.path / name).unlink()
             del known[name]
