@@ -183,6 +183,8 @@ def test_what_changed_in_both_places_is_refused_and_nothing_is_lost(store: Store
             other = Record(there)
             add(other, 2)
             add(other, 3)
+    bucket.fetch(path, whole=False)  # who only reads takes what is here
+    assert seen(path) == expected(3)
     with pytest.raises(
         ValueError, match=r"record.journal.* was changed from elsewhere, and its copy .*: remove "
     ) as why:
@@ -334,6 +336,8 @@ def test_a_study_in_a_bucket_is_read_compared_and_reported_on_another_machine(st
         reported = command("study.wandb_report", f"{store.server.address('studies/all/mine')}")
         assert reported.returncode == 0, reported.stderr
         assert "wandb/report.json" in store.names("all/mine")
+        told = command("study.status", address)
+        assert "finished" in told.stdout, told.stderr
     with elsewhere(tmp_path / "third"):
         compared = command("study.compare", "--from", address, "--results", address, "--name", "both")
         assert compared.returncode == 0, compared.stderr
