@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from ray.data import DataContext
 from torchvision.transforms.v2.functional import resize
 
+from study.data.source import Arrays
 from tests.contract.tiny import RECIPE, digits, losses, run, untrained
-from trainables.augmentation import AUGMENTATIONS, augmented, seeds_of
-from trainables.batches import CachedSplit
+from trainables import streaming
+from trainables.augmentation import AUGMENTATIONS, NONE, augmented, seeds_of
+from trainables.batches import CachedSplit, ConcatSplits
+from trainables.images import SplitImages
 from trainables.margin import margin_side
-from trainables.streaming import Streamed
+from trainables.streaming import Streamed, UnstoredSplit
 from trainables.world import World
 
 N, BATCH = 30, 8
@@ -79,3 +83,59 @@ def test_workers_share_the_batches_of_the_stream(split: CachedSplit) -> None:
     whole = labels(World())
     assert [a | b for a, b in zip(mine, yours, strict=True)] == whole
     assert all(not a & b and len(a) - len(b) in {0, 1} for a, b in zip(mine, yours, strict=True))
+
+
+@pytest.fixture
+def unstored(split: CachedSplit) -> UnstoredSplit:
+    """The same images where neither the store nor memory holds them: N of a dataset of more, in another order."""
+    pixels = np.zeros((N + 500, 8, 8, 3), np.uint8)
+    pixels[split.index] = split.images.permute(0, 2, 3, 1).numpy()
+    labels = np.full(N + 500, -1)
+    labels[split.index] = split.labels.numpy()
+    [images] = SplitImages.put(Arrays(pixels), labels, [(split.index, np.asarray)])
+    return UnstoredSplit.of(images)
+
+
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize("chosen", [None, [3, 29, 7, 8, 11]], ids=["all", "some"])
+def test_images_that_nothing_holds_come_in_the_batches_and_the_order_of_those_that_are_stored(
+    split: CachedSplit, unstored: UnstoredSplit, chosen: list[int] | None
+) -> None:
+    rows = None if chosen is None else torch.tensor(chosen)
+    kept = split if rows is None else split.only(rows)
+    read = unstored if rows is None else unstored.only(rows)
+    assert same(epochs(kept, 2), epochs(Streamed(read, NONE, seed=0, epochs=2), 2))
+    assert same([list(kept.in_order(BATCH))], [list(read.in_order(BATCH))])
+    assert torch.equal(read.images_at(torch.tensor([2, 0])), kept.images_at(torch.tensor([2, 0])))
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_splits_of_which_one_is_stored_give_the_batches_of_two_that_are(
+    split: CachedSplit, unstored: UnstoredSplit
+) -> None:
+    mixed = Streamed(ConcatSplits(split, unstored), "flip", seed=4, epochs=1)
+    assert same(epochs(Streamed(ConcatSplits(split, split), "flip", seed=4, epochs=1), 1), epochs(mixed, 1))
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_batch_of_more_bytes_than_a_block_of_ray_data_stays_one(
+    unstored: UnstoredSplit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DataContext.get_current(), "target_max_block_size", 100)
+    assert [len(labels) for _, labels in unstored.in_order(BATCH)] == [8, 8, 8, 6]
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_epochs_that_are_too_many_batches_for_one_stream_are_several(
+    split: CachedSplit, unstored: UnstoredSplit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "MOST_BATCHES", 2 * split.steps(BATCH))
+    assert same(epochs(split, 3), epochs(Streamed(unstored, NONE, seed=0, epochs=3), 3))
+
+
+def same(wanted: list[Batches], seen: list[Batches]) -> bool:
+    return len(wanted) == len(seen) and all(
+        torch.equal(images, others) and torch.equal(labels, theirs)
+        for one, other in zip(wanted, seen, strict=True)
+        for (images, labels), (others, theirs) in zip(one, other, strict=True)
+    )
