@@ -67,11 +67,10 @@ def nothing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def elsewhere(nodes: Nodes, place: Path, nothing: Path) -> Iterator[Done]:
+def elsewhere(nodes: Nodes, place: Path, nothing: Path) -> Done:
     """On a node that does not see the images."""
-    node = nodes.add(num_cpus=2, num_gpus=1, sees={place: nothing})
-    yield done(nodes, place, "elsewhere")
-    nodes.kill(node)
+    nodes.add(num_cpus=2, num_gpus=1, sees={place: nothing})
+    return done(nodes, place, "elsewhere")
 
 
 @pytest.fixture(scope="module")
