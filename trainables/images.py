@@ -7,6 +7,7 @@ that the study was started on reads, and every node's CPUs decode.
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from time import perf_counter
 from typing import Any, NamedTuple, Self
 
@@ -14,6 +15,7 @@ import numpy as np
 import ray
 import torch
 from ray.data import DataContext, Dataset, from_blocks
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from torch import Tensor
 
 from trainables.splits import Images
@@ -109,17 +111,16 @@ class SplitImages:
     def take(self, positions: np.ndarray) -> tuple[Tensor, float]:
         """Some images (N, 3, H, W) uint8, and the seconds that one core needs for one of them."""
 
-        def timed() -> tuple[np.ndarray, float]:
-            content, start = self.content(), perf_counter()
-            pixels = content.pixels(positions)
-            return pixels, (perf_counter() - start) / len(positions)
-
         if self.visible_here:
-            pixels, seconds = timed()
+            pixels, seconds = self.timed(positions)
         else:
-            there: Any = ray.remote(timed).options(num_cpus=0, label_selector=node(self.home))
-            pixels, seconds = ray.get(there.remote())
+            pixels, seconds = ray.get(ask(SplitImages.timed, self.home, self, positions))
         return torch.tensor(pixels).permute(0, 3, 1, 2), seconds
+
+    def timed(self, positions: np.ndarray) -> tuple[np.ndarray, float]:
+        content, start = self.content(), perf_counter()
+        pixels = content.pixels(positions)
+        return pixels, (perf_counter() - start) / len(positions)
 
     def labels_and_index(self) -> tuple[Tensor, np.ndarray]:
         content = self.content()
@@ -184,6 +185,18 @@ def as_objects(values: Sequence[Any]) -> np.ndarray:
 def here() -> str:
     """This node, as Ray calls it."""
     return ray.get_runtime_context().get_node_id()
+
+
+def ask(function: Callable[..., Any], node: str, *arguments: Any) -> Any:
+    """A task on a node, of no CPU and in no placement group: it fails, and does not wait, where the node is gone."""
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    return remote(function).options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(*arguments)
+
+
+@cache
+def remote(function: Callable[..., Any]) -> Any:
+    """Ray is told of a function once."""
+    return ray.remote(function)
 
 
 def node(name: str) -> dict[str, str]:

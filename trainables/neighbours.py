@@ -3,17 +3,15 @@
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 import ray
 import torch
 from ray.exceptions import RayError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from trainables.boundaries import Chunk, Entry, Facts, Store, is_channels_last, plain
-from trainables.images import here, several_nodes
+from trainables.images import ask, here, several_nodes
 from trainables.process import current
 
 WORTH_ASKING = 64 << 20  # bytes: what is smaller is there sooner than the others' answers
@@ -95,18 +93,6 @@ def answers(function: Any, *arguments: Any) -> Iterator[Any]:
             return
         with suppress(RayError):  # it was lost
             yield ray.get(answered[0])
-
-
-def ask(function: Any, node: str, *arguments: Any) -> Any:
-    """A task on a node: it fails, and does not wait, where the node is gone."""
-    there = NodeAffinitySchedulingStrategy(node, soft=False)
-    return remote(function).options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(*arguments)
-
-
-@cache
-def remote(function: Any) -> Any:
-    """Ray is told of a function once."""
-    return ray.remote(function)
 
 
 def copied(facts: Facts, holder: Holder) -> Iterator[Chunk]:

@@ -17,8 +17,8 @@ import ray
 from study.cluster import connection
 from tests.contract.stored import FACTS, data_of, filled, holds, never
 from trainables.boundaries import Store
-from trainables.neighbours import ask, find, open_or_fill
-from trainables.images import here
+from trainables.neighbours import find, open_or_fill
+from trainables.images import ask, here
 
 def fills(kind, last):
     store = Store.here()
@@ -55,7 +55,7 @@ def test_an_entry_is_copied_from_the_node_that_has_it(kind: str, memory: str, tm
 
 @pytest.mark.usefixtures("ray_session")
 def test_what_a_node_that_is_gone_had_is_made_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = neighbours.Holder("f" * 56, 70, 60)
+    gone = neighbours.Holder("ab" * 28, 70, 60)
     monkeypatch.setattr(neighbours, "find", lambda facts: gone)
     store, data = store_in(tmp_path), data_of()
     assert holds(fill(store, data, rows=neighbours.copied_or_else(FACTS, rows_of(data))), data)
@@ -66,7 +66,7 @@ def test_what_a_node_that_is_gone_had_is_made_here(tmp_path: Path, monkeypatch: 
 def test_a_boundary_that_only_a_lost_node_had_is_not_there_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(neighbours, "find", lambda facts: neighbours.Holder("f" * 56, 70, 60))
+    monkeypatch.setattr(neighbours, "find", lambda facts: neighbours.Holder("ab" * 28, 70, 60))
     monkeypatch.setattr(neighbours, "several_nodes", lambda: True)
     store: Store = store_in(tmp_path)
     assert neighbours.open_or_copy(store, FACTS, instead=1 << 40) is None
