@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables import boundaries, neighbours, planner
+from trainables import boundaries, monitoring, neighbours, planner
 from trainables.architecture import Preprocessing
 from trainables.augmentation import NONE, needs_margin
 from trainables.batches import CachedSplit, ConcatSplits, Examples, gather_rows
@@ -215,10 +215,12 @@ class Reader:
 
     def register(self, entry: Entry) -> CachedSplit:
         self.entries.append(entry)
+        monitoring.tell("study_boundaries_read", 1, model=self.variant)
         return entry.split
 
     def computed(self, name: str, k: int) -> Iterator[Chunk]:
         """Boundary k, computed from the nearest that exists, in order."""
+        monitoring.tell("study_boundaries_filled", 1, model=self.variant)
         before = self.nearest(name, k)
         size = max(FILLED_ROWS, self.model.rows_at_once(self.device))
         positions = torch.arange(len(before)).split(size)

@@ -46,6 +46,11 @@ class SplitDigest:
     length: int
     chosen: "np.ndarray | None" = field(default=None, compare=False)
 
+    @property
+    def examples(self) -> int:
+        """How many are read."""
+        return self.length if self.chosen is None else len(self.chosen)
+
 
 class ImagesKey(NamedTuple):
     """The images of a split: as the model takes them, or with a margin that random crops move in."""

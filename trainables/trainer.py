@@ -18,7 +18,7 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 from torch import nn
 
-from trainables import group, log, process, world
+from trainables import group, log, monitoring, process, world
 from trainables.boundaries import Store
 from trainables.images import SplitImages
 from trainables.loop import Epoch, NotFinite, fit, predict
@@ -120,6 +120,7 @@ def work(
             outcome.best = epoch
         outcome.peak_memory_bytes, outcome.resident_bytes = peak.own, peak.resident
         outcome.total_seconds = perf_counter() - start
+        tell_of(run, epoch, outcome.peak_memory_bytes if device.type == "cuda" else 0)
         report({**outcome.summary(), "curve": asdict(epoch)})
 
     try:
@@ -159,6 +160,15 @@ def work(
     outcome.notes, outcome.micro_batch_size = (*reader.notes, *memory.notes), memory.micro_batch_size
     outcome.total_seconds = perf_counter() - start
     return outcome
+
+
+def tell_of(run: Run, epoch: Epoch, gpu_bytes: int) -> None:
+    """What Prometheus is told of an epoch."""
+    model, images = run.model.variant, sum(run.split_digests[name].examples for name in run.fit_on)
+    monitoring.tell("study_images", images, model=model)
+    monitoring.tell("study_images_per_second", images / max(epoch.train_seconds, 1e-9), model=model, run=run.run_id)
+    if gpu_bytes:
+        monitoring.tell("study_gpu_memory_bytes", gpu_bytes, model=model, run=run.run_id)
 
 
 def reader_of(

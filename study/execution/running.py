@@ -26,6 +26,7 @@ from study.results.study_file import FORMAT, Data, ModelFacts
 from study.results.writer import Writer
 from study.text import shorten
 from study.tracking import Tracker
+from trainables.monitoring import tell
 from trainables.resources import Resources
 from trainables.run import Outcome, Run
 from trainables.splits import ImagesKey
@@ -152,10 +153,7 @@ class Running:
         session.warn_once(row.get("notes", ()))
         session.record.add(trials=[row], curves=curve)
         self.tracker.finish(row["trial_id"], summary_of(row), row["status"])
-        completed = row["status"] == RunStatus.COMPLETED
-        self.page.update()
-        score = session.study.metric.of(row)
-        session.terminal.finished(row["trial_id"], session.line(row), score, completed=completed)
+        self._tell(Phase.SEARCH, row["trial_id"], row)
 
     def _run_all(self, phase: Phase, planned: dict[str, tuple[Row, Run]]) -> None:
         """Trains the runs of a phase that the record lacks, and records each as it ends."""
@@ -200,9 +198,19 @@ class Running:
         record.add(runs=[row], curves=curve)
         test = samples.for_tracking(record, predictions, source.classes) if predictions else None
         self.tracker.finish(run.run_id, summary_of(row), row["status"], test=test)
+        self._tell(phase, run.run_id, row)
+
+    def _tell(self, phase: Phase, run_id: str, row: Row) -> None:
+        """Page, terminal and Prometheus of a run that has ended."""
+        session, study = self.session, self.session.study
         self.page.update()
-        score = session.study.metric.of(row)
-        session.terminal.finished(run.run_id, session.line(row), score, completed=not outcome.failure)
+        completed, score = row["status"] == RunStatus.COMPLETED, study.metric.of(row)
+        session.terminal.finished(run_id, session.line(row), score, completed=completed)
+        tell("study_runs_ended", 1, study=study.name, phase=phase, status=row["status"])
+        tell("study_runs_left", session.terminal.left, study=study.name, phase=phase)
+        tell("study_device_seconds", row.get("total_seconds") or 0.0, study=study.name)
+        if session.terminal.best is not None:
+            tell("study_best", session.terminal.best, study=study.name)
 
 
 @contextmanager

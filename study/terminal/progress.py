@@ -24,7 +24,7 @@ class Terminal:
         self.notices = Console(stderr=True, highlight=False, soft_wrap=True)
         self._lock = threading.Lock()
         self._progress: Progress | None = None
-        self._best: float | None = None
+        self.best: float | None = None
 
     def say(self, line: str) -> None:
         if not self.quiet:
@@ -50,8 +50,8 @@ class Terminal:
         """One more run of the phase has ended, with that score on validation."""
         with self._lock:
             self._done += 1
-            if completed and self.metric.merit(score) > self.metric.merit(self._best):
-                self._best = score
+            if completed and self.metric.merit(score) > self.metric.merit(self.best):
+                self.best = score
             assert self._progress is not None
             self._progress.update(self._task, completed=self._done, state=self._state())
             if not self.console.is_terminal:
@@ -59,12 +59,17 @@ class Terminal:
 
     def _state(self) -> str:
         left = f", {duration(self.seconds_left())} left" if self._done > self._already else ""
-        best = f", best {self.metric.show(self._best)}" if self._best is not None else ""
+        best = f", best {self.metric.show(self.best)}" if self.best is not None else ""
         return f"{self._done}/{self._total}{best}{left}"
+
+    @property
+    def left(self) -> int:
+        """Runs that the phase has still to end."""
+        return self._total - self._done
 
     def seconds_left(self) -> float:
         pace = (monotonic() - self._start) / max(self._done - self._already, 1)
-        return pace * (self._total - self._done)
+        return pace * self.left
 
 
 def fail(message: str) -> int:
