@@ -24,7 +24,7 @@ def local(given: str | os.PathLike[str]) -> Path:
     text = os.fspath(given)
     scheme, slashes, _ = text.partition(":/")
     if not slashes or not scheme.isalnum() or len(scheme) < 2:
-        return Path(text).expanduser()
+        return folder(text)
     if not text.startswith(f"{scheme}://"):
         raise ValueError(f"{text} has one slash where an address has two: give {scheme}://..., in Python as text")
     parts = urlsplit(text)
@@ -46,6 +46,16 @@ def local(given: str | os.PathLike[str]) -> Path:
     if len(first) > LONGEST:
         raise ValueError(f"{text}: what follows the ? is longer than {LONGEST} letters")
     return copies().joinpath(first, parts.netloc, *folders)
+
+
+def folder(given: str) -> Path:
+    """Raises ValueError for what can be none."""
+    if not given.strip():
+        raise ValueError("results need a folder: got an empty name")
+    path = Path(given).expanduser()
+    if long := [name for name in path.parts if len(os.fsencode(name)) > LONGEST]:
+        raise ValueError(f"{long[0][:20]}... is longer than {LONGEST} bytes, which no folder's name may be")
+    return path
 
 
 def address(path: Path) -> str | None:

@@ -54,6 +54,8 @@ def test_a_home_is_found_and_a_file_address_is_its_folder() -> None:
     ("given", "said"),
     [
         ("ftp://host/x", "ftp://host/x: results lie in a folder, or at s3://, gs://"),
+        ("", "got an empty name"),
+        (f"results/{'a' * 300}/x", "aaaaaaaaaaaaaaaaaaaa... is longer than 200 bytes"),
         ("s3:///x", "names no bucket"),
         (Path("s3://bucket/x"), "one slash where an address has two"),
         ("s3:/bucket/x", "one slash where an address has two"),
