@@ -3,9 +3,9 @@
     python -m benchmarks.worker_groups
 
 Both run the same one-epoch trials of the mini ResNet on digits, each shared by two workers with gloo, one trial at a
-time through Ray Tune. The cost of a trial is what it takes after the first one, less the training and evaluation that its
-first worker measured; of Ray Train's, whose trials are long, it is the slope of the wall clock between a short and a longer
-search. Ray Train starts a controller and new workers for every trial; ours are those of the trial before.
+time through Ray Tune. The cost of a trial is what it takes after the first one, less the training and evaluation that
+its first worker measured; of Ray Train's, whose trials are long, it is the slope of the wall clock between a short and
+a longer search. Ray Train starts a controller and new workers for every trial; ours are those of the trial before.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def our_search(splits: DatasetSplits) -> float:
     """Seconds between the ends of trials, from the first on, less what they spent in training and evaluation."""
     together = Resources(workers=WORKERS, cpus=CPUS)
     ours = searched(described(OURS), splits, boundaries="on", trials=OURS, threads=1, resources=together)
-    first, *later = [row["trial_id"] for row in ours.record.trials]
+    later = [row["trial_id"] for row in ours.record.trials][1:]
     spent = sum(epoch["seconds"] for trial in later for epoch in ours.record.curve(trial))
     return ours.pace - spent / len(later)
 
