@@ -53,7 +53,7 @@ def strategy(resources: Resources) -> str:
 def owner(process: type, resources: Resources) -> Any:
     """A Ray actor that is to have a group, with room for both; the room is given back when the actor's handle goes.
 
-    Ray itself would give back what an actor asked for when the whole job ends, and a killed one cannot do it.
+    The actor does not ask for it itself: it could not give it back if it was killed.
     """
     room = placement_group(bundles(resources), strategy(resources))
     remote: Any = ray.remote(num_cpus=OWNER_CPUS)(process)
