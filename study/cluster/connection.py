@@ -15,7 +15,7 @@ from typing import Any
 
 import ray
 
-from study.cluster import compatibility, environment
+from study.cluster import compatibility, environment, preemption
 
 # A stopped trial must be able to unwind: past this, Tune gives up on its process, and two such hang the search
 WORKERS = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "120", "TOKENIZERS_PARALLELISM": "false"}
@@ -53,7 +53,9 @@ def start(*, verbose: bool = False) -> None:
         ignore_reports()
     address = environment.address()
     # not STUDY_CACHE: where a node keeps its activations, and how many, is that node's own affair
-    there_or_here = {"runtime_env": {"env_vars": WORKERS}} if address else {"include_dashboard": False}
+    there_or_here = (
+        {"runtime_env": {"env_vars": WORKERS | {preemption.HEEDS: "1"}}} if address else {"include_dashboard": False}
+    )
     ray.init(
         address=address or "local",
         log_to_driver=verbose,

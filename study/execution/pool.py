@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import RayError
 
+from study.cluster import preemption
 from study.execution import failures
 from study.execution.waiting import Placement
 from trainables import group
@@ -27,6 +28,7 @@ class Worker:
         """Returns when the process has found a place and has started."""
 
     def train(self, run: Run, datasets: Mapping[ImagesKey, SplitImages], resources: Resources) -> Outcome:
+        preemption.heed()
         return train(run, datasets, resources, report=lambda row: None)
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:

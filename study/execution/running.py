@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ray.exceptions import RayError
 
 from study import tracking
-from study.cluster import connection
+from study.cluster import connection, preemption
 from study.design.states import Phase, RunStatus, StudyStatus
 from study.execution import evaluate, room
 from study.execution.failures import NodesLost
@@ -220,7 +220,7 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
     Raises Interrupted.
     """
     study, record, terminal = session.study, session.record, session.terminal
-    with graceful_shutdown(session.interrupted, terminal.warn):
+    with graceful_shutdown(session.interrupted, terminal.warn), preemption.watched(terminal.warn):
         allocation = session.allocate()
         resources, max_concurrent = allocation.resources, allocation.at_a_time
         pool = Pool(resources, max_concurrent, session.note)
