@@ -100,7 +100,7 @@ def drain(node_id: str, seconds: int) -> None:
     reasons = autoscaler_pb2.DrainNodeReason  # type: ignore[attr-defined]
     deadline = int(1000 * (time.time() + seconds))
     reason = reasons.Value("DRAIN_NODE_REASON_PREEMPTION")
-    head().drain_node(node_id, reason, "the cloud takes the node away", deadline)
+    head().drain_node(node_id, reason, "the cloud takes the node away", deadline, timeout=PATIENCE * 10)
 
 
 def head() -> Any:
@@ -131,9 +131,11 @@ def watched(say: Callable[[str], object]) -> Iterator[None]:
 def watch(over: threading.Event, say: Callable[[str], object]) -> None:
     """Asks the head, until it is over, which nodes are drained, whoever asked for it."""
     told: set[str] = set()
+    asked: Any = None
     while not over.wait(2):
         with suppress(Exception):  # the head does not answer now
-            new = {node: at for node, at in head().get_draining_nodes(timeout=5).items() if node not in told}
+            asked = asked or head()
+            new = {node: at for node, at in asked.get_draining_nodes(timeout=5).items() if node not in told}
             names = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes()} if new else {}
             for node, deadline in new.items():
                 told.add(node)
