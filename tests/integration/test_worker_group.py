@@ -254,7 +254,7 @@ def test_replicates_with_two_workers_stay_in_warm_groups_and_one_is_tried_again_
 
     killer = threading.Thread(target=kill_when_there, daemon=True)
     killer.start()
-    ended = dict(pool.outcomes(runs, images, interrupted=threading.Event(), on_start=lambda run: None))
+    ended = list(pool.outcomes(runs, images, interrupted=threading.Event(), on_start=lambda run: None))
     pool.close()
     assert not killer.is_alive()
-    assert [outcome.failure for outcome in ended.values()] == [None, None]
+    assert [outcome.failure for _, outcome in ended] == [None, None]
