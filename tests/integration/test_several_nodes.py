@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from study.results.record import Record
 from study.run import main
 from tests.nodes import Nodes, ray_nodes
@@ -90,10 +88,21 @@ def test_a_study_waits_for_gpus_says_so_and_ends_with_fewer_than_were_declared(t
         assert [row["status"] for row in [*record.trials, *record.runs]] == ["completed"] * 8
 
 
-@pytest.mark.parametrize("words", [("--precision", "fp16")])
-def test_a_gpu_that_no_node_has_is_refused_in_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_one_cpu_is_enough_for_a_study_and_a_gpu_that_no_node_has_is_refused_in_one_line(tmp_path: Path) -> None:
     with ray_nodes(tmp_path, 1) as cluster:
-        refused = cluster.run(*SMALL, *words, timeout=60)
-    assert refused.returncode == 2
-    assert refused.stderr.count("\n") == 1
-    assert "GPU" in refused.stderr
+        refused = cluster.run(*SMALL, "--precision", "fp16", timeout=60)
+        assert refused.returncode == 2
+        assert refused.stderr.startswith("error: precision fp16 needs a GPU")
+        assert refused.stderr.count("\n") == 1
+        done = cluster.run(*STUDY, "--trials", "2", "--seeds", "1", "--wandb", "disabled", timeout=SECONDS)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_four_workers_train_together_on_two_nodes_of_two_cpus(tmp_path: Path) -> None:
+    with ray_nodes(tmp_path, 2, 2) as cluster:
+        few = ("--trials", "1", "--seeds", "1", "--workers-per-trial", "4", "--name", "four", "--wandb", "disabled")
+        done = cluster.run(*STUDY, *few, timeout=SECONDS)
+    assert (done.returncode, done.stderr) == (0, "")
+    resources = Record(tmp_path / "results" / "four").study.resources
+    assert resources is not None
+    assert (resources.workers, resources.pack, resources.threads) == (4, False, 1)
