@@ -36,6 +36,18 @@ def resized(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     return sized.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
 
 
+def start_helpers_here() -> None:
+    """Starts Ray Data's own two actors on this node, the study's: they would start where a trial first reads, and stay.
+
+    A node with them is never idle, so an autoscaler would never end it; and they would be lost with it.
+    """
+    from ray.data._internal.cluster_autoscaler import get_or_create_autoscaling_coordinator
+    from ray.data._internal.stats import get_or_create_stats_actor
+
+    get_or_create_autoscaling_coordinator()
+    get_or_create_stats_actor()
+
+
 def datasets_of_study(
     splits: DatasetSplits, preprocessing: Preprocessing, *, margin: bool, cpus: float = 1
 ) -> dict[ImagesKey, SplitImages]:

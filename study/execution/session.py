@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Self
 
 from torch import Tensor
 
-from study.cluster import connection, gpu, nodes
+from study.cluster import connection, environment, gpu, nodes
 from study.cluster.allocation import Allocation, allocate
 from study.data import resolve
-from study.data.reading import datasets_of_study
+from study.data.reading import datasets_of_study, start_helpers_here
 from study.data.splits import DatasetSplits, split, subset
 from study.design.execution import Execution
 from study.design.states import StudyStatus
@@ -146,6 +146,8 @@ class Session:
 
     def datasets(self, cpus: float = 1) -> "dict[ImagesKey, SplitImages]":
         """All that its runs may read, by tasks of so many logical CPUs."""
+        if environment.address() is not None:
+            start_helpers_here()
         margin = any(needs_margin(str(name)) for name in self.study.possible("augmentation"))
         return datasets_of_study(self.splits, self.study.pretrained_variant.preprocessing, margin=margin, cpus=cpus)
 
