@@ -53,22 +53,18 @@ class SplitImages:
         length: how many they are.
         home: the node that the study was started on, which has read them.
         seen: what that node saw of the files; None for images in memory, which go where they are asked for.
-        cpus: logical ones that a task asks for.
     """
 
     shared: tuple[ray.ObjectRef, ray.ObjectRef]
     length: int
     home: str
     seen: str | None
-    cpus: float = 1
 
     @classmethod
-    def put(
-        cls, images: Images, labels: np.ndarray, parts: Iterable[tuple[np.ndarray, Convert]], cpus: float = 1
-    ) -> list[Self]:
+    def put(cls, images: Images, labels: np.ndarray, parts: Iterable[tuple[np.ndarray, Convert]]) -> list[Self]:
         """One for each of some rows of a dataset, with what is to be kept of a decoded image: it is shared by all."""
         everything, home, seen = ray.put((images, labels)), here(), images.seen()
-        return [cls((everything, ray.put(part)), len(part[0]), home, seen, cpus) for part in parts]
+        return [cls((everything, ray.put(part)), len(part[0]), home, seen) for part in parts]
 
     def content(self) -> Content:
         (images, labels), (rows, convert) = ray.get(list(self.shared))
@@ -97,7 +93,7 @@ class SplitImages:
             index = known.rows[position]
             return {"position": position, "index": index, "image": pixels, "label": known.labels[index]}
 
-        return tasks([{"position": block} for block in blocks], self.where(), self.encoded, read, self.cpus)
+        return tasks([{"position": block} for block in blocks], self.where(), self.encoded, read)
 
     def encoded(self, batch: dict[str, np.ndarray]) -> list[bytes]:
         """Of the positions of a batch: the images' files."""
@@ -139,14 +135,14 @@ def tasks(
     where: Where,
     encoded: Callable[[dict[str, np.ndarray]], list[bytes]],
     finish: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]],
-    cpus: float,
 ) -> Dataset:
     """A Ray Dataset of what `finish` makes of each block, by a task for each. The blocks are there: no task makes them.
 
+    Tasks ask for no logical CPU: runs, of other studies too, may hold all of them, and wait for these tasks. There are
+    no more at a time than CPUs.
+
     Args:
-        encoded: where one node reads for others it adds this column to a block first, which may cost it no CPU: a head
-            may have none to give.
-        cpus: logical ones for each task that finishes a block.
+        encoded: where one node reads for others it adds this column to a block first.
     """
     import pyarrow as pa
 
@@ -162,7 +158,6 @@ def tasks(
             fetch, batch_size=None, num_cpus=0, concurrency=READ_AT_A_TIME, label_selector=node(where.reads)
         )
     selector = None if where.all_on is None else node(where.all_on)
-    # no logical CPUs: runs of other studies may hold all of them, and wait for these tasks
     finished = dataset.map_batches(
         finish, batch_size=None, num_cpus=0, concurrency=cores(where.all_on), label_selector=selector
     )

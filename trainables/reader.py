@@ -59,7 +59,6 @@ class Reader:
         preprocessing: how the images were resized.
         epochs, readers: how often the run reads a split that it trains on, and how many runs are likely to read the
             same: see `planner.plan`.
-        data_cpus: what a task of Ray Data may ask for: see `Resources`.
         store: None computes everything in every run.
         cache: what the process keeps from run to run.
         peak: is told of what becomes resident on the device.
@@ -79,7 +78,6 @@ class Reader:
     mode: str = "on"
     epochs: int = 1
     readers: float = 1
-    data_cpus: float = 1
     entries: list[Entry] = field(default_factory=list)
     streams: list[Streamed] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
@@ -341,7 +339,7 @@ class SplitReader:
         rows = splits[0] if len(splits) == 1 else ConcatSplits(*splits)
         if not streamed and not is_unstored(rows):
             return rows
-        stream = Streamed(rows, self.augmentation, self.seed, self.epochs, self.reader.data_cpus)
+        stream = Streamed(rows, self.augmentation, self.seed, self.epochs)
         self.reader.streams.append(stream)
         return stream
 

@@ -14,7 +14,6 @@ class Resources:
 
     Attributes:
         pack: all workers of a run on one node (STRICT_PACK), which some node can hold.
-        data_cpus: logical CPUs of a task of Ray Data; so much stays free on every node, whatever runs there.
         processes: how many workers of all runs there are at a time on a cluster, for each to count its threads where
             it runs; 0: all run on one machine, and `threads` is right there.
     """
@@ -24,7 +23,6 @@ class Resources:
     threads: int = 1
     gpus: float = 0
     pack: bool = False
-    data_cpus: float = 1
     processes: int = 0
 
     def threads_on(self, cpus: float, gpus: float) -> int:

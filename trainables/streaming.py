@@ -63,7 +63,7 @@ class UnstoredSplit(Examples):
     def in_order(self, batch_size: int, world: World | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         rows = torch.arange(len(self))
         orders = [(0, some) for some in (world.chunk(rows) if world else rows).split(batch_size) if len(some)]
-        return streamed(self, NONE, 0, orders, self.images.cpus)
+        return streamed(self, NONE, 0, orders)
 
 
 class Streamed(Examples):
@@ -76,12 +76,11 @@ class Streamed(Examples):
     Args:
         rows: all of boundary 0.
         name: of the augmentation.
-        cpus: logical ones that a task may ask for.
     """
 
-    def __init__(self, rows: Examples, name: str, seed: int, epochs: int, cpus: float = 1) -> None:
+    def __init__(self, rows: Examples, name: str, seed: int, epochs: int) -> None:
         super().__init__(rows.labels, rows.index, rows.boundary)
-        self.rows, self.name, self.seed, self.epochs, self.cpus = rows, name, seed, epochs, cpus
+        self.rows, self.name, self.seed, self.epochs = rows, name, seed, epochs
         self._stream: Generator[tuple[Tensor, Tensor], None, None] | None = None
         self._begun = 0
 
@@ -119,25 +118,22 @@ class Streamed(Examples):
         for first in range(0, self.epochs, at_once):
             epochs = range(first, min(first + at_once, self.epochs))
             orders = [(epoch, rows) for epoch in epochs for rows in self.orders(batch_size, ahead, world, pairs=pairs)]
-            yield from streamed(self.rows, self.name, self.seed, orders, self.cpus)
+            yield from streamed(self.rows, self.name, self.seed, orders)
 
 
 def streamed(
-    rows: Examples, name: str, seed: int, orders: list[tuple[int, Tensor]], cpus: float
+    rows: Examples, name: str, seed: int, orders: list[tuple[int, Tensor]]
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Batches (images, labels) on the device of the labels, each given by its epoch and its rows."""
     device = rows.labels.device
-    batches = dataset(rows, name, seed, orders, cpus)
+    batches = dataset(rows, name, seed, orders)
     for block in batches.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=AHEAD):
         images = torch.tensor(block["image"]).permute(0, 3, 1, 2)  # a copy: Ray's arrays may not be written to
         yield images.to(device, non_blocking=True), torch.tensor(block["label"]).to(device)
 
 
-def dataset(rows: Examples, name: str, seed: int, orders: list[tuple[int, Tensor]], cpus: float = 1) -> Dataset:
-    """A Ray Dataset of a block per batch, in order: `image (H, W, 3) uint8 or float32, label`.
-
-    Each is made by a task of so many logical `cpus`.
-    """
+def dataset(rows: Examples, name: str, seed: int, orders: list[tuple[int, Tensor]]) -> Dataset:
+    """A Ray Dataset of a block per batch, in order: `image (H, W, 3) uint8 or float32, label`."""
     pixels = pixels_of(rows)
     shared = ray.put((pixels, rows.labels.cpu().numpy(), rows.index))
 
@@ -154,7 +150,7 @@ def dataset(rows: Examples, name: str, seed: int, orders: list[tuple[int, Tensor
         return pixels.encoded(batch["row"])
 
     blocks = [{"epoch": np.full(len(order), epoch), "row": order.numpy()} for epoch, order in orders]
-    changed = tasks(blocks, pixels.where(), encoded, change, cpus)
+    changed = tasks(blocks, pixels.where(), encoded, change)
     changed.context.execution_options.preserve_order = True
     return changed
 

@@ -109,7 +109,7 @@ def work(
     memory = Memory(run.grad_accum_steps)
     point = run.hyperparameters
 
-    reader = reader_of(run, model, choice, device, datasets.__getitem__, cache, peak, data_cpus=resources.data_cpus)
+    reader = reader_of(run, model, choice, device, datasets.__getitem__, cache, peak)
 
     def on_epoch(epoch: Epoch) -> None:
         reader.check()
@@ -179,8 +179,6 @@ def reader_of(
     shard: Callable[[ImagesKey], SplitImages],
     cache: ProcessCache,
     peak: PeakMemory | None = None,
-    *,
-    data_cpus: float = 1,
 ) -> Reader:
     """What opens the boundaries of a run.
 
@@ -190,7 +188,6 @@ def reader_of(
         shard: what brings some images, for those that the store does not hold.
         cache: what the process keeps.
         peak: is told of what becomes resident on the device.
-        data_cpus: what a task of Ray Data may ask for.
     """
     return Reader(
         split_digests=dict(run.split_digests),
@@ -207,7 +204,6 @@ def reader_of(
         mode=run.boundaries,
         epochs=run.last_epoch or run.recipe.epochs,
         readers=run.readers,
-        data_cpus=data_cpus,
     )
 
 

@@ -121,7 +121,7 @@ def run_of(model: Model, splits: DatasetSplits, seed: int, precision: str) -> Ru
 
 def extract(run: Run, splits: DatasetSplits, resources: Resources) -> dict[str, Features]:
     """The features, from here; or from a process that Ray gives a GPU, and that gives its memory back by its end."""
-    datasets = datasets_of_study(splits, run.model.described.preprocessing, margin=False, cpus=resources.data_cpus)
+    datasets = datasets_of_study(splits, run.model.described.preprocessing, margin=False)
     if not resources.gpus:
         return features(run, datasets, resources.threads)
     there: Any = ray.remote(features).options(num_cpus=resources.cpus, num_gpus=resources.gpus)

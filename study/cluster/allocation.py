@@ -1,6 +1,5 @@
 """What each run may use of the cluster: its share of the CPUs and GPUs, and how many runs there are at a time."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor, inf
@@ -14,7 +13,6 @@ PROCESS_BYTES = 0.9e9  # of a warm process, resident: torch, Ray and this packag
 GPU_PROCESS_BYTES = 1 * GIB  # of a process on a GPU, beside its tensors: CUDA's context and its libraries' workspaces
 GPU_BYTES = 16 * GIB  # of a GPU that does not say
 FREE_MEMORY = 0.2  # of a node: for Ray's object store, and what else runs there
-LEAST_FREE = 0.1  # of a CPU, on each node, for Ray Data
 
 
 class NoPlace(ValueError):
@@ -51,8 +49,8 @@ def allocate(
 ) -> Allocation:
     """What each run may use, and how many run at a time (one per GPU, or one per core, unless `requested`).
 
-    On every node some of a CPU stays free for Ray Data, which otherwise starves. Runs share a GPU, or a node's memory,
-    only as far as it suffices for what they are estimated to take.
+    Runs share a GPU, or a node's memory, only as far as it suffices for what they are estimated to take. They may hold
+    all CPUs: what brings their images asks for none.
 
     Args:
         workers: of each run.
@@ -96,10 +94,9 @@ def on_gpus(workers: int, requested: int | None, cluster: Cluster, run_bytes: Ca
             concurrent = min(concurrent, on_each * cluster.gpus)
     processes = concurrent * workers
     there = [(node.cpus, min(processes, on_each * node.gpus)) for node in nodes]
-    free = min([1.0, *(left_for_data(cpus) for cpus, _ in there if cpus)])
-    each = min([1.0, *((cpus - free) / count for cpus, count in there)])
+    each = min([1.0, *(cpus / count for cpus, count in there)])
     resources = resources_of(
-        workers, max(0, each), share(processes, cluster.gpus) if workers == 1 else 1, free, processes, nodes, pack=pack
+        workers, each, share(processes, cluster.gpus) if workers == 1 else 1, processes, nodes, pack=pack
     )
     return Allocation(resources, concurrent, tuple(notes))
 
@@ -120,13 +117,8 @@ def on_cpus(workers: int, requested: int | None, cluster: Cluster, run_bytes: Ca
         asked = f"--max-concurrent {requested}: " if requested else ""
         notes.append(f"{asked}{concurrent} at a time, for the memory of {cluster} has no room for more")
     processes = concurrent * workers
-    if len(nodes) == 1:
-        cpus = floor(nodes[0].cpus) or nodes[0].cpus
-        free = left_for_data(cpus)
-        each = 1.0 if processes < cpus else (cpus - free) / processes
-    else:
-        each, free = shares([node.cpus for node in nodes], room, processes, groups_of=workers if pack else 1)
-    return Allocation(resources_of(workers, each, 0, free, processes, nodes, pack=pack), concurrent, tuple(notes))
+    each = min(1.0, *(node.cpus / count for node, count in zip(nodes, room, strict=True)))
+    return Allocation(resources_of(workers, each, 0, processes, nodes, pack=pack), concurrent, tuple(notes))
 
 
 def processes_in_memory(node: Node, wanted: int, run_bytes: Callable[[], float]) -> int:
@@ -137,48 +129,14 @@ def processes_in_memory(node: Node, wanted: int, run_bytes: Callable[[], float])
     return max(1, min(wanted, floor(memory / (PROCESS_BYTES + run_bytes()))))
 
 
-def left_for_data(cpus: float) -> float:
-    """Of a node's CPUs: a whole one, or the half of the only one."""
-    return 1.0 if cpus >= 2 else cpus / 2
-
-
-def shares(cpus: Sequence[float], wanted: Sequence[int], processes: int, groups_of: int = 1) -> tuple[float, float]:
-    """The share of a CPU for each process, and what then stays free on every node, wherever Ray places them.
-
-    All processes have one shape, and Ray places them where there is room. So the share is one of which, on each node,
-    as many as fit there leave something over: with nodes of 1 and 2 CPUs two thirds of a CPU, of which 1 and 2 fit.
-
-    Args:
-        cpus: of each node.
-        wanted: how many processes are meant to be on each node; more than that only if there is no other way.
-        processes: on all nodes together.
-        groups_of: so many must be on one node.
-    """
-
-    kinds = Counter((floor(one * RAY_PARTS), most) for one, most in zip(cpus, wanted, strict=True))
-
-    def quality(each: int) -> tuple[bool, int, int]:
-        fit = {kind: min(processes, kind[0] // each) for kind in kinds}
-        if sum(count // groups_of * kinds[kind] for kind, count in fit.items()) * groups_of < processes:
-            return False, -processes * len(cpus), 0
-        least = min(parts - count * each for (parts, _), count in fit.items())
-        beyond = sum(max(0, count - kind[1]) * kinds[kind] for kind, count in fit.items())
-        return least >= LEAST_FREE * RAY_PARTS, -beyond, min(RAY_PARTS, least)
-
-    each = max(range(RAY_PARTS, 0, -1), key=quality)
-    free = quality(each)[2] - RAY_PARTS // 100  # not all: what Tune holds for a group is in it
-    return each / RAY_PARTS, max(1, free) / RAY_PARTS
-
-
 def resources_of(
-    workers: int, cpus: float, gpus: float, data_cpus: float, processes: int, nodes: Sequence[Node], *, pack: bool
+    workers: int, cpus: float, gpus: float, processes: int, nodes: Sequence[Node], *, pack: bool
 ) -> Resources:
     resources = Resources(
         workers=0 if workers == 1 else workers,
         cpus=rounded_down(cpus),
         gpus=gpus,
         pack=pack,
-        data_cpus=rounded_down(data_cpus),
         processes=processes,
     )
     known = [resources.threads_on(node.cpus, node.gpus) for node in nodes if node.cpus < inf]

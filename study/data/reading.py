@@ -16,13 +16,13 @@ from trainables.images import Convert, SplitImages
 from trainables.splits import ImagesKey
 
 
-def read(source: ExampleSource, rows: np.ndarray, convert: Convert = np.asarray, *, cpus: float = 1) -> Dataset:
+def read(source: ExampleSource, rows: np.ndarray, convert: Convert = np.asarray) -> Dataset:
     """The given rows as a Ray Dataset of `position, index, image, label`; nothing is read before it is asked for.
 
     `position` is a row's place in `rows`: Ray Data promises no order. `convert` makes of a decoded image, (H, W) or
-    (H, W, 3) uint8, what is kept of it. Each task asks for so many logical `cpus`.
+    (H, W, 3) uint8, what is kept of it.
     """
-    [images] = SplitImages.put(source.images, source.labels, [(rows, convert)], cpus)
+    [images] = SplitImages.put(source.images, source.labels, [(rows, convert)])
     return images.dataset()
 
 
@@ -49,20 +49,19 @@ def start_helpers_here() -> None:
 
 
 def datasets_of_study(
-    splits: DatasetSplits, preprocessing: Preprocessing, *, margin: bool, cpus: float = 1
+    splits: DatasetSplits, preprocessing: Preprocessing, *, margin: bool
 ) -> dict[ImagesKey, SplitImages]:
     """Everything that the runs of a study may read.
 
     Args:
         margin: some of them crop at random, and so read what they train on with a margin too.
-        cpus: logical CPUs that a task may ask for, which are free on every node: `Resources.data_cpus`.
     """
     sizes = {ImagesKey(name): preprocessing for name in ("train", "val", "test")}
     if margin:
         sizes |= {ImagesKey(name, margin=True): preprocessing.with_margin for name in ("train", "val")}
     parts = [(splits.rows(key.split), partial(resized, preprocessing=size)) for key, size in sizes.items()]
     source = splits.source
-    return dict(zip(sizes, SplitImages.put(source.images, source.labels, parts, cpus), strict=True))
+    return dict(zip(sizes, SplitImages.put(source.images, source.labels, parts), strict=True))
 
 
 def prepare(splits: DatasetSplits, preprocessing: Preprocessing, names: tuple[str, ...]) -> Mapping[str, SplitImages]:

@@ -91,7 +91,7 @@ class Measurement:
         template = replace(session.template(), readers=len(missing))
         runs = [plan.run(one, study, splits, session.record.winner, template) for one in missing.values()]
         allocation = session.allocate()
-        datasets = session.datasets(allocation.resources.data_cpus)
+        datasets = session.datasets()
         pool = Pool(allocation.resources, allocation.at_a_time, session.note)
         try:
             with session.terminal.phase(study.name, len(self.plan), len(self.plan) - len(runs)):

@@ -228,7 +228,7 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
         try:
             template = session.template()
             begin(session, template, resources, max_concurrent, command)
-            datasets = session.datasets(resources.data_cpus)
+            datasets = session.datasets()
             session.check()
             spent(session, "startup", since)
             page = LivePage(study.folder, lambda line: session.warn_once([line]))

@@ -144,12 +144,12 @@ class Session:
             readers=study.trials if "freeze_depth" in study.fixed else study.trials / (study.backbone_stages + 1),
         )
 
-    def datasets(self, cpus: float = 1) -> "dict[ImagesKey, SplitImages]":
-        """All that its runs may read, by tasks of so many logical CPUs."""
+    def datasets(self) -> "dict[ImagesKey, SplitImages]":
+        """All that its runs may read."""
         if environment.address() is not None:
             start_helpers_here()
         margin = any(needs_margin(str(name)) for name in self.study.possible("augmentation"))
-        return datasets_of_study(self.splits, self.study.pretrained_variant.preprocessing, margin=margin, cpus=cpus)
+        return datasets_of_study(self.splits, self.study.pretrained_variant.preprocessing, margin=margin)
 
     def allocate(self) -> Allocation:
         """What each of its runs may use of the cluster, and how many run at a time. Raises NoPlace."""

@@ -33,7 +33,7 @@ from trainables.world import current_world
 
 TOLERANCE = 1e-4  # of losses in fp32, where no BatchNorm is trained
 AT_ONCE = 15.0  # seconds, on a machine that has other things to do
-ALONE, TOGETHER = Resources(cpus=0.5, data_cpus=0.5), Resources(workers=2, cpus=0.4, data_cpus=0.5)
+ALONE, TOGETHER = Resources(cpus=0.5), Resources(workers=2, cpus=0.4)
 RECIPE = replace(RECIPES["fair"], epochs=3)
 A_STUDY = Study("vit", "mini", "vit_mini", "digits", "ddp", Path("unused"), RECIPE, trials=4)
 

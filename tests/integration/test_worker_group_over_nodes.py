@@ -38,8 +38,8 @@ def main() -> None:
     run = Run("run", model, study.point({"freeze_depth": 4}), recipe, 3, splits.digests(), fit_on=("val",))
     with connection.connected():
         images = datasets_of_study(splits, study.pretrained_variant.preprocessing, margin=False, cpus=0.3)
-        alone = train(run, images, Resources(data_cpus=0.3), lambda row: None)
-        two = Resources(workers=2, cpus=0.6, data_cpus=0.3)
+        alone = train(run, images, Resources(), lambda row: None)
+        two = Resources(workers=2, cpus=0.6)
         together = train(run, images, two, lambda row: None)
         members = group.current(two).members
         seen = ray.get([member.__ray_call__.remote(where) for member in members])

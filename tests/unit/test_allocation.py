@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from study.cluster.allocation import GIB, RAY_PARTS, NoPlace, allocate, share, shares
+from study.cluster.allocation import GIB, RAY_PARTS, NoPlace, allocate, share
 from study.cluster.nodes import Cluster, Node
 from trainables import architecture, building, memory
 from trainables.resources import Resources
@@ -36,33 +36,33 @@ def test_the_share_of_a_process(processes: int, graphics: int, each: float) -> N
 
 
 @pytest.mark.parametrize(
-    ("nodes", "workers", "requested", "concurrent", "gpus", "cpus", "free"),
+    ("nodes", "workers", "requested", "concurrent", "gpus", "cpus"),
     [
-        (cluster((16, 2)), 1, None, 2, 1, 1, 1),
-        (cluster((16, 2)), 1, 3, 3, 0.5, 1, 1),
-        (cluster((16, 4)), 2, None, 2, 1, 1, 1),
-        (cluster((4, 1)), 1, 8, 8, 0.125, 3 / 8, 1),  # the CPUs must suffice too
-        (cluster((1, 1), (1, 1)), 1, None, 2, 1, 0.5, 0.5),
-        (cluster(2, coming=(Node(inf, 1),) * 4), 1, None, 4, 1, 1, 1),
-        (cluster(2, coming=(Node(8, 4),)), 4, None, 1, 1, 1, 1),
-        (cluster((8, 1), (8, 1), (8, 1), (8, 1)), 1, 5, 5, 0.5, 1, 1),
-        (cluster(4), 1, None, 4, 0, 3 / 4, 1),
-        (cluster(2), 1, None, 2, 0, 0.5, 1),
-        (cluster(2), 1, 1, 1, 0, 1, 1),
-        (cluster(2), 2, None, 1, 0, 0.5, 1),
-        (cluster(3), 1, None, 3, 0, 0.6666, 1),  # three times 0.6667 would leave less than a CPU
-        (cluster(1), 1, None, 1, 0, 0.5, 0.5),
-        (cluster(0, 2, 2), 1, None, 4, 0, 0.6667, 0.6566),  # a head that trains nothing
-        (cluster(1, 2, 2), 1, None, 5, 0, 0.6667, 0.3233),
-        (cluster(2, 2), 4, None, 1, 0, 0.6667, 0.6566),
+        (cluster((16, 2)), 1, None, 2, 1, 1),
+        (cluster((16, 2)), 1, 3, 3, 0.5, 1),
+        (cluster((16, 4)), 2, None, 2, 1, 1),
+        (cluster((4, 1)), 1, 8, 8, 0.125, 0.5),  # the CPUs must suffice too
+        (cluster((1, 1), (1, 1)), 1, None, 2, 1, 1),
+        (cluster(2, coming=(Node(inf, 1),) * 4), 1, None, 4, 1, 1),
+        (cluster(2, coming=(Node(8, 4),)), 4, None, 1, 1, 1),
+        (cluster((8, 1), (8, 1), (8, 1), (8, 1)), 1, 5, 5, 0.5, 1),
+        (cluster(4), 1, None, 4, 0, 1),
+        (cluster(2), 1, None, 2, 0, 1),
+        (cluster(2), 1, 1, 1, 0, 1),
+        (cluster(2), 1, 3, 3, 0, 0.6666),  # three times 0.6667 would be more than two
+        (cluster(2), 2, None, 1, 0, 1),
+        (cluster(1), 1, None, 1, 0, 1),
+        (cluster(0, 2, 2), 1, None, 4, 0, 1),  # a head that trains nothing
+        (cluster(1, 2, 2), 1, None, 5, 0, 1),
+        (cluster(2, 2), 4, None, 1, 0, 1),
     ],
 )
 def test_what_is_allocated(
-    nodes: Cluster, workers: int, requested: int | None, concurrent: int, gpus: float, cpus: float, free: float
+    nodes: Cluster, workers: int, requested: int | None, concurrent: int, gpus: float, cpus: float
 ) -> None:
     found = allocate(workers, requested, nodes)
     resources = found.resources
-    assert (found.at_a_time, resources.gpus, resources.cpus, resources.data_cpus) == (concurrent, gpus, cpus, free)
+    assert (found.at_a_time, resources.gpus, resources.cpus) == (concurrent, gpus, cpus)
     assert not found.notes
 
 
@@ -71,21 +71,13 @@ MANY_NODES = [[1, 2, 2], [2, 2], [1, 1], [1, 8], [4, 4, 4], [1, 64], [3, 5, 7], 
 
 @pytest.mark.parametrize("more", [1, 2, 3])
 @pytest.mark.parametrize("cpus", MANY_NODES)
-def test_on_every_node_something_stays_free_for_ray_data_wherever_ray_places_the_runs(
-    cpus: list[float], more: int
-) -> None:
-    """As Ray counts: as many as fit on a node are placed there, up to all of them."""
-    wanted = [more * max(1, floor(one)) for one in cpus]
-    each, free = shares(cpus, wanted, sum(wanted))
-    parts, left = round(each * RAY_PARTS), round(free * RAY_PARTS)
-    fit = [min(sum(wanted), floor(one * RAY_PARTS) // parts) for one in cpus]
-    assert sum(fit) >= sum(wanted)
-    assert all(one * RAY_PARTS - count * parts >= left > 0 for one, count in zip(cpus, fit, strict=True))
-
-
-def test_nodes_of_any_size_have_no_more_processes_than_cores_where_that_can_be() -> None:
-    each, _ = shares([1, 2, 2], [1, 2, 2], 5)
-    assert [floor(cpus / each) for cpus in (1, 2, 2)] == [1, 2, 2]
+def test_all_runs_find_a_place_on_nodes_of_any_size(cpus: list[float], more: int) -> None:
+    """As Ray counts: as many as fit on a node are placed there."""
+    wanted = more * sum(floor(one) for one in cpus)
+    found = allocate(1, wanted, cluster(*cpus))
+    parts = round(found.resources.cpus * RAY_PARTS)
+    assert found.at_a_time == wanted
+    assert sum(floor(one * RAY_PARTS) // parts for one in cpus) >= wanted
 
 
 # What does not fit
