@@ -45,7 +45,7 @@ def splits() -> DatasetSplits:
 
 @pytest.fixture(scope="module")
 def images(ray_session: None, splits: DatasetSplits) -> Iterator[dict[ImagesKey, SplitImages]]:
-    yield datasets_of_study(splits, A_STUDY.pretrained_variant.preprocessing, margin=True, cpus=0.5)
+    yield datasets_of_study(splits, A_STUDY.pretrained_variant.preprocessing, margin=True)
     group.close()
 
 

@@ -37,7 +37,7 @@ def main() -> None:
     model = Model("vit", "mini", "vit_mini", 10)
     run = Run("run", model, study.point({"freeze_depth": 4}), recipe, 3, splits.digests(), fit_on=("val",))
     with connection.connected():
-        images = datasets_of_study(splits, study.pretrained_variant.preprocessing, margin=False, cpus=0.3)
+        images = datasets_of_study(splits, study.pretrained_variant.preprocessing, margin=False)
         alone = train(run, images, Resources(), lambda row: None)
         two = Resources(workers=2, cpus=0.6)
         together = train(run, images, two, lambda row: None)
