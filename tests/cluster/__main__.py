@@ -7,6 +7,7 @@ cannot make hosts. Everything lies in a temporary folder, and everything that it
 """
 
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +22,8 @@ from tests.cluster.hosts import Host, hosts, why_not
 
 ROOT = Path(__file__).parents[2]
 RAY = str(ROOT / ".venv" / "bin" / "ray")
+JOBS = 8265  # the dashboard's port, which takes jobs
+URL = f"http://127.0.0.1:{JOBS}"
 STORE = "--object-store-memory=200000000"  # bytes: the hosts share this machine's memory
 BEGUN = time.monotonic()
 
@@ -55,7 +58,7 @@ class Laptop:
     """Where the user sits: it can reach the hosts by SSH, and is no node of the cluster."""
 
     def __init__(self, host: Host, file: Path) -> None:
-        self.host, self.file = host, file
+        self.host, self.file, self.key = host, file, str(file.parent / "key")
 
     def ray(self, command: str, *words: str, timeout: float = 300) -> str:
         """What a `ray` command printed. Raises AssertionError where it failed."""
@@ -63,6 +66,10 @@ class Laptop:
         ended = self.host.run(*environment, RAY, command, *words, timeout=timeout)
         assert ended.returncode == 0, f"ray {command}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
         return ended.stdout
+
+    def python(self, *words: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        """A command of the package, on the laptop."""
+        return self.host.run("env", f"PYTHONPATH={ROOT}", f"{ROOT}/.venv/bin/python", "-m", *words, timeout=timeout)
 
     def exec(self, command: str, timeout: float = 300) -> str:
         return self.ray("exec", str(self.file), command, timeout=timeout)
@@ -86,22 +93,23 @@ def alive(laptop: Laptop) -> int:
     return int(printed.split("alive ")[-1].split()[0])
 
 
-def record(head: Host, name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def record(head: Host, name: str, folder: str = "results") -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A study's record on the head: study.json, and its trials."""
-    folder = head.home / "results" / name
-    return json.loads((folder / "study.json").read_text()), pq.read_table(folder / "trials.parquet").to_pylist()
+    where = head.home / folder / name
+    return json.loads((where / "study.json").read_text()), pq.read_table(where / "trials.parquet").to_pylist()
 
 
-def finished(head: Host, name: str, trials: int) -> str:
+def finished(head: Host, name: str, trials: int, folder: str = "results") -> str:
     """Checks that a study is complete, and says so in a line."""
-    study, rows = record(head, name)
+    study, rows = record(head, name, folder)
     assert study["status"] == "finished", study["status"]
     assert len(rows) == trials, rows
     assert all(row["status"] in ("completed", "pruned") for row in rows), rows
-    page = (head.home / "results" / name / "report.html").read_text()
+    page = (head.home / folder / name / "report.html").read_text()
     assert "<html" in page
     low, high = study["test"]["interval"]
-    return f"{trials} trials, test accuracy {study['test']['accuracy']:.1%} [{low:.1%}, {high:.1%}], page written"
+    nodes = ", ".join(sorted({row["node"] for row in rows}))
+    return f"{trials} trials on {nodes}; test accuracy {study['test']['accuracy']:.1%} [{low:.1%}, {high:.1%}]; a page"
 
 
 def main() -> int:
@@ -136,21 +144,34 @@ def up(laptop: Laptop, head: Host, workers: list[Host]) -> None:
 def study(name: str, trials: int) -> str:
     return (
         f"python -m study.run --model vit --trials {trials} --epochs 3 --seeds 2 --top-k 2 --wandb disabled "
-        f"--results ~/results --name {name}"
+        f"--name {name}"
     )
 
 
 def search(laptop: Laptop, head: Host) -> None:
-    laptop.exec(study("first", 6), timeout=400)
+    laptop.exec(f"{study('first', 6)} --results ~/results", timeout=300)
     say(f"a study by ray exec: {finished(head, 'first', 6)}")
 
 
 def job(laptop: Laptop, head: Host) -> None:
-    pass
+    """A study that needs no terminal, submitted from a machine that is no node, through SSH."""
+    ssh = ["ssh", "-N", "-L", f"{JOBS}:127.0.0.1:{JOBS}", "-i", laptop.key, "-o", "StrictHostKeyChecking=no"]
+    with subprocess.Popen(laptop.host.enter(*ssh, f"root@{head.address}"), stderr=subprocess.DEVNULL) as tunnel:
+        try:
+            until(lambda: laptop.python("study.status", "--address", URL).returncode == 0, "the dashboard", 60)
+            submitted = laptop.python(
+                "study.submit", "--address", URL, "--follow", "--", *study("by-job", 3).split()[2:]
+            )
+            assert submitted.returncode == 0, submitted.stdout + submitted.stderr
+            listed = laptop.python("study.status", "--address", URL)
+        finally:
+            tunnel.terminate()
+    say(f"a study by job: {finished(head, 'by-job', 3, folder='study-results')}")
+    say(listed.stdout.strip().splitlines()[-1])
 
 
 def a_host_dies(laptop: Laptop, head: Host, workers: list[Host]) -> None:
-    laptop.exec(f"nohup {study('second', 8)} > ~/second.log 2>&1 & sleep 1")
+    laptop.exec(f"nohup {study('second', 8)} --results ~/results > ~/second.log 2>&1 & sleep 1")
     trials = head.home / "results" / "second" / "trials.parquet"
     until(trials.exists, "a first trial", 200)
     workers[-1].kill()
@@ -159,7 +180,9 @@ def a_host_dies(laptop: Laptop, head: Host, workers: list[Host]) -> None:
     )
     until(lambda: record(head, "second")[0]["status"] != "running", "the study", 400)
     say(f"the study ended: {finished(head, 'second', 8)}")
-    print((head.home / "second.log").read_text())
+    for line in (head.home / "second.log").read_text().splitlines():
+        if line.startswith("note: "):
+            say(f"it had said: {line}")
 
 
 def down(laptop: Laptop, head: Host, workers: list[Host]) -> None:
