@@ -9,14 +9,14 @@ ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: study test cluster-test spot-test check format bench gpu-pack gpu-check install clean help
+.PHONY: study test nodes-test cluster-test check format bench gpu-pack gpu-check install clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make study    a first study: $(TRIALS) trials of $(MODEL) (make study MODEL=vit TRIALS=16 ARGS='--seeds 5')"
 	@echo "make test     the whole test suite (a part of it: make test ARGS=tests/unit)"
 	@echo "make cluster-test  a real cluster on three hosts that it makes on this machine (Linux, root): docs/cluster.md"
-	@echo "make spot-test     nodes that vanish in the middle of a study and come again, on Ray's autoscaler"
+	@echo "make nodes-test    studies over several Ray nodes: lost, late, few, autoscaled, taken away (ten minutes)"
 	@echo "make check    formatter, linter and type checker, as before every review"
 	@echo "make format   formats, and fixes what the linter can fix"
 	@echo "make bench    every benchmark, into benchmarks/results.md"
@@ -36,8 +36,8 @@ test: $(INSTALLED)
 cluster-test: $(INSTALLED)
 	@$(BIN)/python -m tests.cluster
 
-spot-test: $(INSTALLED)
-	@$(BIN)/python -m pytest tests/integration/spot_nodes.py $(ARGS)
+nodes-test: $(INSTALLED)
+	@$(BIN)/python -m pytest -m nodes $(ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -22,13 +22,12 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from trainables import process
-from trainables.resources import Resources
+from trainables.resources import OWNER_CPUS, Resources
 from trainables.run import Outcome
 
 Row = dict[str, Any]
 Task = Callable[..., Outcome]  # of what `WorkerGroup.run` is given, and of a function that reports a row
 
-OWNER_CPUS = 0.001  # of the process that has a group: it waits
 CONNECT_SECONDS = 120
 # One worker fills the store while others wait for their first gradients; who died is for the owner to notice
 WAIT_FOR_OTHERS = timedelta(days=7)

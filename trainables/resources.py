@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+OWNER_CPUS = 0.001  # of the process that has a worker group: it waits
+
 
 @dataclass(frozen=True)
 class Resources:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import ceil, floor, inf
 
 from study.cluster.nodes import Cluster, Node
-from trainables.resources import Resources
+from trainables.resources import OWNER_CPUS, Resources
 
 GIB = 1 << 30
 RAY_PARTS = 10_000  # Ray counts in these of a CPU or GPU, and rounds
@@ -94,7 +94,7 @@ def on_gpus(workers: int, requested: int | None, cluster: Cluster, run_bytes: Ca
             concurrent = min(concurrent, on_each * cluster.gpus)
     processes = concurrent * workers
     there = [(node.cpus, min(processes, on_each * node.gpus)) for node in nodes]
-    each = min([1.0, *(cpus / count for cpus, count in there)])
+    each = min([1.0, *((cpus - owners(workers, concurrent)) / count for cpus, count in there)])
     resources = resources_of(
         workers, each, share(processes, cluster.gpus) if workers == 1 else 1, processes, nodes, pack=pack
     )
@@ -117,8 +117,14 @@ def on_cpus(workers: int, requested: int | None, cluster: Cluster, run_bytes: Ca
         asked = f"--max-concurrent {requested}: " if requested else ""
         notes.append(f"{asked}{concurrent} at a time, for the memory of {cluster} has no room for more")
     processes = concurrent * workers
-    each = min(1.0, *(node.cpus / count for node, count in zip(nodes, room, strict=True)))
+    left = [node.cpus - owners(workers, concurrent) for node in nodes]
+    each = min(1.0, *(cpus / count for cpus, count in zip(left, room, strict=True)))
     return Allocation(resources_of(workers, each, 0, processes, nodes, pack=pack), concurrent, tuple(notes))
+
+
+def owners(workers: int, concurrent: int) -> float:
+    """CPUs that the owners of worker groups may ask for on one node."""
+    return concurrent * OWNER_CPUS if workers > 1 else 0
 
 
 def processes_in_memory(node: Node, wanted: int, run_bytes: Callable[[], float]) -> int:

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from study.cluster import environment, head
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 SECONDS = 5
+PATIENCE = 30  # for a head that has just started
+NOT_YET = "No available agent"  # what it says then
 API_ADDRESS = "RAY_API_SERVER_ADDRESS"  # Ray's variable
 LASTING = Path("~/study-results")  # on the head
 STOPPING = 120  # seconds that a study has to stop in order: Ray's default is 3
@@ -98,13 +100,17 @@ def submit(jobs: "JobSubmissionClient", words: Sequence[str], working_dir: Path 
     settings: dict[str, Any] = {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOPPING)}}
     if working_dir is not None:
         settings |= {"working_dir": str(working_dir), "excludes": [".git", ".venv", "results", "**/__pycache__"]}
-    try:
-        # without CPUs of its own: the study's process asks for what its runs need
-        return jobs.submit_job(
-            entrypoint=entrypoint(words), runtime_env=settings, metadata={"words": json.dumps([*words])}
-        )
-    except Exception as error:
-        raise ValueError(f"the job was not taken: {last_line(error)}") from None
+    until = monotonic() + PATIENCE
+    while True:
+        try:
+            # without CPUs of its own: the study's process asks for what its runs need
+            return jobs.submit_job(
+                entrypoint=entrypoint(words), runtime_env=settings, metadata={"words": json.dumps([*words])}
+            )
+        except Exception as error:
+            if NOT_YET not in str(error) or monotonic() > until:
+                raise ValueError(f"the job was not taken: {last_line(error)}") from None
+        sleep(1)
 
 
 def entrypoint(words: Sequence[str]) -> str:

@@ -127,9 +127,6 @@ def test_a_replicate_whose_process_dies_is_a_failed_run_and_the_next_ones_go_on(
         if run.run_id == "r1":
             for worker in pool._idle + [worker for _, worker in pool._busy.values()]:
                 ray.kill(worker)
-            pool._idle.clear()
-            for actor in [busy[1] for busy in pool._busy.values()]:
-                ray.kill(actor)
 
     ended = pool.outcomes(runs, data[1], interrupted=threading.Event(), on_start=kill_first)
     outcomes = {run.run_id: outcome for run, outcome in ended}

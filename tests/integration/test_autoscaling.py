@@ -6,6 +6,7 @@ The node types are those of `ray_cluster.yaml`, which have a GPU that is not the
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from study.results.record import Record
@@ -28,6 +29,7 @@ def gone() -> bool:
     return not raylets_of_the_autoscaler()
 
 
+@pytest.mark.nodes
 def test_a_study_starts_nodes_where_there_are_none_and_they_go_when_it_is_done(tmp_path: Path) -> None:
     with autoscaled_nodes(tmp_path, worker_types(), max_workers=MOST, **HEAD) as cluster:
         refused = cluster.run(*SMALL, "--workers-per-trial", "3", timeout=60)

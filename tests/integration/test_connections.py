@@ -116,7 +116,7 @@ def test_a_head_under_a_temporary_folder_of_its_own_is_found_and_its_missing_tok
     guarded: Head, address: str, tmp_path: Path
 ) -> None:
     for variable in ("RAY_TMPDIR", "TMPDIR"):
-        said = line(STUDY, {variable: str(guarded.folder)}, tmp_path)
+        said = line(STUDY, {variable: str(guarded.folder), "HOME": str(tmp_path)}, tmp_path)
         assert f"the Ray cluster at {address} ({guarded.folder}/ray/ray_current_cluster) wants a token" in said
         assert "there is none in ~/.ray/auth_token" in said
 

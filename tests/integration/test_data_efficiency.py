@@ -29,6 +29,7 @@ CLOCK = (
     "peak_memory_bytes",
     "boundary",
     "bytes_read",
+    "process",
 )  # the planner goes by the clock
 
 

@@ -92,6 +92,7 @@ def test_images_on_the_heads_disk_are_read_there_and_kept_once_by_the_node_that_
     assert sorted(images) == [36, 36, TRAIN]  # val, test and train: once each, for three trials and a replicate
 
 
+@pytest.mark.nodes
 def test_what_fits_neither_the_store_nor_memory_is_streamed_and_gives_the_same_numbers(
     elsewhere: Done, streamed: Done
 ) -> None:
@@ -100,5 +101,6 @@ def test_what_fits_neither_the_store_nor_memory_is_streamed_and_gives_the_same_n
     assert streamed.numbers == elsewhere.numbers
 
 
+@pytest.mark.nodes
 def test_a_boundary_that_is_smaller_than_the_images_is_stored_where_these_are_not(streamed: Done) -> None:
     assert any(boundary > 0 and rows == TRAIN for boundary, rows in streamed.stored)

@@ -11,7 +11,7 @@ STUDY = ["study.run", "--model", "alexnet", "--pretraining", "none", "--trials",
 STUDY += ["--seeds", "1", "--wandb", "disabled", "--max-concurrent", "2", "--name", "two"]
 
 
-@pytest.mark.slow
+@pytest.mark.nodes
 def test_a_study_on_two_nodes_says_what_ran_where(tmp_path: Path) -> None:
     with ray_nodes(tmp_path, 1, 2) as nodes:
         ran = nodes.run(*STUDY, "--verbose")

@@ -79,7 +79,7 @@ def test_where_there_is_no_cloud_nothing_is_waited_for(monkeypatch: pytest.Monke
     assert preemption.notice() is None
 
 
-@pytest.mark.slow
+@pytest.mark.nodes
 def test_a_study_goes_on_without_a_node_that_is_taken_away(metadata: str, tmp_path: Path) -> None:
     study = ["study.run", "--model", "alexnet", "--pretraining", "none", "--trials", "3", "--epochs", "1"]
     study += ["--top-k", "1", "--seeds", "1", "--wandb", "disabled", "--max-concurrent", "2", "--name", "spot"]

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from study.results.record import Record
 from tests.nodes import ROOT, ray_nodes
 
@@ -33,6 +35,7 @@ STUDY = [
 ]
 
 
+@pytest.mark.nodes
 def test_a_study_over_nodes_that_cannot_see_its_results_is_whole(tmp_path: Path) -> None:
     (tmp_path / "hook").mkdir()
     (tmp_path / "hook" / "sitecustomize.py").write_text(HIDDEN)

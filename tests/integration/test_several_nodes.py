@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from study.results.record import Record
 from study.run import main
 from tests.nodes import Nodes, ray_nodes
@@ -64,6 +66,7 @@ def test_a_study_ends_on_nodes_of_one_and_two_cpus_though_one_dies_in_the_middle
     assert (resources.processes, resources.threads) == (5, 1)
 
 
+@pytest.mark.nodes
 def test_a_study_waits_for_gpus_says_so_and_ends_with_fewer_than_were_declared(tmp_path: Path) -> None:
     """The head declares four; two come, after a while. torch has no CUDA here, so they compute on the CPU."""
     head = {"num_cpus": 1, "resources": {"autoscaled_gpus": 4}}
@@ -87,6 +90,7 @@ def test_a_study_waits_for_gpus_says_so_and_ends_with_fewer_than_were_declared(t
         assert [row["status"] for row in [*record.trials, *record.runs]] == ["completed"] * 8
 
 
+@pytest.mark.nodes
 def test_one_cpu_is_enough_for_a_study_and_a_gpu_that_no_node_has_is_refused_in_one_line(tmp_path: Path) -> None:
     with ray_nodes(tmp_path, 1) as cluster:
         refused = cluster.run(*SMALL, "--precision", "fp16", timeout=60)
@@ -97,6 +101,7 @@ def test_one_cpu_is_enough_for_a_study_and_a_gpu_that_no_node_has_is_refused_in_
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.nodes
 def test_four_workers_train_together_on_two_nodes_of_two_cpus(tmp_path: Path) -> None:
     with ray_nodes(tmp_path, 2, 2) as cluster:
         few = ("--trials", "1", "--seeds", "1", "--workers-per-trial", "4", "--name", "four", "--wandb", "disabled")

@@ -1,6 +1,8 @@
-"""Nodes that vanish in the middle of a study. Not part of the suite, for it takes minutes: `make spot-test`."""
+"""Nodes that vanish in the middle of a study. Not part of the suite, for it takes minutes."""
 
 from pathlib import Path
+
+import pytest
 
 from study.results.record import Record
 from tests.autoscaler import autoscaled_nodes, raylets_of_the_autoscaler
@@ -9,6 +11,7 @@ from tests.integration.test_several_nodes import SECONDS, SMALL, results, starte
 from tests.nodes import Nodes
 
 
+@pytest.mark.nodes
 def test_spot_nodes_that_vanish_in_the_middle_come_again_and_cost_no_trial(tmp_path: Path) -> None:
     with autoscaled_nodes(tmp_path, worker_types(), max_workers=MOST, idle_minutes=1, **HEAD) as cluster:
         search(cluster, "undisturbed", vanish=0)
