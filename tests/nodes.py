@@ -142,8 +142,9 @@ class Head:
 @contextmanager
 def ray_head(folder: Path, *, token: str, cpus: int = 1, dashboard: bool = False) -> Iterator[Head]:
     """A head as a user starts it. Its processes end with it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as another:
         head = Head(folder, free.getsockname()[1])
+        agent = another.getsockname()[1]  # Ray's default is that of the session's node, and one without it takes no job
     secret = head.home / ".ray" / "auth_token"
     secret.parent.mkdir(parents=True)
     secret.write_text(token)
@@ -151,6 +152,7 @@ def ray_head(folder: Path, *, token: str, cpus: int = 1, dashboard: bool = False
     variables["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     options = ["--port=0", f"--num-cpus={cpus}", f"--object-store-memory={STORE_BYTES}", "--disable-usage-stats"]
     options += [f"--include-dashboard={str(dashboard).lower()}", f"--dashboard-port={head.dashboard_port}"]
+    options += [f"--dashboard-agent-listen-port={agent}"]
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", *options]
     log = folder / "log"
     with log.open("w") as said:

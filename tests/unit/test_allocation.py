@@ -50,11 +50,11 @@ def test_the_share_of_a_process(processes: int, graphics: int, each: float) -> N
         (cluster(2), 1, None, 2, 0, 1),
         (cluster(2), 1, 1, 1, 0, 1),
         (cluster(2), 1, 3, 3, 0, 0.6666),  # three times 0.6667 would be more than two
-        (cluster(2), 2, None, 1, 0, 1),
+        (cluster(2), 2, None, 1, 0, 0.9995),
         (cluster(1), 1, None, 1, 0, 1),
         (cluster(0, 2, 2), 1, None, 4, 0, 1),  # a head that trains nothing
         (cluster(1, 2, 2), 1, None, 5, 0, 1),
-        (cluster(2, 2), 4, None, 1, 0, 1),
+        (cluster(2, 2), 4, None, 1, 0, 0.9995),
     ],
 )
 def test_what_is_allocated(
