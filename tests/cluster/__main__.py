@@ -170,13 +170,13 @@ def job(laptop: Laptop, head: Host) -> None:
 
 
 def a_host_dies(laptop: Laptop, head: Host, workers: list[Host]) -> None:
-    laptop.exec(f"nohup {study('second', 8)} --results ~/results > ~/second.log 2>&1 & sleep 1")
-    trials = head.home / "results" / "second" / "trials.parquet"
-    until(trials.exists, "a first trial", 200)
-    workers[-1].kill()
-    say(
-        f"SIGKILL for {workers[-1].name} and all that runs there, after {pq.read_metadata(trials).num_rows} of 8 trials"
-    )
+    dies, log = workers[-1], head.home / "second.log"
+    long = study("second", 8).replace("--epochs 3", "--epochs 20")
+    long = f"{long} --early-stopping none --verbose --results ~/results"
+    laptop.exec(f"nohup {long} > ~/second.log 2>&1 & sleep 1")
+    until(lambda: f"begins on {dies.name}" in log.read_text(), f"a trial on {dies.name}", 200)
+    dies.kill()
+    say(f"SIGKILL for {dies.name} and all that runs there, where a trial had begun")
     until(lambda: record(head, "second")[0]["status"] != "running", "the study", 400)
     say(f"the study ended: {finished(head, 'second', 8)}")
     said = [line for line in log.read_text().splitlines() if line.startswith("note: a node was lost")]
