@@ -156,8 +156,8 @@ def search(laptop: Laptop, head: Host) -> None:
 def job(laptop: Laptop, head: Host) -> None:
     """A study that needs no terminal, submitted from a machine that is no node, through SSH."""
     ssh = ["ssh", "-N", "-L", f"{JOBS}:127.0.0.1:{JOBS}", "-i", laptop.key, "-o", "StrictHostKeyChecking=no"]
-    quiet = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(laptop.host.enter(*ssh, f"root@{head.address}"), **quiet) as tunnel:
+    command = laptop.host.enter(*ssh, f"root@{head.address}")
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as tunnel:
         try:
             until(lambda: laptop.python("study.status", "--address", URL).returncode == 0, "the dashboard", 60)
             submitted = laptop.python(
