@@ -18,7 +18,7 @@ from study.terminal.progress import Terminal
 class Process:
     """A row in a process of its own, on the Ray that this process is connected to; what it says is said with its name.
 
-    It has a process group of its own: Ctrl-C reaches it through `interrupt` alone, and so once.
+    It has a process group of its own: Ctrl-C reaches it through `signal` alone, and so once.
     """
 
     def __init__(self, row: Row, terminal: Terminal) -> None:
@@ -69,18 +69,19 @@ class Process:
             )
         return True
 
-    def interrupt(self) -> None:
-        self._process.send_signal(signal.SIGINT)
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
 
     def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        self.signal(signal.SIGKILL)
+        self.ended(within=10)
 
 
 def pass_on(stream: IO[bytes], name: str, say: Callable[[str], None]) -> None:
     """Says every line of a stream with a name before it."""
-    for line in stream:
-        say(f"{name}: {line.decode(errors='replace').rstrip()}")
+    with stream:
+        for line in stream:
+            say(f"{name}: {line.decode(errors='replace').rstrip()}")
 
 
 def address() -> str:

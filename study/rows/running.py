@@ -4,6 +4,7 @@ Rows that run at the same time share one Ray: each asks for all that its trials 
 whoever waits, so that no GPU idles while the last trials of a row come to their end.
 """
 
+import signal
 from collections import deque
 from collections.abc import Sequence
 from math import ceil
@@ -87,7 +88,7 @@ def side_by_side(plan: Plan, rows: Sequence[Row], at_once: int, terminal: Termin
                             note(failed, process.row, process.reason, terminal)
             except KeyboardInterrupt:
                 for process in running.values():
-                    process.interrupt()
+                    process.signal(signal.SIGINT)
                 interrupted = True
     finally:
         for process in running.values():

@@ -79,8 +79,8 @@ def test_a_row_whose_process_is_ended_says_by_what(ray_session: None, tmp_path: 
 
     (study,) = plan.studies
     row = process.Process(Row(study, plan.execution, "command"), Terminal(quiet=True))
-    row.kill()
-    assert row.ended(within=5)
+    row.signal(signal.SIGKILL)
+    assert row.ended(within=10)
     assert row.reason == "its process was ended by SIGKILL"
 
 
