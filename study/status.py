@@ -132,11 +132,12 @@ def list_jobs(given: str | None) -> list[dict[str, Any]] | None:
     ours = [(one, words) for one in client.list_jobs() if (words := jobs.words_of(one))]
     return [
         {
-            "job": one.submission_id,
+            "job": one.submission_id or one.job_id,
             "status": one.status.lower(),
             "started": one.start_time and one.start_time / 1000,
             "command": " ".join(words),
-            "says": jobs.last_line_of(client, str(one.submission_id)),
+            # Ray keeps the output of jobs that were submitted; a study on a node itself has a terminal
+            "says": jobs.last_line_of(client, one.submission_id) if one.submission_id else "",
         }
         for one, words in sorted(ours, key=lambda pair: -(pair[0].start_time or 0))
     ]

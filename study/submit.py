@@ -107,7 +107,8 @@ def check(words: list[str]) -> None:
 
 def find(client: "JobSubmissionClient", address: str, job: str) -> list[str]:
     """The words of a job's command. Raises ValueError where there is no such job of ours."""
-    known = {one.submission_id: words for one in client.list_jobs() if (words := jobs.words_of(one))}
+    submitted = [one for one in client.list_jobs() if one.submission_id]
+    known = {one.submission_id: words for one in submitted if (words := jobs.words_of(one))}
     if job not in known:
         there = ", ".join(sorted(map(str, known))) or "none"
         raise ValueError(f"{address} has no study as job {job}: there are {there}")
