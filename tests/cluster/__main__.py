@@ -171,7 +171,7 @@ def job(laptop: Laptop, head: Host) -> None:
 
 def a_host_dies(laptop: Laptop, head: Host, workers: list[Host]) -> None:
     dies, log = workers[-1], head.home / "second.log"
-    long = study("second", 8).replace("--epochs 3", "--epochs 20")
+    long = study("second", 8).replace("--epochs 3", "--epochs 8")
     long = f"{long} --early-stopping none --verbose --results ~/results"
     laptop.exec(f"nohup {long} > ~/second.log 2>&1 & sleep 1")
     until(lambda: f"begins on {dies.name}" in log.read_text(), f"a trial on {dies.name}", 200)
