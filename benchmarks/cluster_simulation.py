@@ -6,7 +6,7 @@ Eight rows (four models, two pretrainings each), 64 trials a row, three repeats 
 3,000 images; then four candidates under three seeds, and three test runs. Simulated are the GPUs, which whoever waits
 longest gets; each row's own process, which does one thing at a time (it suggests, takes results, writes the record);
 the disk of each node, which its GPUs share; and the network of the head, from which each node fetches the images once.
-What things take is measured: see the constants, each with its source. ASHA is real, on trials whose accuracy is drawn.
+What things take was measured, but for what the constants call assumed. ASHA is real, on trials whose accuracy is drawn.
 
 The longest chain is a row's slowest trial, replicate and test run, one after the other: no number of GPUs is faster.
 """
@@ -35,9 +35,9 @@ DECODED = 700  # images/s of a CPU core: JPEGs of 35 kB to 256 px
 CORES = 8  # of a node, for each GPU
 HEAD_NETWORK = 12.5e9 / 8  # bytes/s: an m6i.2xlarge's
 JPEG = 35_000  # bytes
-SUGGEST, SUGGEST_EACH = 4e-3, 0.15e-3  # s, and for each trial before: benchmarks.scaling --profile
-RESULT, END = 2e-3, 8e-3  # s of a row's process: an epoch's result; a trial's row, its page and W&B
-START = 6.0  # s: a process's first run, imports and the model's weights
+SUGGEST, SUGGEST_EACH = 4e-3, 0.15e-3  # s, and for each trial before: assumed
+RESULT, END = 2e-3, 8e-3  # s of a row's process: an epoch's result; a trial's row, page and W&B: assumed
+START = 6.0  # s: a process's first run, imports and the model's weights: assumed
 
 ROWS = tuple((model, number) for model in TRAINED_PER_SECOND for number in range(2))
 TRAIN, VAL, TEST = 24_000, 3_000, 3_600
