@@ -120,7 +120,8 @@ def work(
             outcome.best = epoch
         outcome.peak_memory_bytes, outcome.resident_bytes = peak.own, peak.resident
         outcome.total_seconds = perf_counter() - start
-        tell_of(run, epoch, outcome.peak_memory_bytes if device.type == "cuda" else 0)
+        if workers.rank == 0:  # the others train on parts of the same images
+            tell_of(run, epoch, outcome.peak_memory_bytes if device.type == "cuda" else 0)
         report({**outcome.summary(), "curve": asdict(epoch)})
 
     try:
