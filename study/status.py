@@ -4,7 +4,8 @@
     python -m study.status ~/study-results --address http://127.0.0.1:8265
     python -m study.status results/coatnet-in1k-digits trial-007 --log
 
-A study whose process was killed is shown as interrupted. The log of a run is what its process wrote, in Ray's files on
+A study whose process was killed is shown as interrupted. Records that lie on a cluster's head are read there, by a job
+that takes some seconds. The log of a run is what its process wrote, in Ray's files on
 the node that it ran on.
 """
 
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.cluster import environment, jobs
 from study.options import arguments
@@ -22,6 +23,11 @@ from study.options.parser import Parser
 from study.results import bucket
 from study.results.place import shown
 from study.terminal.mistake import INTERRUPTED, fail
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+    from study.results.progress import Progress
 
 
 def parser() -> Parser:
@@ -35,7 +41,11 @@ def parser() -> Parser:
     )
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run of the study by its id: its row")
     parser.add_argument("--log", action="store_true", help="of the run: what its process wrote")
-    parser.add_argument("--address", metavar="URL", help="of the dashboard of a cluster: its jobs")
+    parser.add_argument(
+        "--address",
+        metavar="URL",
+        help="of the dashboard of a cluster: its jobs, and the studies that they wrote there",
+    )
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
     return parser
 
@@ -57,12 +67,15 @@ def show(options: argparse.Namespace) -> int:
     if options.log:
         raise ValueError("--log is of a run: give STUDY RUN, as in results/vit-none-digits trial-007")
     folder = place(options.place)
-    running = list_jobs(options.address) if options.address or environment.address() else None
+    client = cluster(options.address) if options.address or environment.address() else None
+    running = list_jobs(client) if client else None
 
     from study.results import progress
     from study.terminal import studies
 
     found = [progress.of(one) for one in progress.below(folder)] if folder else []
+    if client and options.address:  # else its records are likely to be what is found here
+        found += on_cluster(client)
     if options.json:
         print(json.dumps({"studies": [asdict(one) for one in found], "jobs": running or []}, indent=1, default=str))
         return 0
@@ -117,18 +130,34 @@ def show_run(options: argparse.Namespace) -> int:
     return 0
 
 
-def list_jobs(given: str | None) -> list[dict[str, Any]] | None:
-    """The studies among a cluster's jobs, the last first; None where the one of this machine takes none.
+def cluster(given: str | None) -> "JobSubmissionClient | None":
+    """The jobs of a cluster; None where the one of this machine takes none.
 
     Raises ValueError for an address that was given and takes none.
     """
-    address = jobs.url(given)
     try:
-        client = jobs.client(address)
+        return jobs.client(jobs.url(given))
     except ValueError:
         if given:
             raise
         return None
+
+
+def on_cluster(client: "JobSubmissionClient") -> "list[Progress]":
+    """The studies that jobs of a cluster have written there."""
+    from study.results import on_cluster
+
+    submitted = [one for one in client.list_jobs() if one.submission_id]
+    commands = [words for one in submitted if (words := jobs.words_of(one)) and words[0] != "study.data_efficiency"]
+    try:
+        return on_cluster.of_jobs(client, commands)
+    except ValueError as problem:
+        print(f"note: {problem}", file=sys.stderr)
+        return []
+
+
+def list_jobs(client: "JobSubmissionClient") -> list[dict[str, Any]]:
+    """The studies among a cluster's jobs, the last first."""
     ours = [(one, words) for one in client.list_jobs() if (words := jobs.words_of(one))]
     return [
         {

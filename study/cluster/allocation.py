@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor, inf
+from typing import Literal
 
 from study.cluster.nodes import Cluster, Node
 from trainables.resources import OWNER_CPUS, Resources
@@ -45,7 +46,12 @@ def rounded_down(amount: float) -> float:
 
 
 def allocate(
-    workers: int, requested: int | None, cluster: Cluster, run_bytes: Callable[[], float] = lambda: 0
+    workers: int,
+    requested: int | None,
+    cluster: Cluster,
+    run_bytes: Callable[[], float] = lambda: 0,
+    *,
+    per_gpu: int | Literal["auto"] | None = None,
 ) -> Allocation:
     """What each run may use, and how many run at a time (one per GPU, or one per core, unless `requested`).
 
@@ -57,15 +63,39 @@ def allocate(
         requested: how many runs at a time, if that was given.
         cluster: its nodes.
         run_bytes: estimates the memory of a worker's tensors; asked only where it may matter.
+        per_gpu: how many runs share a GPU, in the place of `requested`; `auto` for as many as find room.
 
     Raises NoPlace.
     """
+    if per_gpu is not None:
+        if not cluster.gpus:
+            raise NoPlace(f"trials-per-gpu is {per_gpu}, but {cluster}: leave it out, or give --max-concurrent")
+        if workers > 1:
+            raise NoPlace(f"trials-per-gpu is {per_gpu}, but each of {workers} workers of a trial has a GPU: give one")
+        requested = cluster.gpus * (most_on_a_gpu(cluster) if per_gpu == "auto" else per_gpu)
+        found = on_gpus(workers, requested, cluster, run_bytes, f"--trials-per-gpu {per_gpu}")
+        return replace(found, notes=()) if per_gpu == "auto" else found
     if cluster.gpus:
-        return on_gpus(workers, requested, cluster, run_bytes)
+        return on_gpus(workers, requested, cluster, run_bytes, f"--max-concurrent {requested}")
     return on_cpus(workers, requested, cluster, run_bytes)
 
 
-def on_gpus(workers: int, requested: int | None, cluster: Cluster, run_bytes: Callable[[], float]) -> Allocation:
+def most_on_a_gpu(cluster: Cluster) -> int:
+    """So many runs that each has a CPU beside its share of a GPU."""
+    cpus = [node.cpus / node.gpus for node in cluster.all if node.gpus and node.cpus < inf]
+    return max(1, floor(min(cpus, default=1)))
+
+
+def on_gpus(
+    workers: int, requested: int | None, cluster: Cluster, run_bytes: Callable[[], float], asked: str
+) -> Allocation:
+    """
+    Args:
+        workers, requested, cluster, run_bytes: as `allocate` has them.
+        asked: the option that says how many at a time, for a note that there are fewer.
+
+    Raises NoPlace.
+    """
     nodes = [node for node in cluster.all if node.gpus]
     if workers > cluster.gpus:
         raise NoPlace(f"workers-per-trial is {workers}, a GPU each, but {cluster}: give {cluster.gpus} at most")
@@ -75,9 +105,7 @@ def on_gpus(workers: int, requested: int | None, cluster: Cluster, run_bytes: Ca
     notes: list[str] = []
     if workers > 1:
         if concurrent > whole:
-            notes.append(
-                f"--max-concurrent {requested}: {whole} at a time, for {workers} workers hold {workers} whole GPUs"
-            )
+            notes.append(f"{asked}: {whole} at a time, for {workers} workers hold {workers} whole GPUs")
         concurrent, on_each = min(concurrent, whole), 1
     else:
         on_each = ceil(concurrent / cluster.gpus)
@@ -87,7 +115,7 @@ def on_gpus(workers: int, requested: int | None, cluster: Cluster, run_bytes: Ca
             fit = max(1, floor(memory / needed))
             if on_each > fit:
                 notes.append(
-                    f"--max-concurrent {requested}: {fit * cluster.gpus} at a time, {fit} on a GPU, which has "
+                    f"{asked}: {fit * cluster.gpus} at a time, {fit} on a GPU, which has "
                     f"{memory / GIB:.0f} GiB of memory, for a run may take {needed / GIB:.1f}"
                 )
             on_each = min(on_each, fit)

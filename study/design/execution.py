@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from trainables.choices import BOUNDARY_MODES, choose
 
@@ -16,6 +17,7 @@ class Execution:
         resume: go on with the study of that name, if it is there.
         boundaries: a mode of the planner: what of frozen stages is read from the store.
         max_concurrent: how many runs train at a time; None for as many as there are GPUs, or else cores.
+        trials_per_gpu: how many runs share each GPU, or `auto`; None for one, or for what max_concurrent takes.
         wandb: online, offline or disabled; None for what WANDB_MODE says, else online if the user is logged in.
         weights: a file with the backbone's weights, in the place of the variant's own.
         offline: never fetch anything from the network.
@@ -26,6 +28,7 @@ class Execution:
     resume: bool = False
     boundaries: str = "on"
     max_concurrent: int | None = None
+    trials_per_gpu: int | Literal["auto"] | None = None
     wandb: str | None = None
     weights: Path | None = None
     offline: bool = False
@@ -36,5 +39,11 @@ class Execution:
         choose("boundaries", self.boundaries, BOUNDARY_MODES)
         if self.max_concurrent is not None and self.max_concurrent < 1:
             raise ValueError(f"max-concurrent must be at least 1, got {self.max_concurrent}")
+        if isinstance(self.trials_per_gpu, int) and self.trials_per_gpu < 1:
+            raise ValueError(f"trials-per-gpu must be at least 1, or auto, got {self.trials_per_gpu}")
+        if self.trials_per_gpu is not None and self.max_concurrent is not None:
+            raise ValueError(
+                f"trials-per-gpu is {self.trials_per_gpu} and max-concurrent {self.max_concurrent}: give one of them"
+            )
         if self.wandb is not None:
             choose("wandb", self.wandb, WANDB_MODES)

@@ -153,8 +153,15 @@ class Session:
 
     def allocate(self) -> Allocation:
         """What each of its runs may use of the cluster, and how many run at a time. Raises NoPlace."""
-        cluster = nodes.here(gpu_memory=self.execution.max_concurrent is not None)
-        found = allocate(self.study.workers_per_trial, self.execution.max_concurrent, cluster, self.run_bytes)
+        execution = self.execution
+        shared = execution.max_concurrent is not None or execution.trials_per_gpu is not None
+        found = allocate(
+            self.study.workers_per_trial,
+            execution.max_concurrent,
+            nodes.here(gpu_memory=shared),
+            self.run_bytes,
+            per_gpu=execution.trials_per_gpu,
+        )
         self.warn_once(found.notes)
         return found
 

@@ -124,6 +124,9 @@ def add_search(group: Group) -> None:
 
 def add_machine(group: Group) -> None:
     group.add_argument("--max-concurrent", type=int, metavar="N", help="runs at a time; 1 makes a study repeat exactly")
+    group.add_argument(
+        "--trials-per-gpu", metavar="N|auto", help="runs that share a GPU; auto: as many as its memory and CPUs allow"
+    )
     group.add_argument("--workers-per-trial", type=int, default=1, metavar="N", help="more than 1 trains with DDP")
     group.add_argument(
         "--sync-batchnorm", action="store_true", help="BatchNorm sees the batches of all workers of a trial (GPUs only)"

@@ -6,7 +6,7 @@ Imports neither torch nor Ray: what is wrong with the options is said at once.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from study.cluster import gpu
 from study.data import named, place
@@ -105,6 +105,10 @@ def configure(options: StudyKeywords, scale: str) -> Study:
     place.check(options.dataset, request.settings)
     execution(options, resume=options.resume)  # what is wrong with it is said at once
     check_precision(options.precision, gpu.known())
+    if trials_per_gpu(options) is not None and gpu.known() is False:
+        raise ValueError(
+            f"trials-per-gpu is {options.trials_per_gpu}, but there is no GPU: leave it out, or give --max-concurrent"
+        )
     variant = family.variant(scale, options.pretraining, options.variant)
     weights.check(variant.weights, options.weights)
     recipe = recipes.chosen(options.recipe, family)
@@ -136,7 +140,7 @@ def configure(options: StudyKeywords, scale: str) -> Study:
         images_per_class=options.images_per_class,
         request=request,
         preprocessing=overridden(options.preprocessing, variant),
-        grad_accum=grad_accum_steps(options.grad_accum),
+        grad_accum=None if (parts := number_or_auto("grad-accum", options.grad_accum)) == "auto" else parts,
     )
 
 
@@ -146,6 +150,7 @@ def execution(options: SharedKeywords, *, resume: bool, weights: Path | None = N
         resume=resume,
         boundaries=options.boundaries,
         max_concurrent=options.max_concurrent,
+        trials_per_gpu=trials_per_gpu(options),
         wandb=options.wandb,
         weights=weights,
         offline=options.offline,
@@ -161,9 +166,14 @@ def check_precision(precision: str, has_gpu: bool | None) -> None:
         raise ValueError(needs_gpu(precision))
 
 
-def grad_accum_steps(grad_accum: str) -> int | None:
-    """--grad-accum as a number, None for auto. Raises ValueError."""
+def trials_per_gpu(options: SharedKeywords) -> int | Literal["auto"] | None:
+    """Raises ValueError for what is none of them."""
+    return None if options.trials_per_gpu is None else number_or_auto("trials-per-gpu", options.trials_per_gpu)
+
+
+def number_or_auto(option: str, given: str) -> int | Literal["auto"]:
+    """What an option was given. Raises ValueError."""
     try:
-        return None if grad_accum == "auto" else int(grad_accum)
+        return "auto" if given == "auto" else int(given)
     except ValueError:
-        raise ValueError(f"grad-accum takes a whole number or auto, got {grad_accum!r}") from None
+        raise ValueError(f"{option} takes a whole number or auto, got {given!r}") from None

@@ -82,6 +82,7 @@ class SharedKeywords(DataKeywords):
     seeds: int = 3
     seed: int = 0
     max_concurrent: int | None = None
+    trials_per_gpu: str | None = None
     workers_per_trial: int = 1
     sync_batchnorm: bool = False
     grad_accum: str = "auto"

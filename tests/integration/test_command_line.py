@@ -44,6 +44,10 @@ MISTAKES = {
         ["--model", "vit", *NONE, "--max-concurrent", "0"],
         ["max-concurrent must be at least 1, got 0"],
     ),
+    "a fraction of a trial": (
+        ["--model", "vit", *NONE, "--trials-per-gpu", "0.3"],
+        ["trials-per-gpu takes a whole number or auto, got '0.3'"],
+    ),
     "words for a number": (["--model", "vit", "--trials", "many"], ["--trials", "'many'"]),
     "an unknown option": (["--model", "vit", "--trails", "3"], ["--trails"]),
     "no model": ([], ["--model"]),
@@ -111,6 +115,14 @@ def test_fp16_without_a_gpu_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     status, line = status_and_line(arguments, capsys)
     assert status == 2
     assert "fp16 needs a GPU" in line
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU to share")
+def test_a_share_of_a_gpu_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--model", "vit", *NONE, "--trials-per-gpu", "2", "--results", str(tmp_path / "results")]
+    status, line = status_and_line(arguments, capsys)
+    assert status == 2
+    assert "trials-per-gpu is 2, but there is no GPU" in line
 
 
 def test_a_study_that_exists_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

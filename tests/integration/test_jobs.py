@@ -43,6 +43,14 @@ def submit(head: Head, *words: str, code: int = 0) -> str:
     return str(out + err)
 
 
+def status(head: Head, *words: str) -> str:
+    """What `study.status` prints on the machine that is no node."""
+    command = [sys.executable, "-m", "study.status", "--address", head.url, *words]
+    ended = subprocess.run(command, env=variables(head), cwd=head.folder, capture_output=True, text=True, timeout=90)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
+
+
 def status_of(record: Path) -> str | None:
     path = record / "study.json"
     return json.loads(path.read_text())["status"] if path.exists() else None
@@ -82,6 +90,13 @@ def test_a_study_is_submitted_followed_stopped_and_gone_on_with(head: Head) -> N
     finished = submit(head, "--resume", job, "--follow")
     assert "test accuracy" in finished
     assert status_of(record) == "finished"
+
+    looked = json.loads(status(head, "--json"))
+    assert [(one["name"], one["status"], one["done"]) for one in looked["studies"]] == [("far", "finished", 1)]
+    assert looked["studies"][0]["device_hours"] > 0
+    assert [one["status"] for one in looked["jobs"]] == ["succeeded", "stopped"]
+    shown = status(head)
+    assert all(words in shown for words in ("far", "test 1/1", "thread-h"))
 
 
 def test_a_job_that_is_not_there_and_a_token_of_another_cluster_are_named(

@@ -92,6 +92,29 @@ def test_models_share_a_gpu_only_as_far_as_its_memory_suffices() -> None:
     )
 
 
+def test_so_many_runs_share_each_gpu_as_are_asked_for_and_its_memory_holds() -> None:
+    gpus = cluster((8, 2), (4, 1), gpu_memory=24 * GIB)
+    found = allocate(1, None, gpus, lambda: 1 * GIB, per_gpu=3)
+    assert (found.at_a_time, found.resources.gpus, found.notes) == (9, 0.3333, ())
+    found = allocate(1, None, gpus, lambda: 10 * GIB, per_gpu=3)
+    assert (found.at_a_time, found.resources.gpus) == (6, 0.5)
+    assert found.notes[0].startswith("--trials-per-gpu 3: 6 at a time, 2 on a GPU, which has 24 GiB of memory")
+
+
+@pytest.mark.parametrize(("run_gib", "on_each"), [(1, 4), (10, 2), (20, 1)])
+def test_auto_shares_a_gpu_as_far_as_its_memory_and_a_cpu_each_suffice(run_gib: float, on_each: int) -> None:
+    gpus = cluster((8, 2), (16, 2), gpu_memory=24 * GIB)
+    found = allocate(1, None, gpus, lambda: run_gib * GIB, per_gpu="auto")
+    assert (found.at_a_time, found.notes) == (4 * on_each, ())
+
+
+def test_a_share_of_a_gpu_needs_a_gpu_and_a_trial_of_one_worker() -> None:
+    with pytest.raises(NoPlace, match="trials-per-gpu is 4, but the cluster has 1 node with 2 CPUs and 0 GPUs: leave"):
+        allocate(1, None, cluster(2), per_gpu=4)
+    with pytest.raises(NoPlace, match="trials-per-gpu is 2, but each of 2 workers of a trial has a GPU"):
+        allocate(2, None, cluster((8, 2)), per_gpu=2)
+
+
 def test_a_run_too_large_for_half_a_gpu_has_all_of_one() -> None:
     found = allocate(1, 6, cluster((32, 4), gpu_memory=24 * GIB), lambda: 14 * GIB)
     assert (found.at_a_time, found.resources.gpus) == (4, 1)
