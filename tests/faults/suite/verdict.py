@@ -1,0 +1,93 @@
+"""What faults cost: a study's record beside that of the same study undisturbed."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from study.results.record import Record
+from tests.faults.suite.victim import Victim
+
+# What two runs of the same study may differ in
+OF_THE_MACHINE = {
+    *("train_seconds", "total_seconds", "seconds", "peak_memory_bytes", "resident_bytes", "bytes_read"),
+    *("plan", "notes", "node", "device", "process", "attempts", "micro_batch_size"),
+}
+KEYS = {"trials": ("trial_id",), "runs": ("run_id",), "curves": ("run_id", "epoch"), "predictions": ("seed", "index")}
+Rows = dict[tuple[Any, ...], dict[str, Any]]
+
+
+@dataclass
+class Verdict:
+    """
+    Attributes:
+        lost: results that were in the record, and are not, or are another.
+        twice: runs that were in the record, and were trained again.
+        wrong: rows that differ from those of the undisturbed study, or are missing.
+        disorder: commands that ended otherwise than they may, or said more than a reader takes in.
+        strays: processes and files that are left.
+        seconds: from the start of the command that went on to the end of the study.
+    """
+
+    lost: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    disorder: list[str] = field(default_factory=list)
+    strays: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        return not (self.lost or self.twice or self.wrong or self.disorder or self.strays)
+
+
+def tables(folder: Path) -> dict[str, Rows]:
+    """The rows of a record by what names them, without what is the machine's; nothing where it cannot be read."""
+    try:
+        record = Record(folder)
+    except ValueError:
+        return {name: {} for name in KEYS}
+    rows = {"trials": record.trials, "runs": record.runs, **{n: record.tables[n] for n in ("curves", "predictions")}}
+    return {
+        name: {
+            tuple(row[key] for key in KEYS[name]): {k: v for k, v in row.items() if k not in OF_THE_MACHINE}
+            for row in given
+        }
+        for name, given in rows.items()
+    }
+
+
+def finished_runs(folder: Path) -> set[str]:
+    held = tables(folder)
+    return {str(key[0]) for name in ("trials", "runs") for key in held[name]}
+
+
+def differences(before: dict[str, Rows], after: dict[str, Rows]) -> list[str]:
+    """The rows of `before` that `after` lacks, or has with other values."""
+    found = []
+    for name, rows in before.items():
+        for key, row in rows.items():
+            other = after[name].get(key)
+            if other is None:
+                found.append(f"{name} {key} is missing")
+            elif columns := [column for column in row if row[column] != other.get(column)]:
+                found.append(f"{name} {key}: {columns[0]} {row[columns[0]]} became {other.get(columns[0])}")
+    return found
+
+
+def left_files(victim: Victim, usual: set[str]) -> list[str]:
+    """Files that an undisturbed study does not leave behind."""
+    return sorted(files(victim) - usual)
+
+
+def files(victim: Victim) -> set[str]:
+    """What lies in the temporary folder and in the record, by names without numbers that change."""
+    found = set()
+    for root in (victim.temporary, victim.results):
+        for path in root.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                found.add(general(str(path.relative_to(victim.folder))))
+    return found
+
+
+def general(name: str) -> str:
+    return "".join("#" if letter.isdigit() else letter for letter in name)
