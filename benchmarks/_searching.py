@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,8 +74,9 @@ def searched(
     resources: Resources | None = None,
     max_concurrent: int = 1,
     train: Train = train,
+    on_trial: Callable[[], None] = lambda: None,
 ) -> Searched:
-    """One search, by default with one trial at a time, in half a CPU."""
+    """One search, by default with one trial at a time, in half a CPU; `on_trial` is called when one has ended."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         study = replace(study, results=Path(folder), trials=trials)
         study.folder.mkdir()
@@ -99,6 +100,7 @@ def searched(
         def on_end(row: Row, curve: list[Row]) -> None:
             record.add(trials=[row], curves=curve)
             ended.append(perf_counter())
+            on_trial()
 
         start = perf_counter()
         search(

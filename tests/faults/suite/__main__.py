@@ -11,6 +11,7 @@ stray processes and files, and the median seconds of the command that finished t
 """
 
 import argparse
+import json
 import shutil
 import statistics
 import sys
@@ -125,6 +126,7 @@ class Suite:
             return verdict
         verdict.disorder += disorder(ended, fault.codes)
         if not fault.results_gone:
+            verdict.disorder += unfinished_business(ended, victim.record)
             verdict.lost = differences(before, tables(victim.record))
             again = [run for when, what, run in victim.trained() if what == "begin" and when > began and run in done]
             verdict.twice = again
@@ -137,6 +139,15 @@ def disorder(ended: Ended, codes: Sequence[int]) -> list[str]:
     if ended.code not in codes:
         return [f"ended with {ended.code}: {ended.said.strip()[-300:]}"]
     return [] if ended.in_order else [f"said: {ended.said.strip()[-600:]}"]
+
+
+def unfinished_business(ended: Ended, record: Path) -> list[str]:
+    """What a command that ended by itself left undone in the record that it wrote."""
+    if ended.code is None or ended.code < 0 or ended.code == 2 or not (record / "study.json").exists():
+        return []
+    found = [] if (record / "report.html").exists() else ["the record has no page"]
+    status = json.loads((record / "study.json").read_text())["status"]
+    return [*found, *(["the record says that it runs"] if status == "running" else [])]
 
 
 def columns(verdict: Verdict) -> list[tuple[str, list[str]]]:
