@@ -9,7 +9,7 @@ ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: study test nodes-test cluster-test check format bench gpu-pack gpu-check install clean help
+.PHONY: study test nodes-test cluster-test faults check format bench gpu-pack gpu-check install clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make test     the whole test suite (a part of it: make test ARGS=tests/unit)"
 	@echo "make cluster-test  a real cluster on three hosts that it makes on this machine (Linux, root): docs/cluster.md"
 	@echo "make nodes-test    studies over several Ray nodes: lost, late, few, autoscaled, taken away (ten minutes)"
+	@echo "make faults        500 faults at random moments of a study, and what they cost: docs/reliability.md (an hour and more)"
 	@echo "make check    formatter, linter and type checker, as before every review"
 	@echo "make format   formats, and fixes what the linter can fix"
 	@echo "make bench    every benchmark, into benchmarks/results.md"
@@ -38,6 +39,9 @@ cluster-test: $(INSTALLED)
 
 nodes-test: $(INSTALLED)
 	@$(BIN)/python -m pytest -m nodes $(ARGS)
+
+faults: $(INSTALLED)
+	@$(BIN)/python -m tests.faults.suite $(ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
