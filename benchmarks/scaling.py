@@ -2,6 +2,9 @@
 
     python -m benchmarks.scaling              # 16, 32 and 64 slots; the last with 1,000 trials
     python -m benchmarks.scaling --profile    # and where the study's own process spends its time
+    python -m benchmarks.scaling --nodes 4 --slots 8 --seconds 10    # as many trials an hour as 64 slots with 20 s
+
+A slot is a process of 0.35 GB, so that 64 need 24 GB and more.
 
 The trials sleep: what is measured is whether the study's process gives every slot its next trial in time. All else
 is real: Ray nodes (all of them on this machine, so they may not compute), Tune, Optuna, results, the record.
@@ -16,6 +19,7 @@ import pstats
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter, sleep, time
 from typing import Any
@@ -35,20 +39,22 @@ from trainables.trainer import Report
 GOAL = "at least 95 % of what the slots could do at best"
 
 EPOCHS = 4
-SECONDS = 20.0  # a trial; real ones take minutes
-SLOTS = 16  # on each node
+SECONDS = 20.0  # a trial, by default; real ones take minutes
+SLOTS = 16  # on each node, by default
 TRIALS = 1000  # on the most nodes; fewer on fewer, for the same time
 NODES = (1, 2, 4)
 
 
-def sleeping(run: Run, datasets: Mapping[ImagesKey, SplitImages], resources: Resources, report: Report) -> Outcome:
+def sleeping(
+    run: Run, datasets: Mapping[ImagesKey, SplitImages], resources: Resources, report: Report, *, seconds: float
+) -> Outcome:
     """A trial that takes its time and computes nothing."""
     start, outcome = perf_counter(), Outcome(run.run_id)
     begun = time()
     for number in range(1, EPOCHS + 1):
-        sleep(SECONDS / EPOCHS)
+        sleep(seconds / EPOCHS)
         accuracy = 1 - 1 / (1 + number + run.hyperparameters.lr)
-        epoch = Epoch(number, 1.0, 1 - accuracy, accuracy, accuracy, accuracy, 0.1, SECONDS / EPOCHS, SECONDS / EPOCHS)
+        epoch = Epoch(number, 1.0, 1 - accuracy, accuracy, accuracy, accuracy, 0.1, seconds / EPOCHS, seconds / EPOCHS)
         outcome.epochs.append(epoch)
         outcome.best = epoch
         outcome.total_seconds = perf_counter() - start
@@ -66,12 +72,13 @@ def busy(search: Searched, slots: int) -> float:
     return had / (slots * (end - start))
 
 
-def search_on(nodes: int, trials: int, profile: cProfile.Profile | None) -> Searched:
+def search_on(nodes: int, slots: int, trials: int, seconds: float, profile: cProfile.Profile | None) -> Searched:
+    """So many trials that take so many seconds each, on nodes with so many slots each."""
     recipe = replace(RECIPES["fair"], epochs=EPOCHS)
     study = Study("coatnet", "mini", "coatnet_mini", "digits", "bench", Path(), recipe, early_stopping="none")
     with (
         tempfile.TemporaryDirectory(prefix="bench-nodes-") as folder,
-        ray_nodes(Path(folder), *[SLOTS] * nodes) as there,
+        ray_nodes(Path(folder), *[slots] * nodes) as there,
     ):
         os.environ["RAY_ADDRESS"] = there.cluster.address
         connection.quieten()
@@ -86,8 +93,8 @@ def search_on(nodes: int, trials: int, profile: cProfile.Profile | None) -> Sear
                     trials=trials,
                     threads=1,
                     resources=Resources(cpus=1),
-                    max_concurrent=SLOTS * nodes,
-                    train=sleeping,
+                    max_concurrent=slots * nodes,
+                    train=partial(sleeping, seconds=seconds),
                 )
             finally:
                 if profile:
@@ -98,19 +105,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", type=int, nargs="+", default=NODES, metavar="N")
     parser.add_argument("--trials", type=int, default=TRIALS, help="on the most nodes (default %(default)s)")
+    parser.add_argument("--slots", type=int, default=SLOTS, help="on each node (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of a trial (default %(default)s)")
     parser.add_argument("--profile", action="store_true", help="say what the study's process does")
     given = parser.parse_args()
     results: dict[int, float] = {}
     for nodes in given.nodes:
         profile = cProfile.Profile() if given.profile else None
         trials = given.trials * nodes // max(given.nodes)
-        search = search_on(nodes, trials, profile)
-        slots = SLOTS * nodes
+        search = search_on(nodes, given.slots, trials, given.seconds, profile)
+        slots = given.slots * nodes
         share = results[nodes] = busy(search, slots)
-        hourly = 3600 * slots * share / SECONDS
+        most = 3600 * slots / given.seconds
         print(
-            f"round: {nodes} nodes, {slots} slots, {trials} trials of {SECONDS:.0f} s: {hourly:,.0f} trials an hour, "
-            f"{share:.1%} of {3600 * slots / SECONDS:,.0f}",
+            f"round: {nodes} nodes, {slots} slots, {trials} trials of {given.seconds:.0f} s: "
+            f"{most * share:,.0f} trials an hour, {share:.1%} of {most:,.0f}",
             flush=True,
         )
         if profile:
