@@ -27,16 +27,14 @@ GOAL = "none: it says where the limits are"
 # docs/gpu.md: images a second of training with nothing frozen, at 224 px, bf16, on one H200
 TRAINED_PER_SECOND = {"alexnet": 14_311, "resnet": 2_245, "vit": 2_416, "coatnet": 875}
 HEAD_STEP = 1.6e-3  # s: docs/gpu.md, the least that a step of 64 images takes, whatever is trained
-READ, WRITE = (
-    6e9,
-    1.2e9,
-)  # bytes/s of a node's disk: docs/gpu.md, "reading 4.2 to 12.3 GB/s", "into the store 0.8 to 1.8"
+READ, WRITE = 6e9, 1.2e9  # bytes/s of a node's disk: docs/gpu.md: "reading 4.2 to 12.3 GB/s", "0.8 to 1.8"
 DECODED = 700  # images/s of a CPU core: JPEGs of 35 kB to 256 px
 CORES = 8  # of a node, for each GPU
 HEAD_NETWORK = 12.5e9 / 8  # bytes/s: an m6i.2xlarge's
 JPEG = 35_000  # bytes
-SUGGEST, SUGGEST_EACH = 4e-3, 0.15e-3  # s, and for each trial before: assumed
-RESULT, END = 2e-3, 8e-3  # s of a row's process: an epoch's result; a trial's row, page and W&B: assumed
+# Of a row's process, in s, as `benchmarks.scaling --profile` had them with 250 and 1,000 trials (profiled: so too high)
+SUGGEST, SUGGEST_EACH = 3e-3, 0.03e-3  # and for each trial before
+RESULT, END = 2.5e-3, 8e-3  # an epoch's result; a trial's end, with its row
 START = 6.0  # s: a process's first run, imports and the model's weights: assumed
 
 ROWS = tuple((model, number) for model in TRAINED_PER_SECOND for number in range(2))
