@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from math import ceil
 from pathlib import Path
 from typing import Protocol
@@ -67,13 +68,26 @@ class Examples:
         return [each + 1] * more + [each] * (steps - more)
 
     def shuffled(
-        self, batch_size: int, generator: torch.Generator, world: World, *, pairs: bool = False
+        self,
+        batch_size: int,
+        generator: torch.Generator,
+        world: World,
+        *,
+        pairs: bool = False,
+        epoch: int = 0,
+        skip: int = 0,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """This worker's share of each of one epoch's batches, in a random order.
 
-        Every worker draws the same order and gets its own rows of every batch: see `World.share`, also for `pairs`.
+        Every worker draws the same order and gets its own rows of every batch.
+
+        Args:
+            generator: draws the order; an epoch that is gone on with needs it as it was when that began.
+            pairs: see `World.share`.
+            epoch: from 0, where the first that is asked for is another.
+            skip: so many batches of the epoch were trained on already.
         """
-        for rows in self.orders(batch_size, generator, world, self.gathers_on, pairs=pairs):
+        for rows in islice(self.orders(batch_size, generator, world, self.gathers_on, pairs=pairs), skip, None):
             yield self.batch(rows)
 
     def orders(

@@ -1,27 +1,27 @@
 """The one training loop. It is handed its device, data, workers and report function, and knows no Ray."""
 
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import islice
-from math import ceil, isfinite
+from math import isfinite
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
-from trainables.batches import BoundarySource
+from trainables.batches import BoundarySource, Examples
 from trainables.hyperparameters import Hyperparameters
-from trainables.memory import EVALUATION, TRAINING, DoesNotFit, ForwardState, Memory, out_of_memory
+from trainables.memory import EVALUATION, Memory
 from trainables.metrics import Metric, scores
-from trainables.optimisation import optimizer, schedule
+from trainables.optimisation import schedule
 from trainables.precision import Precision
-from trainables.recipe import Recipe
+from trainables.recipe import Phase, Recipe
 from trainables.stages import StagedModel
-from trainables.world import World
+from trainables.step import Step, carried
+from trainables.world import World, running_statistics
 
 EVALUATION_BATCH = 256
 OTHER_DRAWS = 1_000_003  # between the seeds of two workers: the same would draw the same dropout masks for both
@@ -111,6 +111,8 @@ def fit(
     memory: Memory | None = None,
     last_epoch: int | None = None,
     validate_every_epoch: bool = True,
+    state: "State | None" = None,
+    after_step: "Callable[[Training], None]" = lambda training: None,
 ) -> None:
     """Trains `model` in place and reports every epoch.
 
@@ -123,6 +125,8 @@ def fit(
         memory: into how many parts a batch is divided; by default into more than one only where it does not fit.
         last_epoch: stop after this epoch of the recipe's schedule, all of them by default.
         validate_every_epoch: if not, only after the last one; the reports before it carry None.
+        state: of a training of the same arguments, which this one goes on from; the epochs before are reported again.
+        after_step: called after every step: the training may be kept then, or ended by what this raises.
 
     Raises:
         ValueError: the model has no layer that a hyperparameter would change, or not so many stages to freeze.
@@ -132,274 +136,191 @@ def fit(
     world, memory = world or World(), memory or Memory()
     hyperparameters.check_model(backbone_stages=model.backbone_stages, features=model.features, model="this model")
     torch.manual_seed(seed + world.rank * OTHER_DRAWS)
-    order, mixes = torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed)
-    epoch = 0
+    phases = recipe.phases(hyperparameters, head_only=model.backbone_stages)
+    training = Training(model, train, phases, recipe.milestones, precision, world, memory, seed=seed)
+    if state:
+        training.load(state)
+    else:
+        training.begin_epoch()
+    for known in training.curve:
+        report(known)
     last = min(recipe.epochs, last_epoch or recipe.epochs)
-    for phase in recipe.phases(hyperparameters, head_only=model.backbone_stages):
-        point = phase.point
-        model.freeze(point.freeze_depth).set_rates(dropout=point.dropout, drop_path=point.drop_path)
-        images = train.at(point.freeze_depth)
-        step = Step(model, point, precision, world, memory, labels=images.labels, mixes=mixes)
-        steps = phase.epochs * images.steps(point.batch_size)
-        step.schedule = schedule(step.optimizer, point, milestones=recipe.milestones, steps=steps)
-        for _ in range(phase.epochs):
-            epoch += 1
-            if epoch > last:
-                return
-            start = perf_counter()
-            lr = step.lr
-            model.train()
-            pairs = bool(step.mix) and world.size > 1
-            batches, boundary = images.shuffled(point.batch_size, order, world, pairs=pairs), images.boundary
-            if not step.mix:  # what is mixed is images
-                share = world.largest_share(point.batch_size)
-                batches, boundary = carried(model, batches, boundary, precision, share), point.freeze_depth
-            sizes = images.batch_sizes(point.batch_size)
-            losses = [step(*batch, boundary, size) for batch, size in zip(batches, sizes, strict=True)]
-            world.average_statistics(model)
-            train_loss = float(world.all_reduce_sum(torch.stack(losses).mean())) / world.size
-            trained = perf_counter()
-            if not isfinite(train_loss):
-                raise NotFinite(f"the training loss is {train_loss} in epoch {epoch}")
-            validates = val is not None and (validate_every_epoch or epoch == last)
-            predictions = predict(model, val, precision, memory, world) if val is not None and validates else None
-            values = predictions.scores if predictions else {}
-            report(
-                Epoch(
-                    epoch=epoch,
-                    train_loss=train_loss,
-                    val_loss=values.get(Metric.LOSS),
-                    val_accuracy=values.get(Metric.ACCURACY),
-                    val_mean_class_accuracy=values.get(Metric.MEAN_CLASS_ACCURACY),
-                    val_macro_f1=values.get(Metric.MACRO_F1),
-                    lr=lr,
-                    train_seconds=trained - start,
-                    seconds=perf_counter() - start,
-                )
-            )
+    while True:
+        train_loss = training.finish_epoch(after_step)
+        trained = perf_counter()
+        if not isfinite(train_loss):
+            raise NotFinite(f"the training loss is {train_loss} in epoch {training.epoch}")
+        validates = val is not None and (validate_every_epoch or training.epoch == last)
+        predictions = predict(model, val, precision, memory, world) if val is not None and validates else None
+        values = predictions.scores if predictions else {}
+        ended = Epoch(
+            epoch=training.epoch,
+            train_loss=train_loss,
+            val_loss=values.get(Metric.LOSS),
+            val_accuracy=values.get(Metric.ACCURACY),
+            val_mean_class_accuracy=values.get(Metric.MEAN_CLASS_ACCURACY),
+            val_macro_f1=values.get(Metric.MACRO_F1),
+            lr=training.lr,
+            train_seconds=trained - training.start,
+            seconds=perf_counter() - training.start,
+        )
+        report(ended)
+        if training.epoch == last:
+            return
+        training.curve.append(ended)
+        training.begin_epoch()
 
 
-def carried(
-    model: StagedModel,
-    batches: Iterator[tuple[Tensor, Tensor]],
-    boundary: int,
-    precision: Precision,
-    batch_size: int,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches that were read at `boundary`, at the model's freeze depth.
+@dataclass(frozen=True)
+class State:
+    """What a training goes on from: tensors and plain values alone.
 
-    A GPU's frozen stages compute more rows at once than a batch may have, and fill up what is missing: so they take as
-    many batches together as fill them. What they give is, bit for bit, what each batch alone would.
+    Attributes:
+        shared: what all workers have alike.
+        own: what this worker has for itself: random numbers, BatchNorm's statistics in the middle of an epoch, losses.
     """
-    if boundary == model.freeze_depth:
-        yield from batches
-        return
-    while group := list(islice(batches, 1)):
-        rows = model.rows_at_once(group[0][0].device)
-        group += islice(batches, max(1, rows // batch_size) - 1)
-        images = torch.cat([images for images, _ in group]) if len(group) > 1 else group[0][0]
-        try:
-            with precision.autocast():
-                frozen = model.frozen(boundary, model.freeze_depth, images)
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            raise DoesNotFit(
-                f"out of memory with {rows} images at a time in frozen stages: take a smaller model or larger device"
-            ) from None
-        yield from zip(frozen.split([len(images) for images, _ in group]), [labels for _, labels in group], strict=True)
+
+    shared: Mapping[str, Any]
+    own: Mapping[str, Any]
+
+    @property
+    def epochs(self) -> int:
+        """That have ended."""
+        return len(self.shared["curve"])
+
+    @property
+    def steps(self) -> int:
+        """Of the epoch after them."""
+        return len(self.own["losses"])
 
 
-class Step:
-    """One optimiser step on one batch: mix, forward, loss, backward, clip, update, schedule.
+class Training:
+    """A run between two of its steps: all that moves while it trains, to be kept and gone on with.
 
-    A batch that is divided has the gradient of the whole batch, but for BatchNorm, which normalises each part by its
-    own mean and variance; and dropout draws other masks.
+    Random numbers are torch's, and those of the generators here: nothing draws from Python's or NumPy's.
 
     Args:
-        model: frozen as deep as the point has it.
-        point: the run's hyperparameters, of which it takes the optimiser's, the loss's and the batch's.
-        labels: (N,) int64 of all images that are trained on, for the weights of their classes.
-        mixes: what the workers of a group draw their mixes from, all the same.
+        phases: of the recipe, with the epochs and the point of each.
+        milestones: of the step schedule.
 
-    `schedule` is set once it is known over how many steps.
+    Attributes:
+        curve: the epochs that have ended.
+        epoch: the one that is trained, from 1.
+        losses: of its steps so far, on the device.
+        lr: of its first step.
+        start: when it began, by `perf_counter`, as if it had been trained without a break.
     """
 
-    schedule: torch.optim.lr_scheduler.LRScheduler
+    phase: int
+    images: Examples
+    step: Step
+    losses: list[Tensor]
+    lr: float
+    start: float
+    drawn_from: Tensor  # the state of `order` from which the epoch's order is drawn
 
     def __init__(
         self,
         model: StagedModel,
-        point: Hyperparameters,
+        train: BoundarySource,
+        phases: list[Phase],
+        milestones: tuple[float, ...],
         precision: Precision,
         world: World,
         memory: Memory,
         *,
-        labels: Tensor,
-        mixes: torch.Generator | None = None,
+        seed: int,
     ) -> None:
-        self.alone, self.model = model, world.wrap(model)
-        self.point = point
-        self.precision = precision
-        self.world, self.memory = world, memory
-        self.memory_probes = 0
-        self.before = ForwardState(model)
-        self.trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = optimizer(model, point)
-        self.scaler = precision.scaler()
-        together = mixes if world.size > 1 else None
-        self.mix = Mixup(point.mixup, model.classes, together) if point.mixup else None
-        self.class_weights = balanced(labels, model.classes) if point.class_weights == "balanced" else None
+        self.model, self.train, self.phases, self.milestones = model, train, phases, milestones
+        self.precision, self.world, self.memory = precision, world, memory
+        self.order, self.mixes = torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed)
+        self.curve: list[Epoch] = []
 
     @property
-    def lr(self) -> float:
-        """Of the next step, before layer decay and the head's scale."""
-        group = self.optimizer.param_groups[-1]
-        return group["lr"] / group["lr_scale"]
+    def epoch(self) -> int:
+        return len(self.curve) + 1
 
-    def __call__(self, images: Tensor, labels: Tensor, boundary: int = 0, batch_size: int | None = None) -> Tensor:
-        """Returns the loss of a batch that was read at `boundary`, still on the device.
+    @property
+    def point(self) -> Hyperparameters:
+        """Of the phase."""
+        return self.phases[self.phase].point
 
-        Given this worker's share of a batch of `batch_size` images, the mean over the workers is the batch's loss.
-        """
-        batch_size = batch_size or len(labels)
-        if self.mix:  # once for a batch, however often memory makes us divide it anew
-            assert boundary == 0, "mixup mixes images"
-            images, labels = self.mix(images.float(), labels)
-        loss = self.backward(images, labels, boundary, batch_size)
-        try:
-            self.scaler.unscale_(self.optimizer)
-            if self.point.clip_norm:
-                nn.utils.clip_grad_norm_(self.trained, self.point.clip_norm)
-            self.scaler.step(self.optimizer)  # the first makes the optimiser's state
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            raise DoesNotFit(
-                "out of memory in the optimizer's step, whose state does not fit beside the model: choose a smaller "
-                "model, a larger freeze_depth or a larger device"
-            ) from None
-        self.scaler.update()
-        self.schedule.step()
-        return loss
+    def begin_epoch(self) -> None:
+        begins = [sum(phase.epochs for phase in self.phases[:number]) for number in range(len(self.phases))]
+        if self.epoch - 1 in begins:
+            self.begin_phase(begins.index(self.epoch - 1))
+        self.start = perf_counter()
+        self.losses, self.lr, self.drawn_from = [], self.step.lr, self.order.get_state()
 
-    def backward(self, images: Tensor, labels: Tensor, boundary: int, batch_size: int) -> Tensor:
-        """Leaves the gradient of the batch's mean loss in the model, and returns this worker's part of that loss.
+    def begin_phase(self, number: int) -> None:
+        self.phase = number
+        phase, point, model = self.phases[number], self.point, self.model
+        model.freeze(point.freeze_depth).set_rates(dropout=point.dropout, drop_path=point.drop_path)
+        self.images = self.train.at(point.freeze_depth)
+        labels = self.images.labels
+        self.step = Step(model, point, self.precision, self.world, self.memory, labels=labels, mixes=self.mixes)
+        steps = phase.epochs * self.images.steps(point.batch_size)
+        self.step.schedule = schedule(self.step.optimizer, point, milestones=self.milestones, steps=steps)
 
-        `labels` are (N,) int64, or mixed: (N, classes) float32.
+    def finish_epoch(self, after_step: "Callable[[Training], None]") -> float:
+        """Trains what is left of the epoch; returns the mean loss of all of it, over all workers."""
+        step, images, world, size, done = self.step, self.images, self.world, self.point.batch_size, len(self.losses)
+        self.model.train()
+        pairs = bool(step.mix) and world.size > 1
+        batches = images.shuffled(size, self.order, world, pairs=pairs, epoch=self.epoch - 1, skip=done)
+        boundary = images.boundary
+        if not step.mix:  # what is mixed is images
+            batches = carried(self.model, batches, boundary, self.precision, world.largest_share(size))
+            boundary = self.point.freeze_depth
+        for batch, images_of_all in zip(batches, images.batch_sizes(size)[done:], strict=True):
+            self.losses.append(step(*batch, boundary, images_of_all))
+            after_step(self)
+        world.average_statistics(self.model)
+        return float(world.all_reduce_sum(torch.stack(self.losses).mean())) / world.size
 
-        A worker in a group must not halve a batch by itself: the others would wait for it. So they find the size
-        together, by computing the first two batches on trial (the optimiser's state is made between them), and memory
-        that runs out later ends the run.
-        """
+    def state(self) -> State:
+        """As it is now: the tensors go on changing."""
+        shared = {
+            "phase": self.phase,
+            "curve": [asdict(epoch) for epoch in self.curve],
+            "lr": self.lr,
+            "seconds": perf_counter() - self.start,
+            "order": self.drawn_from,
+            "mixes": self.mixes.get_state(),
+            "model": self.model.trained_state(),
+            "step": self.step.state_dict(),
+            "memory": self.memory.state_dict(),
+        }
+        own = {
+            "losses": torch.stack(self.losses).cpu(),
+            "statistics": [statistic.cpu() for statistic in running_statistics(self.model)],
+            "random": torch.get_rng_state(),
+            "random_of_device": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+        }
+        return State(shared, own)
 
-        share = self.world.largest_share(batch_size)  # all workers divide theirs alike
+    def load(self, state: State) -> None:
+        """Becomes a training that was kept."""
+        shared, own = state.shared, state.own
+        self.curve = [Epoch(**epoch) for epoch in shared["curve"]]
+        self.begin_phase(shared["phase"])
+        self.model.train()  # or else no statistics move
+        self.model.load_trained_state(shared["model"])
+        for statistic, kept in zip(running_statistics(self.model), own["statistics"], strict=True):
+            statistic.copy_(kept)
+        self.step.load_state_dict(shared["step"])
+        self.memory.load_state_dict(shared["memory"])
+        self.losses = list(own["losses"].to(self.device).unbind())
+        self.lr, self.start, self.drawn_from = shared["lr"], perf_counter() - shared["seconds"], shared["order"]
+        self.order.set_state(self.drawn_from)
+        self.mixes.set_state(shared["mixes"])
+        torch.set_rng_state(own["random"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(own["random_of_device"], self.device)
 
-        def compute(size: int) -> Tensor:
-            return self.gradients(self.model, images, labels, boundary, batch_size, size)
-
-        if self.world.size > 1 and self.memory_probes == 2:
-            return compute(self.memory.size(TRAINING, share))
-        self.before.capture(labels.device)
-
-        def probe_memory(size: int) -> None:
-            lacking = torch.zeros((), device=labels.device)
-            try:
-                with self.world.apart(self.alone):
-                    self.gradients(self.alone, images, labels, boundary, batch_size, size)
-            except RuntimeError as error:
-                if not out_of_memory(error):
-                    raise
-                lacking += 1
-            if self.world.all_reduce_sum(lacking):
-                raise torch.OutOfMemoryError("a worker of the group is out of memory")
-
-        def undo() -> None:
-            self.optimizer.zero_grad(set_to_none=True)
-            self.before.restore()
-
-        if self.world.size == 1:
-            return self.memory.run_with_oom_backoff(TRAINING, share, compute, undo)
-        self.memory.run_with_oom_backoff(TRAINING, share, probe_memory, undo)
-        undo()
-        self.memory_probes += 1
-        return compute(self.memory.size(TRAINING, share))
-
-    def gradients(
-        self, model: nn.Module, images: Tensor, labels: Tensor, boundary: int, batch_size: int, size: int
-    ) -> Tensor:
-        """`backward`, with at most `size` images at once: each part's mean loss weighs by its share of the batch."""
-        self.optimizer.zero_grad(set_to_none=True)
-        losses = []
-        count = ceil(self.world.largest_share(batch_size) / size)
-        micro_batches = zip(images.tensor_split(count), labels.tensor_split(count), strict=True)
-        for number, (some_images, some_labels) in enumerate(micro_batches, 1):
-            counts = len(some_labels) > 0 and self.world.rank < batch_size
-            if not len(some_labels):  # a part for which another worker has an image
-                some_images, some_labels = images[:1], labels[:1]
-            with self.world.no_sync(model) if number < count else nullcontext():
-                with self.precision.autocast():
-                    loss = cross_entropy(
-                        model(some_images, boundary),
-                        some_labels,
-                        weight=self.class_weights,
-                        label_smoothing=self.point.label_smoothing,
-                    )
-                loss = loss * (self.share(some_labels, batch_size) if counts else 0.0)
-                self.scaler.scale(loss).backward()
-            losses.append(loss.detach())
-        return torch.stack(losses).sum()
-
-    def share(self, labels: Tensor, batch_size: int) -> float | Tensor:
-        """What the mean loss over some labels counts for in a batch of `batch_size` images.
-
-        Workers are averaged, whatever each has of a batch: so each counts as often as there are workers.
-
-        torch divides a mean with class weights by the sum of these weights, which is another in each part and worker:
-        this multiplies it in again, so that every image counts by its class wherever it is computed.
-        """
-        workers = self.world.size
-        if self.class_weights is None or labels.is_floating_point():
-            return workers * len(labels) / batch_size
-        return workers * self.class_weights[labels].sum() / batch_size
-
-
-def balanced(labels: Tensor, classes: int) -> Tensor:
-    """Weights (classes,) float32 in inverse proportion to a class's images, 1 on average over the images."""
-    images = torch.bincount(labels, minlength=classes)
-    return torch.where(images > 0, len(labels) / ((images > 0).sum() * images.clamp(min=1)), 0.0).float()
-
-
-class Mixup:
-    """Zhang et al. 2018: every image of a batch is mixed with the one before it, in one proportion that is drawn.
-
-    Args:
-        mixes: draws the proportions that all workers of a group use; their batches come as pairs (`World.share`).
-            Without it the process's own random numbers do, and a batch is whole, as for torchvision's MixUp.
-    """
-
-    def __init__(self, alpha: float, classes: int, mixes: torch.Generator | None = None) -> None:
-        self.classes, self.mixes = classes, mixes
-        self.proportions = torch.distributions.Beta(torch.tensor([alpha]), torch.tensor([alpha]))
-
-    def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, ...) float32 and (N,) int64 labels, which become (N, classes) float32; of N pairs 2 N of each."""
-        lam = self.draw()
-        return self.mixed(images, lam), self.mixed(one_hot(labels, self.classes).float(), lam)
-
-    def mixed(self, given: Tensor, lam: float) -> Tensor:
-        own, before = (given, given.roll(1, 0)) if self.mixes is None else given.tensor_split(2)
-        return before.mul_(1.0 - lam).add_(own.mul(lam))
-
-    def draw(self) -> float:
-        if self.mixes is None:
-            return float(self.proportions.sample(()))
-        own = torch.get_rng_state()  # which dropout has moved by another number of draws in each worker
-        torch.set_rng_state(self.mixes.get_state())
-        lam = float(self.proportions.sample(()))
-        self.mixes.set_state(torch.get_rng_state())
-        torch.set_rng_state(own)
-        return lam
+    @property
+    def device(self) -> torch.device:
+        return self.images.labels.device
 
 
 @torch.inference_mode()

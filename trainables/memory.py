@@ -3,12 +3,12 @@
 import gc
 import os
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil, inf
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, UntypedStorage, nn
@@ -40,6 +40,13 @@ class Memory:
     @property
     def notes(self) -> tuple[str, ...]:
         return tuple(self._notes.values())
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"micro_batch_size": self.micro_batch_size, "fitting": dict(self._fitting), "notes": dict(self._notes)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.micro_batch_size = state["micro_batch_size"]
+        self._fitting, self._notes = dict(state["fitting"]), dict(state["notes"])
 
     def size(self, kind: str, batch: int) -> int:
         """How many images of a batch to compute at once, by what is known."""

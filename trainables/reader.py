@@ -82,6 +82,7 @@ class Reader:
     streams: list[Streamed] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
     sources: list["SplitReader"] = field(default_factory=list)
+    opened_before: dict[str, int] = field(default_factory=dict)
 
     def source(
         self,
@@ -268,7 +269,17 @@ class Reader:
     @property
     def bytes_read(self) -> int:
         """Of what the run's batches are taken from, each array once: later epochs find it in memory where it fits."""
-        return sum(rows.nbytes for source in self.sources for rows in source.opened.values())
+        return sum(self.opened.values())
+
+    @property
+    def opened(self) -> dict[str, int]:
+        """The bytes of each array, by the source that opened it and its freeze depth; of another session too."""
+        here = {
+            f"{number} at {depth}": rows.nbytes
+            for number, source in enumerate(self.sources)
+            for depth, rows in source.opened.items()
+        }
+        return here | self.opened_before
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -1,7 +1,10 @@
 """One run of the training loop: which model, how it is trained on which splits, and what became of it."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from importlib.metadata import version
 from typing import Any
 
 import ray
@@ -10,6 +13,7 @@ from torch import Tensor
 from trainables import architecture, building
 from trainables.architecture import Preprocessing, Variant
 from trainables.augmentation import NONE, needs_margin
+from trainables.checkpoint_folder import Checkpoints
 from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Epoch, Predictions
 from trainables.metrics import COLUMNS, Metric
@@ -57,6 +61,7 @@ class Run:
         readers: how many runs are likely to read the boundaries that this one does.
         grad_accum_steps: into how many parts a batch is divided, None for as few as fit in memory.
         metric: which epoch is its best.
+        checkpoints: where it is kept while it trains; None: nowhere.
     """
 
     run_id: str
@@ -76,6 +81,36 @@ class Run:
     validate_every_epoch: bool = True
     keep_state: bool = False
     metric: Metric = Metric.ACCURACY
+    checkpoints: Checkpoints | None = None
+
+    def digest(self, *, precision: str, device: str, workers: int) -> str:
+        """A hash of all that decides what this run comes to, where it is computed like this.
+
+        Args:
+            precision: what it computes in.
+            device: the type of it, which has random numbers of its own.
+            workers: that share each batch.
+        """
+        model, splits = self.model, sorted({*self.fit_on, *self.evaluated})
+        facts = {
+            "model": [model.architecture, model.scale, model.variant, model.classes, model.sync_batchnorm],
+            "preprocessing": asdict(model.described.preprocessing),
+            "weights": self.checkpoints.weights if self.checkpoints else None,
+            "hyperparameters": asdict(self.hyperparameters),
+            "recipe": self.recipe.facts(),
+            "seed": self.seed,
+            "splits": {name: self.split_digests[name].facts() for name in splits},
+            "fit_on": self.fit_on,
+            "validate_on": self.validate_on,
+            "predict_on": self.predict_on,
+            "last_epoch": self.last_epoch,
+            "validate_every_epoch": self.validate_every_epoch,
+            "metric": self.metric,
+            "grad_accum_steps": self.grad_accum_steps,
+            "computed": [precision, device, workers],
+            "versions": {library: version(library) for library in ("torch", "torchvision", "timm")},
+        }
+        return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     @property
     def evaluated(self) -> set[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ class SplitDigest:
     content: str
     length: int
     chosen: "np.ndarray | None" = field(default=None, compare=False)
+
+    def facts(self) -> list[str | int | None]:
+        """Which images these are, in a few words."""
+        chosen = None if self.chosen is None else sha256(self.chosen.astype("<i8").tobytes()).hexdigest()
+        return [self.content, self.length, chosen]
 
     @property
     def examples(self) -> int:

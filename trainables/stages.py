@@ -5,7 +5,7 @@ that the first k stages are frozen: no gradient, and in eval mode, so that Batch
 stay as they were pretrained and dropout is off. Nothing outside the architecture files knows more than this.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Self
@@ -185,6 +185,19 @@ class StagedModel(nn.Module):
     def library_state_dict(self) -> dict[str, Tensor]:
         """A checkpoint that the model's own library loads."""
         return {name: t.contiguous() for name, t in self.tensors(head=True).items()}
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """The parameters and buffers of what is not frozen, as this model names them; they go on changing."""
+        frozen = tuple(f"stages.{name}." for name in list(self.stages)[: self.freeze_depth])
+        return {name: t for name, t in self.state_dict().items() if not name.startswith(frozen)}
+
+    @torch.no_grad()
+    def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
+        """Copies what `trained_state` gave at the same freeze depth."""
+        own = self.trained_state()
+        assert own.keys() == state.keys()
+        for name, tensor in own.items():
+            tensor.copy_(state[name])
 
     def load(self, state: dict[str, Tensor], *, head: bool) -> None:
         """Copies a state under the library's names into the model, with or without its head."""

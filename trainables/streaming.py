@@ -95,14 +95,22 @@ class Streamed(Examples):
         return self.rows.in_order(batch_size, world)
 
     def shuffled(
-        self, batch_size: int, generator: torch.Generator, world: World, *, pairs: bool = False
+        self,
+        batch_size: int,
+        generator: torch.Generator,
+        world: World,
+        *,
+        pairs: bool = False,
+        epoch: int = 0,
+        skip: int = 0,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         if self._stream is None:
             ahead = torch.Generator().set_state(generator.get_state())
-            self._stream = self._epochs(batch_size, ahead, world, pairs=pairs)
+            self._begun = epoch
+            self._stream = self._epochs(batch_size, ahead, world, pairs=pairs, epoch=epoch, skip=skip)
         torch.randperm(len(self), generator=generator)  # as many draws as the stream makes
         self._begun += 1
-        yield from islice(self._stream, self.steps(batch_size))
+        yield from islice(self._stream, self.steps(batch_size) - skip)
         if self._begun == self.epochs:
             self.close()
 
@@ -112,13 +120,16 @@ class Streamed(Examples):
             self._stream.close()
 
     def _epochs(
-        self, batch_size: int, ahead: torch.Generator, world: World, *, pairs: bool
+        self, batch_size: int, ahead: torch.Generator, world: World, *, pairs: bool, epoch: int, skip: int
     ) -> Generator[tuple[Tensor, Tensor], None, None]:
+        """The stream from an epoch on, whose order `ahead` draws next, and without its first `skip` batches."""
         at_once = max(1, MOST_BATCHES // self.steps(batch_size))
-        for first in range(0, self.epochs, at_once):
+        for first in range(epoch, self.epochs, at_once):
             epochs = range(first, min(first + at_once, self.epochs))
             orders = [(epoch, rows) for epoch in epochs for rows in self.orders(batch_size, ahead, world, pairs=pairs)]
-            yield from streamed(self.rows, self.name, self.seed, orders)
+            if orders := orders[skip:]:
+                yield from streamed(self.rows, self.name, self.seed, orders)
+            skip = 0
 
 
 def streamed(

@@ -7,7 +7,7 @@ import gc
 import os
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from time import perf_counter
 from typing import Any
@@ -18,8 +18,11 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 from torch import nn
 
-from trainables import group, log, monitoring, process, world
+from trainables import group, log, monitoring, preemption, process, world
+from trainables.account import Account
 from trainables.boundaries import Store
+from trainables.checkpoint import Keeper
+from trainables.checkpoint_folder import Checkpoints
 from trainables.images import SplitImages
 from trainables.loop import Epoch, NotFinite, fit, predict
 from trainables.memory import DoesNotFit, Memory, PeakMemory, out_of_memory, release, share_device
@@ -77,6 +80,7 @@ def work(
         cache: what the process keeps.
     """
     start = perf_counter()
+    preemption.heed()
     gc.collect()  # a run that was stopped half way leaves its tensors behind
     torch.set_num_threads(resources.threads_here())
     workers = world.current_world()
@@ -108,21 +112,30 @@ def work(
 
     memory = Memory(run.grad_accum_steps)
     point = run.hyperparameters
-
     reader = reader_of(run, model, choice, device, datasets.__getitem__, cache, peak)
+    account = Account(outcome, run.metric, reader, memory, peak, start)
+    keeper = Keeper(
+        run.checkpoints or Checkpoints.nowhere(),
+        run.run_id,
+        run.digest(precision=choice.name, device=device.type, workers=workers.size),
+        point,
+        workers,
+        device,
+        describe=account.kept,
+        leaving=preemption.leaving.is_set,
+        notes=account.notes,
+    )
+    kept = keeper.load()
+    if kept:
+        account.go_on_from(kept.run, epochs=kept.training.epochs)
+        log.goes_on(run.run_id, epoch=kept.training.epochs + 1, steps=kept.training.steps)
 
     def on_epoch(epoch: Epoch) -> None:
         reader.check()
-        outcome.plan, outcome.notes = reader.line, (*reader.notes, *memory.notes)
-        outcome.bytes_read, outcome.micro_batch_size = reader.bytes_read, memory.micro_batch_size
-        outcome.epochs.append(epoch)
-        if epoch.beats(outcome.best, run.metric):
-            outcome.best = epoch
-        outcome.peak_memory_bytes, outcome.resident_bytes = peak.own, peak.resident
-        outcome.total_seconds = perf_counter() - start
-        if workers.rank == 0:  # the others train on parts of the same images
+        row = account.add(epoch)
+        if workers.rank == 0 and account.is_new(epoch):  # the others train on parts of the same images
             tell_of(run, epoch, outcome.peak_memory_bytes if device.type == "cuda" else 0)
-        report({**outcome.summary(), "curve": asdict(epoch)})
+        report(row)
 
     try:
         fit(
@@ -143,6 +156,8 @@ def work(
             memory=memory,
             last_epoch=run.last_epoch,
             validate_every_epoch=run.validate_every_epoch,
+            state=kept.training if kept else None,
+            after_step=keeper.after_step,
         )
         if run.predict_on:
             outcome.predictions = predict(model, reader.source(run.predict_on, epochs=1), choice, memory, workers)
@@ -158,8 +173,7 @@ def work(
         outcome.failure = NO_ROOM
     finally:
         reader.close()
-    outcome.notes, outcome.micro_batch_size = (*reader.notes, *memory.notes), memory.micro_batch_size
-    outcome.total_seconds = perf_counter() - start
+    account.close()
     return outcome
 
 

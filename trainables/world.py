@@ -5,11 +5,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from math import ceil
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,22 @@ class World:
         whole = torch.zeros(rows, dtype=values.dtype, device=values.device)
         whole[places.to(values.device)] = values
         return self.all_reduce_sum(whole)
+
+    def collect(self, value: Value) -> list[Value]:
+        """Every worker's value, in their order; all get all."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+    def hand_out(self, value: Value) -> Value:
+        """The first worker's value."""
+        if self.size == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values, src=0)
+        return values[0]
 
     @contextmanager
     def apart(self, model: nn.Module) -> Iterator[None]:

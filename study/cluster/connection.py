@@ -15,7 +15,8 @@ from typing import Any
 
 import ray
 
-from study.cluster import compatibility, environment, preemption
+from study.cluster import compatibility, environment
+from trainables import preemption
 
 # A stopped trial must be able to unwind: past this, Tune gives up on its process, and two such hang the search
 WORKERS = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "120", "TOKENIZERS_PARALLELISM": "false"}

@@ -19,6 +19,7 @@ class Execution:
         max_concurrent: how many runs train at a time; None for as many as there are GPUs, or else cores.
         trials_per_gpu: how many runs share each GPU, or `auto`; None for one, or for what max_concurrent takes.
         wandb: online, offline or disabled; None for what WANDB_MODE says, else online if the user is logged in.
+        checkpoint_every: seconds of training between two states of a run that are kept; infinite for none.
         weights: a file with the backbone's weights, in the place of the variant's own.
         offline: never fetch anything from the network.
         quiet: print the result only.
@@ -29,6 +30,7 @@ class Execution:
     boundaries: str = "on"
     max_concurrent: int | None = None
     trials_per_gpu: int | Literal["auto"] | None = None
+    checkpoint_every: float = 30.0
     wandb: str | None = None
     weights: Path | None = None
     offline: bool = False
@@ -45,5 +47,7 @@ class Execution:
             raise ValueError(
                 f"trials-per-gpu is {self.trials_per_gpu} and max-concurrent {self.max_concurrent}: give one of them"
             )
+        if not self.checkpoint_every >= 0:
+            raise ValueError(f"checkpoint-every must be 0 seconds or more, got {self.checkpoint_every:g}")
         if self.wandb is not None:
             choose("wandb", self.wandb, WANDB_MODES)

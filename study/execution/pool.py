@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import RayError
 
-from study.cluster import preemption
 from study.execution import failures
 from study.execution.waiting import Placement
 from trainables import group
@@ -28,7 +27,6 @@ class Worker:
         """Returns when the process has found a place and has started."""
 
     def train(self, run: Run, datasets: Mapping[ImagesKey, SplitImages], resources: Resources) -> Outcome:
-        preemption.heed()
         return train(run, datasets, resources, report=lambda row: None)
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:

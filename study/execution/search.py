@@ -17,7 +17,7 @@ from typing import Any
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 
-from study.cluster import environment, preemption
+from study.cluster import environment
 from study.design.states import Phase, RunStatus
 from study.design.study import Study
 from study.execution import failures
@@ -71,7 +71,6 @@ def search(
     scheduler = asha(study, record) if study.early_stopping == "asha" else FIFOScheduler()
 
     def trial(config: dict[str, Any], datasets: Mapping[ImagesKey, SplitImages]) -> None:
-        preemption.heed()
         point = Hyperparameters(**config["hyperparameters"])
         run = replace(template, run_id=config["trial_id"], hyperparameters=point)
         outcome = train(run, datasets, resources, tune.report)

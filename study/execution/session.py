@@ -24,8 +24,10 @@ from study.results import resume
 from study.results.record import Record, Row
 from study.terminal.progress import Terminal
 from study.terminal.runs import format_run
-from trainables import building
+from trainables import building, checkpoint_folder
 from trainables.augmentation import needs_margin
+from trainables.checkpoint_folder import Checkpoints
+from trainables.images import here
 from trainables.memory import training_bytes
 from trainables.run import Model, Run
 from trainables.splits import ImagesKey
@@ -141,8 +143,14 @@ class Session:
             boundaries=self.execution.boundaries,
             grad_accum_steps=study.grad_accum,
             metric=study.metric,
+            checkpoints=self.checkpoints(),
             readers=study.trials if "freeze_depth" in study.fixed else study.trials / (study.backbone_stages + 1),
         )
+
+    def checkpoints(self) -> Checkpoints:
+        """Where its runs are kept while they train."""
+        folder = self.study.folder.absolute() / checkpoint_folder.FOLDER
+        return Checkpoints(folder, here(), self.execution.checkpoint_every, digest(self.weights))
 
     def datasets(self) -> "dict[ImagesKey, SplitImages]":
         """All that its runs may read."""

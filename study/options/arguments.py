@@ -127,6 +127,14 @@ def add_machine(group: Group) -> None:
     group.add_argument(
         "--trials-per-gpu", metavar="N|auto", help="runs that share a GPU; auto: as many as its memory and CPUs allow"
     )
+    group.add_argument(
+        "--checkpoint-every",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="of training between two checkpoints of a run, which take at most 1 % of its time; 0: at every step, "
+        "inf: none (default %(default)g)",
+    )
     group.add_argument("--workers-per-trial", type=int, default=1, metavar="N", help="more than 1 trains with DDP")
     group.add_argument(
         "--sync-batchnorm", action="store_true", help="BatchNorm sees the batches of all workers of a trial (GPUs only)"

@@ -151,6 +151,7 @@ def execution(options: SharedKeywords, *, resume: bool, weights: Path | None = N
         boundaries=options.boundaries,
         max_concurrent=options.max_concurrent,
         trials_per_gpu=trials_per_gpu(options),
+        checkpoint_every=options.checkpoint_every,
         wandb=options.wandb,
         weights=weights,
         offline=options.offline,

@@ -83,6 +83,7 @@ class SharedKeywords(DataKeywords):
     seed: int = 0
     max_concurrent: int | None = None
     trials_per_gpu: str | None = None
+    checkpoint_every: float = 30.0
     workers_per_trial: int = 1
     sync_batchnorm: bool = False
     grad_accum: str = "auto"

@@ -11,11 +11,12 @@ from tests.contract.tiny import CPU, FP32, POINT, RECIPE, digits, losses, run, u
 from trainables import process
 from trainables.architecture import names
 from trainables.batches import CachedSplit
-from trainables.loop import Step, predict
+from trainables.loop import predict
 from trainables.memory import Memory, PeakMemory
 from trainables.optimisation import schedule
 from trainables.precision import Precision, precision
 from trainables.stages import StagedModel
+from trainables.step import Step
 from trainables.world import World
 
 pytestmark = [

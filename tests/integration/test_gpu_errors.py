@@ -14,15 +14,15 @@ import torch
 
 from tests.contract.reading import reader_of
 from tests.contract.tiny import POINT, RECIPE, digits, losses, run, untrained
-from trainables import architecture, batches, building, loop, planner, process
+from trainables import architecture, batches, building, planner, process
 from trainables.batches import CachedSplit, ConcatSplits
-from trainables.loop import Step
 from trainables.memory import DoesNotFit, Memory, PeakMemory, release
 from trainables.optimisation import schedule
 from trainables.precision import Precision
 from trainables.process import ProcessCache
 from trainables.run import Model
 from trainables.stages import StagedModel
+from trainables.step import Step, carried
 from trainables.streaming import Streamed
 from trainables.trainer import prepared_model
 from trainables.world import World
@@ -147,7 +147,7 @@ def test_frozen_stages_give_the_same_whoever_computes_them(name: str, cuda: torc
     with torch.inference_mode(), half.autocast():
         whole = model.frozen(0, depth, images)
         odd = torch.cat([model.frozen(0, depth, part) for part in images.split(63)])
-    together = torch.cat([x for x, _ in loop.carried(model, ((p, p) for p in images.split(50)), 0, half, 50)])
+    together = torch.cat([x for x, _ in carried(model, ((p, p) for p in images.split(50)), 0, half, 50)])
     assert torch.equal(whole, odd)
     assert torch.equal(whole, together)
 
@@ -230,11 +230,11 @@ def test_no_step_waits_for_the_gpu(name: str, depth: int, cuda: torch.device, ha
     step = Step(model, POINT, half, World(), Memory(), labels=images.labels)
     step.schedule = schedule(step.optimizer, POINT, milestones=(), steps=20)
     batched = images.shuffled(16, torch.Generator().manual_seed(0), World())
-    carried = loop.carried(model, batched, 0, half, 16)
-    step(*next(carried), depth)
+    batches = carried(model, batched, 0, half, 16)
+    step(*next(batches), depth)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        for batch in carried:
+        for batch in batches:
             step(*batch, depth)
     finally:
         torch.cuda.set_sync_debug_mode("default")

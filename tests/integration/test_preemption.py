@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from study.cluster import preemption
 from study.results.record import Record
 from tests.nodes import ray_nodes
+from trainables import preemption
 
 
 class Metadata(BaseHTTPRequestHandler):
@@ -76,7 +76,7 @@ def test_the_notice_of_a_cloud_is_understood(cloud: str, metadata: str, monkeypa
 def test_where_there_is_no_cloud_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in variables("127.0.0.1:9").items():
         monkeypatch.setenv(name, value)
-    assert preemption.notice() is None
+    assert preemption.this_cloud() is None
 
 
 @pytest.mark.nodes

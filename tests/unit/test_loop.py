@@ -13,10 +13,11 @@ from torch.nn.functional import cross_entropy, one_hot
 from tests.contract.tiny import CPU, FP32, POINT, RECIPE, digits, losses, numbers, run, untrained
 from trainables.batches import CachedSplit
 from trainables.hyperparameters import Hyperparameters
-from trainables.loop import EVALUATION_BATCH, Epoch, Mixup, NotFinite, balanced, predict
+from trainables.loop import EVALUATION_BATCH, Epoch, NotFinite, predict
 from trainables.metrics import Metric, scores
 from trainables.precision import Precision
 from trainables.stages import StagedModel
+from trainables.step import Mixup, balanced
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

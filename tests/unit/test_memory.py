@@ -10,10 +10,11 @@ from tests.contract.tiny import CPU, FP32, POINT, RECIPE, digits, little_memory,
 from trainables import architecture
 from trainables.batches import CachedSplit
 from trainables.hyperparameters import Hyperparameters
-from trainables.loop import Step, predict
+from trainables.loop import predict
 from trainables.memory import EVALUATION, TRAINING, DoesNotFit, Memory, out_of_memory
 from trainables.reader import fits_in_memory
 from trainables.stages import StagedModel
+from trainables.step import Step
 from trainables.world import World
 
 pytestmark = pytest.mark.usefixtures("one_thread")
