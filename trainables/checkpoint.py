@@ -19,21 +19,12 @@ import torch
 from trainables.checkpoint_folder import Checkpoints
 from trainables.hyperparameters import Hyperparameters
 from trainables.loop import State, Training
+from trainables.preemption import Preempted
 from trainables.world import World
 
 FORMAT = 1
 SHARE = 100  # times what keeping a state took, until the next one
 LOOK = 1.0  # seconds between two times that workers ask each other whether it is time
-
-
-class Preempted(RuntimeError):
-    """The node will be taken away: the run is kept, and goes on elsewhere."""
-
-    def __init__(self) -> None:
-        super().__init__(LEAVES)
-
-
-LEAVES = "its node will be taken away: it goes on elsewhere from its checkpoint"
 
 
 class Unusable(Exception):

@@ -112,7 +112,7 @@ def fit(
     last_epoch: int | None = None,
     validate_every_epoch: bool = True,
     state: "State | None" = None,
-    after_step: "Callable[[Training], None]" = lambda training: None,
+    after_step: "Callable[[Training], object]" = lambda training: None,
 ) -> None:
     """Trains `model` in place and reports every epoch.
 
@@ -262,7 +262,7 @@ class Training:
         steps = phase.epochs * self.images.steps(point.batch_size)
         self.step.schedule = schedule(self.step.optimizer, point, milestones=self.milestones, steps=steps)
 
-    def finish_epoch(self, after_step: "Callable[[Training], None]") -> float:
+    def finish_epoch(self, after_step: "Callable[[Training], object]") -> float:
         """Trains what is left of the epoch; returns the mean loss of all of it, over all workers."""
         step, images, world, size, done = self.step, self.images, self.world, self.point.batch_size, len(self.losses)
         self.model.train()

@@ -62,7 +62,15 @@ def ask(url: str, headers: dict[str, str], method: str = "GET") -> str | None:
         return None
 
 
+LEAVES = "its node will be taken away: it goes on elsewhere from its checkpoint"
 leaving = threading.Event()  # this process's node will be taken away
+
+
+class Preempted(RuntimeError):
+    """The node of a run will be taken away: it is kept, and no failure."""
+
+    def __init__(self) -> None:
+        super().__init__(LEAVES)
 
 
 @cache

@@ -5,6 +5,8 @@ import platform
 import socket
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import ray
@@ -73,6 +75,12 @@ def device() -> torch.device:
     """
     given = torch.cuda.is_available() and (not ray.is_initialized() or bool(ray.get_gpu_ids()))
     return torch.device("cuda", torch.cuda.current_device()) if given else torch.device("cpu")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Of the libraries whose numbers are stored."""
+    return {library: version(library) for library in ("torch", "torchvision", "timm")}
 
 
 @dataclass(frozen=True)

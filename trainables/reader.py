@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from hashlib import sha256
-from importlib.metadata import version
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -22,7 +21,7 @@ from trainables.images import SplitImages
 from trainables.memory import PeakMemory, available
 from trainables.planner import Costs, Plan, plan
 from trainables.precision import Precision
-from trainables.process import ProcessCache
+from trainables.process import ProcessCache, versions
 from trainables.splits import ImagesKey, SplitDigest
 from trainables.stages import StagedModel
 from trainables.streaming import Streamed, UnstoredSplit, is_unstored
@@ -353,12 +352,6 @@ class SplitReader:
         stream = Streamed(rows, self.augmentation, self.seed, self.epochs)
         self.reader.streams.append(stream)
         return stream
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Of the libraries whose numbers are stored."""
-    return {library: version(library) for library in ("torch", "torchvision", "timm")}
 
 
 def facts_of_images(digest: SplitDigest, preprocessing: Preprocessing) -> Facts:

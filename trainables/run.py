@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
-from importlib.metadata import version
 from typing import Any
 
 import ray
@@ -17,6 +16,7 @@ from trainables.checkpoint_folder import Checkpoints
 from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Epoch, Predictions
 from trainables.metrics import COLUMNS, Metric
+from trainables.process import versions
 from trainables.recipe import Recipe
 from trainables.splits import ImagesKey, SplitDigest
 from trainables.stages import StagedModel
@@ -108,7 +108,7 @@ class Run:
             "metric": self.metric,
             "grad_accum_steps": self.grad_accum_steps,
             "computed": [precision, device, workers],
-            "versions": {library: version(library) for library in ("torch", "torchvision", "timm")},
+            "versions": versions(),
         }
         return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

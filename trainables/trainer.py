@@ -33,6 +33,7 @@ from trainables.resources import Resources
 from trainables.run import Model, Outcome, Run
 from trainables.splits import ImagesKey
 from trainables.stages import StagedModel
+from trainables.world import World
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -114,19 +115,8 @@ def work(
     point = run.hyperparameters
     reader = reader_of(run, model, choice, device, datasets.__getitem__, cache, peak)
     account = Account(outcome, run.metric, reader, memory, peak, start)
-    keeper = Keeper(
-        run.checkpoints or Checkpoints.nowhere(),
-        run.run_id,
-        run.digest(precision=choice.name, device=device.type, workers=workers.size),
-        point,
-        workers,
-        device,
-        describe=account.kept,
-        leaving=preemption.leaving.is_set,
-        notes=account.notes,
-    )
-    kept = keeper.load()
-    if kept:
+    keeper = keeper_of(run, account, choice, workers)
+    if kept := keeper.load():
         account.go_on_from(kept.run, epochs=kept.training.epochs)
         log.goes_on(run.run_id, epoch=kept.training.epochs + 1, steps=kept.training.steps)
 
@@ -175,6 +165,22 @@ def work(
         reader.close()
     account.close()
     return outcome
+
+
+def keeper_of(run: Run, account: Account, choice: Precision, workers: World) -> Keeper:
+    """What keeps a run while it trains, and what is known of it."""
+    device = choice.device
+    return Keeper(
+        run.checkpoints or Checkpoints.nowhere(),
+        run.run_id,
+        run.digest(precision=choice.name, device=device.type, workers=workers.size),
+        run.hyperparameters,
+        workers,
+        device,
+        describe=account.kept,
+        leaving=preemption.leaving.is_set,
+        notes=account.notes,
+    )
 
 
 def tell_of(run: Run, epoch: Epoch, gpu_bytes: int) -> None:

@@ -99,6 +99,7 @@ class Measurement:
                     runs, datasets, interrupted=session.interrupted, on_start=lambda run: None
                 ):
                     self.keep(missing[run.run_id], run, outcome)
+                    session.checkpoints().remove(run.run_id)
         finally:
             pool.close()
         session.check()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from study.text import plural, shorten
+from trainables.preemption import LEAVES
 
 UNREADABLE = "study.data.decoding.Unreadable: "
 # As Ray says it. The last is of a process that cannot be reached though nobody says that it ended: so it is on a dead
@@ -15,6 +16,7 @@ NODE_LOST = (
     "the actor's node was terminated",
     "local raylet died",
     "The task may or may not have been executed on the actor",
+    LEAVES,
 )
 NO_MEMORY = re.compile(r"Memory on the node \(IP: (\S+), ID: \w+\) was ([\d.]+)GB used / ([\d.]+)GB limit")
 HELD = re.compile(r"Selected to kill: \([^\n]*actual memory used=([\d.]+)GB")
@@ -50,7 +52,7 @@ def no_memory(node: str, used: str, limit: str, *, held: list[str]) -> str:
 
 
 def lost_node(traceback: str) -> bool:
-    """Whether a run ended because its node did: preempted, out of power or of reach."""
+    """Whether a run ended because its node did, or will: preempted, out of power or of reach."""
     return any(words in traceback for words in NODE_LOST)
 
 

@@ -26,6 +26,7 @@ from study.results.study_file import FORMAT, Data, ModelFacts
 from study.results.writer import Writer
 from study.text import shorten
 from study.tracking import Tracker
+from trainables.checkpoint_folder import Checkpoints
 from trainables.monitoring import tell
 from trainables.resources import Resources
 from trainables.run import Outcome, Run
@@ -84,6 +85,11 @@ class Running:
     datasets: "Mapping[ImagesKey, SplitImages]"
     page: LivePage
 
+    @property
+    def checkpoints(self) -> Checkpoints:
+        assert self.template.checkpoints
+        return self.template.checkpoints
+
     def search(self) -> None:
         session, study, record = self.session, self.session.study, self.session.record
         start = perf_counter()
@@ -138,6 +144,7 @@ class Running:
             session.terminal.warn(f"note: inference could not be measured: {str(error).strip().splitlines()[-1]}")
         best.describe(record)
         record.note(status=StudyStatus.FINISHED)
+        self.checkpoints.clear()
         self.tracker.close(timeout=60)
         try:
             report.write(record.folder)
@@ -152,6 +159,7 @@ class Running:
         session = self.session
         session.warn_once(row.get("notes", ()))
         session.record.add(trials=[row], curves=curve)
+        self.checkpoints.remove(row["trial_id"])
         self.tracker.finish(row["trial_id"], summary_of(row), row["status"])
         self._tell(Phase.SEARCH, row["trial_id"], row)
 
@@ -196,6 +204,7 @@ class Running:
             best.save(record, outcome.state)
             record.replace("samples", samples.choose(source, predictions, run.seed))
         record.add(runs=[row], curves=curve)
+        self.checkpoints.remove(run.run_id)
         test = samples.for_tracking(record, predictions, source.classes) if predictions else None
         self.tracker.finish(run.run_id, summary_of(row), row["status"], test=test)
         self._tell(phase, run.run_id, row)

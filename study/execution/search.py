@@ -65,7 +65,7 @@ def search(
     missing = study.budget - len(record.trials)
     if missing <= 0:
         return
-    searcher = Searcher(study, record)
+    searcher = Searcher(study, record, template.checkpoints.begun() if template.checkpoints else {})
     bookkeeper = Bookkeeper(study, interrupted, on_start, on_epoch, on_end)
     nodes = NodeWatch(Placement(resources, say), LostRuns(say))
     scheduler = asha(study, record) if study.early_stopping == "asha" else FIFOScheduler()

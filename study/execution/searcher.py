@@ -7,6 +7,7 @@ optuna-dashboard.
 
 import itertools
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -62,11 +63,16 @@ class NotSaved:
 
 
 class Searcher(NotSaved, OptunaSearch):
-    """Ray's OptunaSearch that is told what the record holds, and what became of each trial."""
+    """Ray's OptunaSearch that is told what the record holds, and what became of each trial.
 
-    def __init__(self, study: Study, record: Record) -> None:
+    `begun` are the points of trials that have a checkpoint: they are proposed again, so that it can be gone on with.
+    What the sampler would propose now it makes of other results than it did then, where several trials ran at a time.
+    """
+
+    def __init__(self, study: Study, record: Record, begun: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         done = {row["trial_id"] for row in record.trials}
         self._study = study
+        self._begun = begun or {}
         self._distributions = distributions(study.space)
         self._numbers = [n for n in range(study.trials + len(done)) if trial_id(n) not in done]
         self._told: dict[str, int] = {}  # by Tune's id, the last epoch that Optuna was told of
@@ -110,7 +116,13 @@ class Searcher(NotSaved, OptunaSearch):
         return {"trial_id": trial_id(number), "hyperparameters": asdict(self._study.point(trial.params))}
 
     def _ask(self, number: int) -> Trial | None:
-        """A trial at a point that no other has: the sampler's, drawn anew if need be, or one of those that are left."""
+        """A trial at a point that no other has.
+
+        It is the one that an earlier session began, or the sampler's, drawn anew if need be, or one that is left.
+        """
+        if (begun := self._begun_at(number)) is not None:
+            self._optuna.enqueue_trial(begun)
+            return self._optuna.ask(fixed_distributions=self._distributions)
         for draw in range(DRAWS):
             entropy = [self._study.seed, number, *([draw] if draw else [])]
             seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
@@ -125,6 +137,18 @@ class Searcher(NotSaved, OptunaSearch):
         chosen = left[np.random.default_rng([self._study.seed, number]).integers(len(left))]
         self._optuna.enqueue_trial(dict(zip(self._distributions, chosen, strict=True)))
         return self._optuna.ask(fixed_distributions=self._distributions)
+
+    def _begun_at(self, number: int) -> dict[str, Any] | None:
+        """The parameters of a trial that was begun, if it still may be one; trial 0 has its point without this."""
+        given = self._begun.get(trial_id(number))
+        if not number or given is None or not self._distributions.keys() <= given.keys():
+            return None
+        params = {name: given[name] for name in self._distributions}
+        with suppress(ValueError):
+            point = self._study.point(params)
+            if asdict(point) == given and contains(self._study.space, point):
+                return params if self._key(params) not in self._proposed else None
+        return None
 
     def _key(self, params: Mapping[str, Any]) -> Point:
         return tuple(params[name] for name in self._distributions)

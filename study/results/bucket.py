@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from study.files import replacing, write_json
 from study.results import journal, place
+from trainables.checkpoint_folder import FOLDER
 
 if TYPE_CHECKING:
     import pyarrow.fs as pafs
@@ -163,14 +164,14 @@ def fetch(path: Path, *, whole: bool = True) -> None:
     try:
         there = folder.files()
         known, local = folder.seen(), folder.local()
-        wanted = [name for name in there if whole or not (name.endswith(LARGE) or "wandb" in name.split("/")[:-1])]
+        wanted = [name for name in there if whole or not for_writers(name)]
         stale = []
         for name in wanted:
             before, here = known.get(name, Seen(None, None)), local.get(name)
             if here is None:
                 stale.append(name)
             elif before.there != there[name]:
-                if before.here == here:
+                if before.here == here or passing(name):
                     stale.append(name)
                 elif whole:
                     known[name] = Seen(arrived(folder, name, before), there[name])
@@ -179,7 +180,7 @@ def fetch(path: Path, *, whole: bool = True) -> None:
                 known[name] = Seen(here, there[name])
         for name in known.keys() - there.keys():
             if name in local and known[name].there is not None:
-                if local[name] != known[name].here:
+                if local[name] != known[name].here and not passing(name):
                     if not whole:
                         continue
                     raise ValueError(both_changed(folder, name))
@@ -203,6 +204,16 @@ def arrived(folder: Folder, name: str, before: Seen) -> Stamp | None:
     if digest(content) != before.sending:
         raise ValueError(both_changed(folder, name))
     return None
+
+
+def for_writers(name: str) -> bool:
+    """Whether a reader of records does without a file."""
+    return name.endswith(LARGE) or "wandb" in name.split("/")[:-1] or passing(name)
+
+
+def passing(name: str) -> bool:
+    """Whether it is the state of a run under way: of two the bucket's is as good, and it goes when the run ends."""
+    return FOLDER in name.split("/")
 
 
 def both_changed(folder: Folder, name: str) -> str:
@@ -365,13 +376,19 @@ class Mirror:
 
     def send(self, names: list[str]) -> None:
         """Some files, at once. What is sent is noted before, and that it arrived after."""
-        contents = {name: content_of(self.folder.path / name) for name in names}
+        contents = {}
+        for name in names:
+            try:
+                contents[name] = content_of(self.folder.path / name)
+            except FileNotFoundError:
+                if not passing(name):  # else its run has ended meanwhile
+                    raise
         for name, (_, content) in contents.items():
             before = self.known.get(name, Seen(None, None))
             self.known[name] = Seen(before.here, before.there, digest(content))
         self.folder.keep(self.known)
         with ThreadPoolExecutor(TRANSFERS) as threads:
-            list(threads.map(self.folder.write, names, [content for _, content in contents.values()]))
+            list(threads.map(self.folder.write, contents, [content for _, content in contents.values()]))
         there = self.folder.files()
         for name, (here, _) in contents.items():
             self.known[name] = Seen(here, there.get(name))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainables import architecture, building
 from trainables.batches import BoundarySource, CachedSplit
 from trainables.hyperparameters import Hyperparameters
-from trainables.loop import Epoch, fit
+from trainables.loop import Epoch, State, Training, fit
 from trainables.memory import Memory
 from trainables.precision import Precision
 from trainables.recipe import Recipe
@@ -68,6 +68,8 @@ def run(
     last_epoch: int | None = None,
     validate_every_epoch: bool = True,
     also: Callable[[Epoch], None] = lambda epoch: None,
+    state: State | None = None,
+    after_step: Callable[[Training], object] = lambda training: None,
 ) -> list[Epoch]:
     """Fits the model in place and returns its curve."""
     curve: list[Epoch] = []
@@ -89,6 +91,8 @@ def run(
         memory=memory,
         last_epoch=last_epoch,
         validate_every_epoch=validate_every_epoch,
+        state=state,
+        after_step=after_step,
     )
     return curve
 

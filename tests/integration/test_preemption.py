@@ -1,14 +1,18 @@
 """A spot node that its cloud will take away: the notice is seen on the node, and the study goes on elsewhere."""
 
 import json
+import re
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from study.results.record import Record
+from tests.integration.test_several_nodes import SECONDS, started, wait_until
 from tests.nodes import ray_nodes
 from trainables import preemption
 
@@ -91,3 +95,33 @@ def test_a_study_goes_on_without_a_node_that_is_taken_away(metadata: str, tmp_pa
     assert ran.stderr.count("goes away") == 1
     record = Record(tmp_path / "results" / "spot")
     assert {row["status"] for row in record.trials} <= {"completed", "pruned"}
+
+
+@pytest.mark.nodes
+def test_a_run_leaves_its_node_at_once_and_goes_on_elsewhere_from_where_it_was(metadata: str, tmp_path: Path) -> None:
+    """Only nodes with a GPU can take the run: a second one comes when the first has had its notice."""
+    study = ["study.run", "--model", "resnet", "--pretraining", "none", "--trials", "1", "--epochs", "40", "--verbose"]
+    study += ["--top-k", "1", "--seeds", "1", "--wandb", "disabled", "--name", "moved", "--fix", "freeze_depth=0"]
+    node: dict[str, Any] = {"num_cpus": 2, "num_gpus": 1}
+    with (
+        ray_nodes(tmp_path, 1, {**node, "env_vars": variables(metadata)}) as nodes,
+        started(nodes, *study) as (process, out, err),
+    ):
+
+        def said() -> str:
+            return out.read_text() + err.read_text()
+
+        wait_until(lambda: "trial-000 begins on" in said(), "no trial began")
+        time.sleep(8)  # some epochs, and one question to the cloud
+        Metadata.taken.set()
+        wait_until(lambda: "goes away in 1" in said(), "the notice was not heard")
+        nodes.add(**node)
+        assert process.wait(SECONDS) == 0, said()
+    assert "a node was lost: trial-000 go on elsewhere" in said()
+    epochs = re.findall(r"trial-000 goes on from its checkpoint, in epoch (\d+)", said())
+    assert len(epochs) == 1
+    assert int(epochs[0]) > 1
+    record = Record(tmp_path / "results" / "moved")
+    assert [(row["status"], row["epochs"]) for row in record.trials] == [("completed", 40)]
+    assert [row["epoch"] for row in record.curve("trial-000")] == list(range(1, 41))
+    assert not (tmp_path / "results" / "moved" / ".checkpoints").exists()

@@ -19,6 +19,7 @@ from study.results import bucket, place
 from study.results.record import Record
 from tests.integration.test_bucket import CREDENTIALS, Bucket, for_members_only
 from tests.unit.test_journal import add, expected, seen
+from trainables.checkpoint_folder import Checkpoints
 
 
 @dataclass
@@ -150,13 +151,20 @@ def test_what_is_written_is_in_the_bucket_while_the_study_runs_and_on_another_ma
 
 
 def test_a_reader_of_records_leaves_models_and_tracking_where_they_are(store: Store) -> None:
-    for name in ("study.json", "best/model.safetensors", "best/config.json", "wandb/stamp"):
+    for name in (
+        "study.json",
+        "best/model.safetensors",
+        "best/config.json",
+        "wandb/stamp",
+        ".checkpoints/t.checkpoint",
+    ):
         store.write(f"reading/one/{name}", b"{}")
     path = place.local(store.address("reading"))
     bucket.fetch(path, whole=False)
     assert (path / "one" / "best" / "config.json").exists()
     assert not (path / "one" / "best" / "model.safetensors").exists()
     assert not (path / "one" / "wandb").exists()
+    assert not (path / "one" / ".checkpoints").exists()
     bucket.fetch(path)
     assert (path / "one" / "best" / "model.safetensors").read_bytes() == b"{}"
 
@@ -191,6 +199,32 @@ def test_what_changed_in_both_places_is_refused_and_nothing_is_lost(store: Store
         bucket.fetch(path)
     assert str(why.value).count("\n") == 0
     assert seen(path) == expected(3)
+
+
+def test_the_state_of_a_run_is_in_the_bucket_while_it_is_under_way_and_is_never_in_the_way(
+    store: Store, tmp_path: Path
+) -> None:
+    path = place.local(store.address("kept"))
+    checkpoints, name = Checkpoints(path / ".checkpoints"), ".checkpoints/trial-002.checkpoint"
+    with bucket.mirrored(path, store.said.append):
+        begun(path)
+        checkpoints.write("trial-002", b"after 100 steps")
+        wait_until(lambda: name in store.names("kept"))
+    checkpoints.write("trial-002", b"after 200 steps")  # the machine was killed before this was brought
+    with elsewhere(tmp_path):
+        there = place.local(store.address("kept"))
+        bucket.fetch(there)
+        other = Checkpoints(there / ".checkpoints")
+        assert other.read("trial-002") == b"after 100 steps"
+        with bucket.mirrored(there, store.said.append):
+            other.write("trial-002", b"after 300 steps")
+            wait_until(lambda: store.content(f"kept/{name}") == b"after 300 steps")
+    bucket.fetch(path)
+    assert checkpoints.read("trial-002") == b"after 300 steps"
+    with bucket.mirrored(path, store.said.append):
+        checkpoints.clear()
+    assert name not in store.names("kept")
+    assert store.said == []
 
 
 def test_two_machines_that_write_one_study_notice(store: Store, tmp_path: Path) -> None:

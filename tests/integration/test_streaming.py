@@ -49,6 +49,19 @@ def test_the_stream_holds_the_images_of_the_plain_split_in_its_order_each_change
 
 
 @pytest.mark.usefixtures("ray_session")
+def test_a_stream_that_is_gone_on_with_has_the_batches_and_draws_that_were_left(split: CachedSplit) -> None:
+    whole = epochs(Streamed(split, "crop_flip", seed=1, epochs=3), 3)
+    for epoch, skip in [(0, 3), (1, 0), (1, 2), (1, len(whole[1])), (2, len(whole[2]))]:
+        stream, generator = Streamed(split, "crop_flip", seed=1, epochs=3), torch.Generator().manual_seed(3)
+        for _ in range(epoch):
+            torch.randperm(N, generator=generator)
+        left = [list(stream.shuffled(BATCH, generator, World(), epoch=epoch, skip=skip))]
+        left += [list(stream.shuffled(BATCH, generator, World())) for _ in range(epoch + 1, 3)]
+        assert [len(batches) for batches in left] == [len(whole[epoch]) - skip, *map(len, whole[epoch + 1 :])]
+        assert same(left, [whole[epoch][skip:], *whole[epoch + 1 :]])
+
+
+@pytest.mark.usefixtures("ray_session")
 def test_an_image_is_changed_anew_in_every_epoch_and_the_same_way_in_the_same_run(split: CachedSplit) -> None:
     first, again = (epochs(Streamed(split, "crop_flip", seed=1, epochs=2), 2) for _ in range(2))
 

@@ -103,6 +103,29 @@ def test_a_search_that_goes_on_proposes_what_an_undisturbed_one_proposes(tmp_pat
     assert resumed == undisturbed
 
 
+def test_a_trial_that_has_a_checkpoint_is_proposed_at_its_point_whatever_has_ended_since(tmp_path: Path) -> None:
+    study = study_of(tmp_path)
+    record = Record(study.folder)
+    searched(study, record, 12)
+    searcher = Searcher(study, record)
+    side_by_side: list[Any] = [searcher.suggest(trial_id(number)) for number in range(12, 16)]
+    for proposed in (side_by_side[0], side_by_side[2]):
+        record.add(**rows_of(proposed, run(searcher, proposed, epochs=EPOCHS)))
+    searcher.close()
+    first, last = side_by_side[1], side_by_side[3]
+
+    def proposed_again(begun: dict[str, Any]) -> list[Any]:
+        again = Searcher(study, record, begun)
+        return [again.suggest(trial_id(number)) for number in (13, 15)]
+
+    assert proposed_again({one["trial_id"]: one["hyperparameters"] for one in (first, last)}) == [first, last]
+    unknown = proposed_again({})
+    assert unknown != [first, last]  # the sampler has seen more now
+    for other in ({"lr": 9.0}, {"freeze_depth": "many"}, {"label_smoothing": 0.9}):  # of another space than this
+        assert proposed_again({"trial-013": first["hyperparameters"] | other}) == unknown
+    assert proposed_again({"trial-013": {"lr": 1e-3}}) == unknown
+
+
 def test_optuna_knows_every_epoch_of_a_trial_that_was_pruned(tmp_path: Path) -> None:
     study = study_of(tmp_path)
     searched(study, Record(study.folder), 6)
