@@ -73,7 +73,6 @@ class Keeper:
         if self.checkpoints.every == inf:
             return None
         state = self.world.hand_out(self._read() if self.world.rank == 0 else None)
-        self._due = perf_counter() + self.checkpoints.every
         self._looked = self._steps, perf_counter()
         if state is None:
             return None
@@ -94,6 +93,8 @@ class Keeper:
         if self.checkpoints.every == inf:
             return
         self._steps += 1
+        if self._steps == 1:  # what comes before it may take minutes, and none of it is kept
+            self._due = perf_counter() + self.checkpoints.every
         due, leaving = self._agreed()
         if not (due or leaving):
             return
@@ -106,20 +107,23 @@ class Keeper:
             raise Preempted
 
     def _agreed(self) -> tuple[bool, bool]:
-        """Whether it is time, and whether a node goes away: of all workers after the same step."""
+        """Whether the first worker, which writes, says that it is time, and whether the node of any goes away.
+
+        All workers know it after the same step.
+        """
         if self.world.size == 1:
             return perf_counter() >= self._due, self.leaving()
         if self._steps < self._look:
             return False, False
         now = perf_counter()
         step, then = self._looked
-        pace = (now - then) / (self._steps - step)
-        said = torch.tensor([now >= self._due, self.leaving(), pace], dtype=torch.float64, device=self.device)
-        due, leaving, pace = self.world.all_reduce_sum(said).tolist()
+        pace, due = (now - then) / (self._steps - step), self.world.rank == 0 and now >= self._due
+        said = torch.tensor([due, self.leaving(), pace], dtype=torch.float64, device=self.device)
+        some_due, some_leaving, pace = self.world.all_reduce_sum(said).tolist()
         seconds = min(LOOK, self.checkpoints.every)
         self._look = self._steps + max(1, int(seconds * self.world.size / max(pace, 1e-9)))
         self._looked = self._steps, now
-        return due > 0, leaving > 0
+        return some_due > 0, some_leaving > 0
 
     def _keep(self, training: Training) -> bool:
         """Whether it is on the disk now; a disk that does not take it ends no run."""

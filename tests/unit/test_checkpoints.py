@@ -97,7 +97,8 @@ def test_a_training_that_goes_on_after_any_step_is_the_undisturbed_one_to_the_bi
     kept: list[bytes] = []
     undisturbed = trained(case, after_step=lambda training: kept.append(stored(training)))
     assert len(kept) == STEPS * len(undisturbed.curve)
-    for steps in {1, STEPS, STEPS + 2, len(kept)}:
+    slow = CASES[case][-1] == "fp16"  # on a CPU
+    for steps in {STEPS + 2} if slow else {1, STEPS, STEPS + 2, len(kept)}:
         state = restored(kept[steps - 1])
         anew: list[int] = []
         assert (state.epochs, state.steps) == ((steps - 1) // STEPS, (steps - 1) % STEPS + 1)
