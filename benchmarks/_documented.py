@@ -11,12 +11,12 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from trainables import process
+from trainables import process, scratch
 from trainables.images import SplitImages
 from trainables.resources import Resources
 from trainables.run import Outcome, Run
 from trainables.splits import ImagesKey
-from trainables.trainer import scratch, work
+from trainables.trainer import work
 
 
 def train_by_ray(run: Run, images: Mapping[ImagesKey, SplitImages], *, workers: int, cpus: float) -> Outcome:
@@ -30,6 +30,6 @@ def train_by_ray(run: Run, images: Mapping[ImagesKey, SplitImages], *, workers: 
         loop,
         scaling_config=ScalingConfig(num_workers=workers, resources_per_worker={"CPU": cpus}),
         torch_config=TorchConfig(backend="gloo"),
-        run_config=RunConfig(name=run.run_id, storage_path=scratch(), callbacks=[to_tune]),
+        run_config=RunConfig(name=run.run_id, storage_path=str(scratch.here() / "train"), callbacks=[to_tune]),
     ).fit()
     return result.return_value

@@ -4,7 +4,6 @@ A process keeps what runs share: see `process.ProcessCache`. What they read is i
 """
 
 import gc
-import os
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -18,7 +17,7 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 from torch import nn
 
-from trainables import group, log, monitoring, preemption, process, world
+from trainables import group, log, monitoring, preemption, process, scratch, world
 from trainables.account import Account
 from trainables.boundaries import Store
 from trainables.checkpoint import Keeper
@@ -56,7 +55,8 @@ def train(run: Run, datasets: Mapping[ImagesKey, SplitImages], resources: Resour
     trainer = TorchTrainer(
         loop,
         scaling_config=ScalingConfig(num_workers=0, use_gpu=resources.gpus > 0),
-        run_config=RunConfig(name=run.run_id, storage_path=scratch()),
+        # where Ray Train may keep its state; nothing of ours is written there
+        run_config=RunConfig(name=run.run_id, storage_path=str(scratch.here() / "train")),
     )
     result: Any = trainer.fit()
     return result.return_value
@@ -302,10 +302,3 @@ def random_weights(model: Model, seed: int, cache: ProcessCache) -> State:
 def freeze_what_is_shared() -> None:
     """Once, when the first model has been built, and with it its library imported: no later run looks through that."""
     gc.freeze()
-
-
-def scratch() -> str:
-    """Where Ray Train may keep its state for a run; nothing of ours is written there."""
-    import tempfile
-
-    return os.path.join(tempfile.gettempdir(), "study-ray-train")

@@ -15,8 +15,8 @@ from typing import Any
 
 import ray
 
-from study.cluster import compatibility, environment
-from trainables import preemption
+from study.cluster import compatibility, environment, sessions, token
+from trainables import preemption, scratch
 
 # A stopped trial must be able to unwind: past this, Tune gives up on its process, and two such hang the search
 WORKERS = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "120", "TOKENIZERS_PARALLELISM": "false"}
@@ -31,7 +31,8 @@ def quieten() -> None:
     os.environ["HF_HUB_VERBOSITY"] = "error"
     for library in ("ray", "optuna", "timm"):
         logging.getLogger(library).setLevel(logging.ERROR)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    for library in ("ray.tune", "PIL"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
 def check() -> None:
@@ -50,13 +51,19 @@ def start(*, verbose: bool = False) -> None:
     Raises ValueError for a node without this package, or with another version of it.
     """
     os.environ.update(WORKERS)  # processes that are started here inherit it
+    scratch.claim()
     if not verbose:
         ignore_reports()
     address = environment.address()
     # not STUDY_CACHE: where a node keeps its activations, and how many, is that node's own affair
-    there_or_here = (
-        {"runtime_env": {"env_vars": WORKERS | {preemption.HEEDS: "1"}}} if address else {"include_dashboard": False}
-    )
+    there_or_here: dict[str, Any]
+    if address:
+        token.protect()
+        there_or_here = {"runtime_env": {"env_vars": WORKERS | {preemption.HEEDS: "1"}}}
+    else:
+        token.provide()
+        sessions.sweep()
+        there_or_here = {"include_dashboard": False, "_temp_dir": str(sessions.folder())}
     ray.init(
         address=address or "local",
         log_to_driver=verbose,
@@ -94,6 +101,7 @@ def start_while_importing(module: str, *, verbose: bool) -> None:
     check()  # before the thread, which would have to come to its end
     if module in sys.modules and environment.address() is None:
         return
+    scratch.claim()  # torch looks for its folder while it is imported
     thread = threading.Thread(target=import_ahead, args=(module,))
     thread.start()
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import ray
 
-from study.cluster import environment
+from study.cluster import environment, sessions
 from trainables.log import BEGINS
 
 
@@ -17,14 +17,15 @@ def of_run(run_id: str, node: str, process: int) -> tuple[Path, str]:
     found = here(run_id, process) if node == socket.gethostname() else there(run_id, node, process)
     if found is None:
         raise ValueError(
-            f"the log of {run_id} is not on node {node} any more: Ray's files go with the node, or with /tmp"
+            f"the log of {run_id} is not on node {node} any more: Ray's files go with the node, with /tmp, "
+            f"or {sessions.KEPT} Rays later"
         )
     return found
 
 
 def here(run_id: str, process: int) -> tuple[Path, str] | None:
     """On this machine; of several clusters that were here the last one."""
-    folders = [path.parent for path in environment.current_clusters()]
+    folders = [sessions.folder(), *(path.parent for path in environment.current_clusters())]
     files = [path for folder in folders for path in folder.glob(f"session_*/logs/worker-*-{process}.err")]
     for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True):
         if (said := section(path.read_text(errors="replace"), run_id)) is not None:

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 
 from study.cluster import environment
@@ -25,7 +26,7 @@ from study.execution.failures import LostRuns
 from study.execution.searcher import NotSaved, Searcher, best_so_far, status_of
 from study.execution.waiting import Placement
 from study.results.record import Record, Row
-from trainables import group
+from trainables import group, scratch
 from trainables.hyperparameters import Hyperparameters
 from trainables.images import SplitImages
 from trainables.metrics import COLUMNS
@@ -38,6 +39,11 @@ OnStart = Callable[[str, dict[str, Any]], None]
 OnEpoch = Callable[[str, Row], None]
 OnEnd = Callable[[Row, list[Row]], None]
 Train = Callable[[Run, Mapping[ImagesKey, SplitImages], Resources, Report], Outcome]
+
+# Tune hands these to every trial as a runtime environment, which Ray's agents write to their logs in plain text. A
+# trial on this machine inherits them from this process, and one elsewhere has those of its node.
+SECRETS = frozenset(name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_"))
+class_cache.ENV_VARS_TO_PROPAGATE -= SECRETS
 
 
 def search(
@@ -86,7 +92,7 @@ def search(
     needs: Any = {"CPU": resources.cpus, "GPU": resources.gpus}
     if resources.workers:  # the trial's own process waits for its worker group
         needs = tune.PlacementGroupFactory(group.bundles(resources), strategy=group.strategy(resources))
-    with tempfile.TemporaryDirectory(prefix="study-tune-", ignore_cleanup_errors=True) as scratch:
+    with tempfile.TemporaryDirectory(prefix="tune-", dir=scratch.here(), ignore_cleanup_errors=True) as storage:
         tune.Tuner(
             tune.with_resources(trainable, needs),
             tune_config=tune.TuneConfig(
@@ -100,7 +106,7 @@ def search(
             ),
             run_config=tune.RunConfig(
                 name=study.name,
-                storage_path=scratch,
+                storage_path=storage,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=1),  # and see NodeWatch
                 stop=StopOn(interrupted),
