@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import track
 
+from study.data import libjpeg
 from study.data.decoding import Unreadable, decode, read_header, reason
 from study.data.image_index import Encoded
 from study.files import replacing
@@ -73,8 +74,8 @@ def scan(images: Encoded, dataset: str) -> pa.Table:
     Not kept where a file could not be read: a network that is down, or a permission, may be another tomorrow.
     """
     kept = folder() / f"{images.state}-{FORMAT}.parquet"
-    with suppress(OSError, pa.ArrowInvalid):
-        table = pq.read_table(kept)
+    with suppress(OSError, pa.ArrowException):
+        table = pq.read_table(kept, page_checksum_verification=True)
         if table.schema.equals(SCHEMA) and len(table) == len(images):
             return table
     scanned = scan_images(images, dataset)
@@ -87,28 +88,29 @@ def scan(images: Encoded, dataset: str) -> pa.Table:
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
         with replacing(kept, several_writers=True) as part:
-            pq.write_table(table, part)
+            pq.write_table(table, part, write_page_checksum=True)
     return table
 
 
 def scan_images(images: Encoded, dataset: str) -> Iterator[ImageMetadata]:
     """On several threads: decoders and hashes release the interpreter's lock, and reading waits for disk or network."""
     chunks = list(images.chunks())
-    console = Console(stderr=True)
     pool = ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1)))
-    try:
-        scanned = pool.map(lambda rows: [scan_image(data) for data in images.read(rows)], chunks)
-        for metadata in track(
-            scanned,
-            f"scanning {len(images):,} images of {dataset}, once",
-            total=len(chunks),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        ):
-            yield from metadata
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with libjpeg.unheard() as shown:
+        console = Console(file=shown)
+        try:
+            scanned = pool.map(lambda rows: [scan_image(data) for data in images.read(rows)], chunks)
+            for metadata in track(
+                scanned,
+                f"scanning {len(images):,} images of {dataset}, once",
+                total=len(chunks),
+                console=console,
+                transient=True,
+                disable=not console.is_terminal,
+            ):
+                yield from metadata
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def folder() -> Path:

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from study import tracking
+from study.data import libjpeg
 from study.data.decoding import Unreadable
 from study.data.source import ExampleSource
 from study.results.record import Record, Row
@@ -25,7 +26,9 @@ def choose(source: ExampleSource, seen: Predictions, seed: int) -> list[Row]:
     chosen = np.concatenate([wrong, right])
     rows = seen.index[chosen]
     try:
-        pictures = {row: png(pixels) for row, pixels in zip(rows.tolist(), source.images.decoded(rows), strict=True)}
+        with libjpeg.unheard():
+            decoded = source.images.decoded(rows)
+            pictures = {row: png(pixels) for row, pixels in zip(rows.tolist(), decoded, strict=True)}
     except Unreadable:  # gone since the store took it: the record has its name
         return []
     return [
