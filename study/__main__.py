@@ -40,6 +40,7 @@ COMMANDS = {
     "data": Command("study.data.__main__", "what is in a dataset, and what a study would do with it"),
     "cache": Command("study.cache", "the cached activations on this machine: list, verify, clear"),
     "cluster": Command("study.cluster.__main__", "check a file for Ray's cluster launcher before `ray up`"),
+    "sync": Command("study.sync", "upload to W&B what studies wrote to disk, again and again without doubling"),
     "wandb_report": Command("study.wandb_report.__main__", "the W&B report of a study, or of a comparison"),
     "pretrain": Command("study.pretrain", "make the weights of the mini scale again"),
 }

@@ -98,6 +98,7 @@ class Answers(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         content = self.rfile.read(int(self.headers["content-length"]))
         if self.path.endswith("/file_stream"):
+            self.keep(self.path.split("/")[-2], json.loads(content))
             return self.answer({"exitcode": None, "limits": {}})
         asked = json.loads(content)
         variables = asked.get("variables") or {}
@@ -120,6 +121,12 @@ class Answers(BaseHTTPRequestHandler):
             uploads = [{"name": name, "uploadUrl": url} for name in variables["files"]]
             return self.answer({"data": {"createRunFiles": {"runID": "1", "uploadHeaders": [], "files": uploads}}})
         return self.answer({"data": {}})
+
+    def keep(self, run: str, sent: dict[str, Any]) -> None:
+        """The rows of a run's history, each at the place that it was sent to."""
+        history = (sent.get("files") or {}).get("wandb-history.jsonl", {"offset": 0, "content": []})
+        rows = self.server.history.setdefault(run, {})  # type: ignore[attr-defined]
+        rows.update(enumerate(map(json.loads, history["content"]), start=history["offset"]))
 
     def models(self) -> dict[str, Any]:
         projects = [
@@ -156,6 +163,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
         self.begun: set[str] = set()
+        self.history: dict[str, dict[int, dict[str, Any]]] = {}
         self.projects: set[str] = set()
         self.reports: dict[str, dict[str, Any]] = {}
         self.thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from study.tracking.client import Client
-from study.tracking.folder import Tracked, tracked
+from study.tracking.folder import Tracked, state_of, tracked
 from study.tracking.service import MODES, Unreachable, account
 from study.tracking.tracker import Disabled, Predictions, Sample, Tracker
 
@@ -24,6 +24,7 @@ __all__ = [
     "Unreachable",
     "account",
     "start",
+    "state_of",
     "tracked",
 ]
 

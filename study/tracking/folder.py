@@ -1,6 +1,7 @@
 """What lies in a study's folder, under `wandb/`, and whose it is."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +32,32 @@ def tracked(folder: Path) -> Tracked | None:
         return None
     stamp, path = (file.read_text().strip() for file in files)
     entity, _, project = path.rpartition("/")
-    offline = place.glob("offline-run-*/run-*.wandb")
-    waiting = sum(not file.with_suffix(".wandb.synced").exists() for file in offline)
+    waiting = sum(not uploaded(run) for run in offline_runs(folder))
     return Tracked(folder, stamp, entity or None, project, waiting)
+
+
+def offline_runs(folder: Path) -> list[Path]:
+    """The files of runs that were written to disk only."""
+    return sorted((folder / "wandb").glob("offline-run-*/run-*.wandb"))
+
+
+def mark_of(run: Path) -> Path:
+    """What the client leaves beside the file of a run that it has uploaded."""
+    return run.with_suffix(".wandb.synced")
+
+
+def uploaded(run: Path) -> bool:
+    """Whether W&B has all that the file of a run holds."""
+    try:
+        return run.stat().st_mtime_ns <= mark_of(run).stat().st_mtime_ns
+    except FileNotFoundError:
+        return False
+
+
+def state_of(folders: Sequence[Path]) -> str:
+    """How many runs of some studies were written to disk, where W&B has them all."""
+    runs = sum(len(offline_runs(folder)) for folder in folders)
+    return f"it has the {runs} that were written to disk" if runs else "no run was written to disk only"
 
 
 def stamp(path: Path) -> str:

@@ -1,12 +1,15 @@
 """What surrounds W&B's own client: its modes, environment and settings, who is logged in, how its service ends."""
 
 import os
+import socket
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from study.tracking.tracker import Mode
 
@@ -23,6 +26,7 @@ MODES: dict[str, Mode] = {
     "disabled": "disabled",
 }
 EXIT_SECONDS = 10.0
+LOOK_SECONDS = 10.0
 
 
 class Unreachable(Exception):
@@ -51,11 +55,24 @@ def _entity() -> str | None:
 
     if not wandb.login(prompt=False, verify=False):
         return None
+    look(wandb.setup().settings.base_url)  # the client itself tries for 20 seconds
     try:
         api = wandb.Api()
         return api.settings["entity"] or api.default_entity
     except Exception as error:
         raise Unreachable(first_line(error)) from error
+
+
+def look(url: str) -> None:
+    """Raises Unreachable where nobody listens at the URL, unless a proxy stands before it."""
+    there = urlsplit(url)
+    if not there.hostname or (there.scheme in getproxies() and not proxy_bypass(there.hostname)):
+        return
+    try:
+        port = there.port or {"http": 80}.get(there.scheme, 443)
+        socket.create_connection((there.hostname, port), timeout=LOOK_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise Unreachable(f"{url} does not answer ({error})") from None
 
 
 class Environment:

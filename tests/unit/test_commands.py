@@ -116,6 +116,7 @@ MISTAKES = {
     "data_efficiency: an interrupted study": ("study.data_efficiency", ["going-on"], "go on with study.run"),
     "data_efficiency: no images": ("study.data_efficiency", [".", "--images-per-class", "0"], "'0'"),
     "cache: an unknown action": ("study.cache", ["clean"], "'clean'"),
+    "sync: nowhere": ("study.sync", ["nowhere"], "nowhere is no folder"),
     "wandb_report: nowhere": ("study.wandb_report", ["nowhere"], "nowhere is no folder"),
     "pretrain: an unknown model": ("study.pretrain", ["--model", "vti"], "'vti'"),
     "an unknown command": ("study", ["rum"], "did you mean run?"),

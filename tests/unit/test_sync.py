@@ -1,0 +1,173 @@
+"""Uploading what the real client wrote to disk, to a server that it takes for W&B's."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from study.sync import main
+from study.tracking import tracked, upload
+from tests.wandb_stand_in import KEY, Server
+
+ROOT = Path(__file__).parents[2]
+STUDY = """
+import sys
+from pathlib import Path
+from study import tracking
+from study.design.states import Phase, RunStatus
+tracker = tracking.start("offline", Path("study1"), "study1")
+def log(run, *epochs):
+    for epoch in epochs:
+        tracker.log(run, {"epoch": epoch, "val_accuracy": epoch / 10})
+for run in ("trial-000", "trial-001"):
+    tracker.begin(run, Phase.SEARCH, {"lr": 0.1})
+    log(run, 1, 2, 3)
+tracker.finish("trial-000", {}, RunStatus.COMPLETED)
+sys.stdin.readline()
+log("trial-001", 4, 5)
+tracker.finish("trial-001", {}, RunStatus.COMPLETED)
+tracker.begin("trial-002", Phase.SEARCH, {"lr": 0.1})
+log("trial-002", 1, 2)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of a study, whose user is not logged in."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "study1"
+    folder.mkdir()
+    (folder / "study.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    server = Server()
+    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_address[1]}")
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def study(folder: Path) -> Iterator["subprocess.Popen[str]"]:
+    """One that is under way: trial-000 has ended, trial-001 has three epochs."""
+    given = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    with subprocess.Popen(
+        [sys.executable, "-c", STUDY],
+        cwd=folder.parent,
+        env=given | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        process.kill()
+
+
+def go_on(study: "subprocess.Popen[str]") -> None:
+    assert study.stdin
+    study.stdin.write("\n")
+    study.stdin.flush()
+
+
+def wait_for(folder: Path, *epochs: int) -> None:
+    """Until the files of the runs hold so many epochs each."""
+    from time import monotonic, sleep
+
+    from tests.wandb_stand_in import runs
+
+    until = monotonic() + 60
+    while [len(run.curve) for _, run in sorted(runs(folder).items())] != list(epochs):
+        assert monotonic() < until, runs(folder)
+        sleep(0.1)
+
+
+def epochs(server: Server) -> dict[str, list[int]]:
+    """Those of each run that the server has, in order, by its name."""
+    return {
+        run.removeprefix("study1-")[:9]: [row["epoch"] for _, row in sorted(rows.items())]
+        for run, rows in sorted(server.history.items())
+    }
+
+
+def test_a_study_is_uploaded_while_it_runs_and_after_it_was_killed_and_nothing_is_doubled(
+    study: "subprocess.Popen[str]", folder: Path, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wait_for(folder, 3, 3)
+    assert main([str(folder)]) == 0
+    assert capsys.readouterr().out == f"{folder}: 2 runs uploaded to me\n"
+    assert epochs(server) == {"trial-000": [1, 2, 3], "trial-001": [1, 2, 3]}
+
+    go_on(study)
+    wait_for(folder, 3, 5, 2)
+    study.send_signal(signal.SIGKILL)
+    study.wait()
+    waiting = [run.parent.name.rpartition("-")[0][-9:] for run in upload.waiting(folder)]
+    assert waiting == ["trial-001", "trial-002"]
+    assert main([str(folder)]) == 0
+    assert capsys.readouterr().out == f"{folder}: 2 runs uploaded to me\n"
+    whole = {"trial-000": [1, 2, 3], "trial-001": [1, 2, 3, 4, 5], "trial-002": [1, 2]}
+    assert epochs(server) == whole
+    assert len(server.begun) == 3
+
+    assert main([str(folder)]) == 0
+    assert capsys.readouterr().out == f"W&B lacks nothing of {folder}: it has the 3 that were written to disk\n"
+    there = tracked(folder)
+    assert there
+    assert there.waiting == 0
+    for run in folder.glob("wandb/offline-run-*/*.synced"):
+        run.unlink()  # as a copy of the folder may lack them
+    assert main([str(folder)]) == 0
+    assert epochs(server) == whole
+
+
+@pytest.fixture
+def one_run(folder: Path) -> Path:
+    run = folder / "wandb" / "offline-run-20260101_000000-x" / "run-x.wandb"
+    run.parent.mkdir(parents=True)
+    run.touch()
+    return run
+
+
+def refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main([str(folder)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    return said.err
+
+
+def test_who_has_no_key_is_told_what_to_do(one_run: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "error: uploading needs a key of W&B: run `wandb login`" in refused(folder, capsys)
+
+
+def test_a_server_that_is_not_there_is_one_line(
+    one_run: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    assert "error: W&B cannot be reached, so nothing was uploaded: " in refused(folder, capsys)
+
+
+def test_a_run_that_is_not_taken_is_named_and_stays_to_be_uploaded(
+    one_run: Path, folder: Path, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_run.write_bytes(b"no run at all")
+    assert main([str(folder)]) == 1
+    said = capsys.readouterr()
+    assert said.out == f"{folder}: 0 runs uploaded to me\n"
+    assert said.err == f"error: W&B did not take 1 run, as {one_run.parent.name}: try again\n"
+    assert upload.waiting(folder) == [one_run]
+
+
+def test_a_folder_without_runs_of_its_own_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(folder)]) == 0
+    assert capsys.readouterr().out == f"W&B lacks nothing of {folder}: no run was written to disk only\n"
