@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from study.options.parser import Parser
-from study.terminal.mistake import INTERRUPTED, fail
+from study.terminal.mistake import INTERRUPTED, fail, reason
 
 
 def parser() -> Parser:
@@ -36,8 +36,8 @@ def main(given: Sequence[str] | None = None) -> int:
 
         actions = {"list": store.show, "verify": store.verify, "clear": store.clear}
         return actions[options.action](Store.here())
-    except ValueError as mistake:
-        return fail(str(mistake))
+    except (ValueError, OSError) as mistake:
+        return fail(reason(mistake))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from study.options import arguments
 from study.options.parser import Parser
-from study.terminal.mistake import INTERRUPTED, fail
+from study.terminal.mistake import INTERRUPTED, fail, reason
 from trainables import architecture, weights
 
 AMOUNTS = {6_000: "fashion6k", 60_000: "fashion60k"}
@@ -36,7 +36,7 @@ def main(given: Sequence[str] | None = None) -> int:
     try:
         run(options)
     except (ValueError, OSError) as mistake:
-        return fail(str(mistake))
+        return fail(reason(mistake))
     except KeyboardInterrupt:
         print("interrupted: the weights that are written are whole", file=sys.stderr)
         return INTERRUPTED

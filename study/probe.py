@@ -20,7 +20,7 @@ from study.options.parser import Parser
 from study.result import ProbeResult
 from study.results import bucket, provenance, resume
 from study.results.place import shown
-from study.terminal.mistake import INTERRUPTED, fail
+from study.terminal.mistake import INTERRUPTED, fail, reason
 from trainables import architecture, weights
 from trainables.architecture import Architecture, Variant
 
@@ -69,15 +69,15 @@ def main(given: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted: nothing was written", file=sys.stderr)
         return INTERRUPTED
-    except bucket.NotBrought as reason:
-        print(f"error: {reason}", file=sys.stderr)
+    except OSError as error:
+        print(f"error: {reason(error)}", file=sys.stderr)
         return 1
-    except RuntimeError as reason:
+    except RuntimeError as error:
         from trainables.memory import DoesNotFit
 
-        if not isinstance(reason, DoesNotFit):
+        if not isinstance(error, DoesNotFit):
             raise
-        print(f"error: {reason}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 

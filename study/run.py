@@ -17,7 +17,7 @@ from study.options.command_line import parser
 from study.options.keywords import StudyKeywords
 from study.result import StudyResult
 from study.results import provenance, resume
-from study.terminal.mistake import INTERRUPTED, fail
+from study.terminal.mistake import INTERRUPTED, fail, reason
 
 if TYPE_CHECKING:
     from study.execution.session import Session
@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, words = command_line.parse(arguments)
     try:
         session = prepare(options)
-    except ValueError as mistake:
-        return fail(str(mistake))
+    except (ValueError, OSError) as mistake:
+        return fail(reason(mistake))
     except KeyboardInterrupt:
         print("interrupted before the study began: nothing was written", file=sys.stderr)
         return INTERRUPTED
@@ -51,12 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"interrupted; go on with: {provenance.command(words, resume=True)}", file=sys.stderr)
         return INTERRUPTED
-    except NoCompletedRuns as reason:
-        print(f"error: {reason}", file=sys.stderr)
+    except NoCompletedRuns as failures:
+        print(f"error: {failures}", file=sys.stderr)
         return 1
-    except OSError as reason:
+    except OSError as error:
         again = provenance.command(words, resume=True)
-        print(f"error: {reason}: what is finished is kept; go on with: {again}", file=sys.stderr)
+        print(f"error: {reason(error)}: what is finished is kept; go on with: {again}", file=sys.stderr)
         return 1
     return 0
 

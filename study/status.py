@@ -22,7 +22,7 @@ from study.options import arguments
 from study.options.parser import Parser
 from study.results import bucket
 from study.results.place import shown
-from study.terminal.mistake import INTERRUPTED, fail
+from study.terminal.mistake import INTERRUPTED, fail, reason
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -55,8 +55,8 @@ def main(given: Sequence[str] | None = None) -> int:
     options = parser().parse(given)
     try:
         return show_run(options) if options.run else show(options)
-    except ValueError as mistake:
-        return fail(str(mistake))
+    except (ValueError, OSError) as mistake:
+        return fail(reason(mistake))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from study.cluster import jobs
 from study.options import arguments
 from study.options.parser import Parser
-from study.terminal.mistake import INTERRUPTED, fail
+from study.terminal.mistake import INTERRUPTED, fail, reason
 from trainables.choices import choose
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def main(given: Sequence[str] | None = None) -> int:
     options = parser().parse(words[:cut])
     try:
         return run(options, words[cut + 1 :])
-    except ValueError as mistake:
-        return fail(str(mistake))
+    except (ValueError, OSError) as mistake:
+        return fail(reason(mistake))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

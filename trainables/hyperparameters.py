@@ -9,11 +9,12 @@ Imports neither torch nor Ray: the command line checks its options with it.
 
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
-from math import inf, isfinite
+from math import inf
 from typing import Any
 
 from trainables.choices import choose
 
+MOST = {int: 1 << 31, float: 1e300}  # a file's numbers may be larger than any that a machine counts with
 Value = float | int | str | None  # None: as the model was built
 
 
@@ -55,12 +56,15 @@ class Hyperparameter:
             if not isinstance(value, str):
                 raise ValueError(f"{self.name} takes one of {', '.join(self.choices)}, got {value!r}")
             return choose(self.name, value, self.choices)
-        if isinstance(value, bool) or not isinstance(value, int | float) or (self.kind is int and value != int(value)):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{self.name} takes {self.takes}, got {value!r}")
         low_enough = value < self.high if self.below_high else value <= self.high
         high_enough = value > self.low if self.above_low else value >= self.low
-        if not (isfinite(value) and low_enough and high_enough):
-            raise ValueError(f"{self.name} must be {self.range}, got {value}")
+        if not (abs(value) <= MOST[self.kind] and low_enough and high_enough):  # nan is not either
+            most = f", and at most {MOST[self.kind]:g}" if value > MOST[self.kind] else ""
+            raise ValueError(f"{self.name} must be {self.range}{most}, got {value}")
+        if self.kind is int and value != int(value):
+            raise ValueError(f"{self.name} takes {self.takes}, got {value!r}")
         return self.kind(value)
 
     def parse(self, text: str) -> Value:

@@ -11,6 +11,8 @@ from typing import Any
 
 from trainables.hyperparameters import DECLARED, REQUIRED, Hyperparameters, Value, declared
 
+MOST_EPOCHS = 1_000_000
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -31,6 +33,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise ValueError(f"epochs must be at least 1, got {self.epochs}")
+        if self.epochs > MOST_EPOCHS:
+            raise ValueError(f"epochs must be at most {MOST_EPOCHS:,}, got {self.epochs}")
         for i, share in enumerate(self.milestones):
             if not (isfinite(share) and 0 <= share < 1):
                 raise ValueError(f"milestones[{i}] must be at least 0 and below 1, got {share}")

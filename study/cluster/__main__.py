@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from study.options import arguments
 from study.options.parser import Parser
-from study.terminal.mistake import INTERRUPTED, fail
+from study.terminal.mistake import INTERRUPTED, fail, reason
 
 
 def parser() -> Parser:
@@ -28,8 +28,8 @@ def main(given: Sequence[str] | None = None) -> int:
 
         print(f"{options.file} is good. {file.read(options.file)}")
         return 0
-    except ValueError as mistake:
-        return fail(str(mistake))
+    except (ValueError, OSError) as mistake:
+        return fail(reason(mistake))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

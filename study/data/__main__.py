@@ -18,7 +18,7 @@ from study.data import place
 from study.options import arguments
 from study.options.keywords import DataKeywords
 from study.options.parser import Parser
-from study.terminal.mistake import INTERRUPTED, fail
+from study.terminal.mistake import INTERRUPTED, fail, reason
 from study.text import shorten
 
 
@@ -43,8 +43,8 @@ def main(given: Sequence[str] | None = None) -> int:
     options = parser().parse(given)
     try:
         report = run(options)
-    except ValueError as mistake:
-        return fail(str(mistake))
+    except (ValueError, OSError) as mistake:
+        return fail(reason(mistake))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -262,11 +262,11 @@ def extract(archive: Path, folder: Path) -> Path:
                 finally:
                     shutil.rmtree(part, ignore_errors=True)
     except tarfile.FilterError as error:
-        raise ValueError(f"{archive} is not safe to unpack: {error}: get it again from its publisher") from error
+        why = " ".join(str(error).split())[:200]
+        raise ValueError(f"{archive} is not safe to unpack: {why}: get it again from its publisher") from error
     except DAMAGED as error:
-        raise ValueError(
-            f"{archive} is damaged or no tar archive ({error}): remove it, and download it again"
-        ) from error
+        why = " ".join(str(error).split())[:200]
+        raise ValueError(f"{archive} is damaged or no tar archive ({why}): remove it, and download it again") from error
     except OSError as error:
         raise ValueError(
             f"{archive} cannot be unpacked in {folder.parent} ({error.strerror or error}): unpack it elsewhere and "

@@ -56,7 +56,7 @@ def opened(given: str) -> tuple[pafs.FileSystem, str]:
         )
     try:
         filesystem, place = pafs.FileSystem.from_uri(impatient(given))
-    except (pa.ArrowInvalid, ValueError) as error:
+    except (pa.ArrowException, ValueError) as error:
         raise ValueError(f"dataset {given} cannot be read: {' '.join(str(error).split())[:200]}") from error
     return filesystem, place.rstrip("/")
 

@@ -67,10 +67,14 @@ class TableFile:
         if self.is_parquet:
             with PARQUET_LOCK:
                 return self.parquet.read_row_group(number, [column])[column]
-        return self.batches[number][column]
+        found = self.batches[number][column]
+        found.validate(full=True)  # Arrow reads beyond the file where it is damaged
+        return found
 
-    def column(self, name: str) -> pa.ChunkedArray:
-        return self.parquet.read([name])[name] if self.is_parquet else self.table[name]
+    def labels(self, name: str) -> np.ndarray:
+        column = self.parquet.read([name])[name] if self.is_parquet else self.table[name]
+        column.validate(full=True)
+        return column.to_numpy(zero_copy_only=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TableFile, (self.filesystem, self.path)  # what is open stays here
@@ -123,7 +127,7 @@ class Tables:
                     open_group = group
                 assert column is not None
                 yield self.bytes_of(file, column[int(row) - first].as_py())
-            except (OSError, pa.ArrowInvalid) as error:  # the file was cut or removed
+            except (OSError, pa.ArrowException) as error:  # the file was cut or removed
                 yield OSError(" ".join(str(error).split()))
 
     def bytes_of(self, file: int, value: Any) -> bytes | OSError:
@@ -170,14 +174,17 @@ def image_index(
     files = tuple(TableFile(filesystem, path) for path in sorted(paths))
     try:
         schemas = [file.schema for file in files]
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{name}: a table cannot be read: {' '.join(str(error).split())[:200]}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(name, error) from error
     splits = splits_of([file.path for file in files], name, place)
     image = column_of("image", schemas[0], settings, name, holds_images)
     label = column_of("label", schemas[0], settings, name, holds_labels)
     for file, schema in zip(files, schemas, strict=True):
         check_same(file, schema, files[0], schemas[0], image, label)
-    values = np.concatenate([file.column(label).to_numpy(zero_copy_only=False) for file in files])
+    try:
+        values = np.concatenate([file.labels(label) for file in files])
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        raise unreadable(name, error) from error
     if not len(values):
         raise ValueError(f"{name} has no rows: {', '.join(sorted(paths)[:3])}")
     lengths = [sum(file.group_sizes()) for file in files]
@@ -194,6 +201,10 @@ def image_index(
         classes=classes,
         splits=np.repeat(splits, lengths) if splits else None,
     )
+
+
+def unreadable(name: str, error: Exception) -> ValueError:
+    return ValueError(f"{name}: a table cannot be read: {' '.join(str(error).split())[:200]}")
 
 
 def check_same(
@@ -297,23 +308,60 @@ def classes_of(values: np.ndarray, schema: pa.Schema, label: str, name: str) -> 
 
 def class_names(schema: pa.Schema, label: str) -> list[str] | None:
     """What Hugging Face's `ClassLabel` writes into the metadata of a schema."""
-    metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    feature = metadata.get("info", {}).get("features", {}).get(label, {})
-    return feature.get("names") if isinstance(feature, dict) else None
+    try:
+        metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    except ValueError:
+        raise ValueError("the metadata that name its classes are damaged: save the table again") from None
+    names = within(metadata, "info", "features", label, "names")
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        raise ValueError(f"the metadata of column {label!r} name its classes {str(names)[:80]!r}: save the table again")
+    return names
+
+
+def within(content: Any, *names: str) -> Any:
+    """What JSON has below some names; None where it has no such thing."""
+    for name in names:
+        content = content.get(name) if isinstance(content, dict) else None
+    return content
 
 
 def saved_to_disk(filesystem: pafs.FileSystem, folder: str) -> list[str] | None:
     """The Arrow files of what `datasets` saved with `save_to_disk`, None where a folder is no such thing."""
     content = read_json(filesystem, f"{folder}/dataset_dict.json")
     if content is not None:
-        return [path for split in content["splits"] for path in saved_to_disk(filesystem, f"{folder}/{split}") or []]
+        parts = names_in(content, "splits", f"{folder}/dataset_dict.json")
+        return [path for part in parts for path in saved_to_disk(filesystem, f"{folder}/{part}") or []]
     state = read_json(filesystem, f"{folder}/state.json")
-    return None if state is None else [f"{folder}/{file['filename']}" for file in state["_data_files"]]
+    if state is None:
+        return None
+    listed = state.get("_data_files")
+    files = [within(one, "filename") for one in listed] if isinstance(listed, list) else listed
+    return [f"{folder}/{name}" for name in names_in({"_data_files": files}, "_data_files", f"{folder}/state.json")]
 
 
-def read_json(filesystem: pafs.FileSystem, path: str) -> Any:
+def read_json(filesystem: pafs.FileSystem, path: str) -> dict[str, Any] | None:
+    """Raises ValueError where the file holds no object."""
     try:
         with filesystem.open_input_stream(path) as file:
-            return json.loads(file.read())
+            content = json.loads(file.read())
     except FileNotFoundError:
         return None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({str(error)[:80]}): save the dataset again") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged (no object): save the dataset again")
+    return content
+
+
+def names_in(content: dict[str, Any], key: str, path: str) -> list[str]:
+    """The names of files or folders in a list. Raises ValueError for what leads out of the folder that it is of."""
+    names = content.get(key)
+    if not isinstance(names, list) or not all(isinstance(one, str) and is_name(one) for one in names):
+        raise ValueError(f"{path} is damaged ({key} are no names in its folder): save the dataset again")
+    return names
+
+
+def is_name(text: str) -> bool:
+    return text not in ("", ".", "..") and not {*text} & {"/", "\\", "\0"}

@@ -17,7 +17,7 @@ from study.options import arguments
 from study.options.keywords import DataEfficiencyKeywords
 from study.options.parser import Parser
 from study.results import bucket, provenance
-from study.terminal.mistake import INTERRUPTED, fail
+from study.terminal.mistake import INTERRUPTED, fail, reason
 
 
 def parser() -> Parser:
@@ -59,8 +59,8 @@ def main(given: Sequence[str] | None = None) -> int:
         command = provenance.command(options.words, module="study.data_efficiency")
         print(f"interrupted; go on with: {command}", file=sys.stderr)
         return INTERRUPTED
-    except bucket.NotBrought as reason:
-        print(f"error: {reason}", file=sys.stderr)
+    except OSError as error:
+        print(f"error: {reason(error)}", file=sys.stderr)
         return 1
 
 

@@ -26,6 +26,7 @@ from trainables.metrics import Metric
 from trainables.recipe import Recipe
 
 EARLY_STOPPING = ("asha", "none")
+MOST = 1_000_000  # trials, seeds and the like
 LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
 
 
@@ -71,6 +72,8 @@ class Study:
         for name in ("trials", "seeds", "top_k", "workers_per_trial"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name.replace('_', '-')} must be at least 1, got {getattr(self, name)}")
+            if getattr(self, name) > MOST:
+                raise ValueError(f"{name.replace('_', '-')} must be at most {MOST:,}, got {getattr(self, name)}")
         if self.train_fraction is not None and self.images_per_class is not None:
             raise ValueError("train-fraction and images-per-class both choose a part of train: give one of them")
         if self.train_fraction is not None and not 0 < self.train_fraction <= 1:

@@ -76,6 +76,16 @@ class Parser(argparse.ArgumentParser):
         options.words = words
         return options
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, which takes `--name=--` for an option with no value, and fails."""
+        for word in args or []:
+            name, equals, value = word.partition("=")
+            if word == "--":
+                break
+            if name.startswith("-") and equals and value == "--":
+                self.error(f"{name} needs a value, got {value}")
+        return super().parse_known_args(args, namespace)
+
     def given(self, words: Sequence[str]) -> dict[str, Any]:
         """What these words give, and nothing of what they leave out."""
         with self.nothing_else():

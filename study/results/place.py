@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss")
 LONGEST = 200  # of a folder's name; a file system takes 255 bytes
+LONGEST_PATH = 3500  # of the folder of all results; a file in it may have 4,096
 SECRETS = ("secret", "key", "token", "password")
 
 
@@ -53,6 +54,10 @@ def folder(given: str) -> Path:
     if not given.strip():
         raise ValueError("results need a folder: got an empty name")
     path = Path(given).expanduser()
+    if len(os.fsencode(path.absolute())) > LONGEST_PATH:
+        raise ValueError(
+            f"results in {given[:20]}...: its path is longer than {LONGEST_PATH} bytes: choose a shorter one"
+        )
     if long := [name for name in path.parts if len(os.fsencode(name)) > LONGEST]:
         raise ValueError(f"{long[0][:20]}... is longer than {LONGEST} bytes, which no folder's name may be")
     return path

@@ -17,7 +17,7 @@ from study.files import write_text
 from study.options import arguments
 from study.options.parser import Parser
 from study.results import bucket
-from study.terminal.mistake import INTERRUPTED, fail
+from study.terminal.mistake import INTERRUPTED, fail, reason
 from study.wandb_report.folders import folders_in
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def main(given: Sequence[str] | None = None) -> int:
         with bucket.mirrored(options.folder, lambda line: print(line, file=sys.stderr)):
             return run(options)
     except (ValueError, OSError) as mistake:
-        return fail(str(mistake))
+        return fail(reason(mistake))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

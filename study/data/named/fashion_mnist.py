@@ -7,6 +7,7 @@ Found where Debian's package `dataset-fashion-mnist` puts it, else in torchvisio
 import gzip
 import zlib
 from hashlib import sha256
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,16 @@ def load(request: DatasetRequest) -> ExampleSource:
         (read_idx(folder / f"{part}-images-idx3-ubyte.gz"), read_idx(folder / f"{part}-labels-idx1-ubyte.gz"))
         for part in ("train", "t10k")
     )
+    for images, labels_of in (train, test):
+        if (
+            images.shape[1:] != (28, 28)
+            or labels_of.shape != images.shape[:1]
+            or labels_of.max(initial=0) >= len(CLASSES)
+        ):
+            raise ValueError(
+                f"the idx files in {folder} are not images of 28 x 28 with a label 0 to 9 each: remove them, and get "
+                "them again"
+            )
     pixels = np.concatenate([train[0], test[0]])
     labels = np.concatenate([train[1], test[1]]).astype(np.int64)
     return ExampleSource(
@@ -68,9 +79,14 @@ def read_idx(path: Path) -> np.ndarray:
         raise ValueError(f"{path} cannot be read: {error}: remove it, and get it again") from error
     if data[:3] != b"\0\0\x08":
         raise ValueError(f"{path} is not an idx file of unsigned bytes")
-    axes = data[3]
-    shape = np.frombuffer(data, ">u4", count=axes, offset=4)
-    values = np.frombuffer(data, np.uint8, offset=4 + 4 * axes)
-    if len(values) != shape.prod(dtype=np.int64):
-        raise ValueError(f"{path} holds {len(values):,} bytes where its head says {' x '.join(map(str, shape))}")
-    return values.reshape(shape)
+    axes = data[3] if len(data) > 3 else 0
+    start = 4 + 4 * axes
+    if axes not in (1, 3) or len(data) < start:
+        raise ValueError(f"{path} is an idx file without the lengths of 1 or 3 axes: remove it, and get it again")
+    shape = [int(length) for length in np.frombuffer(data, ">u4", count=axes, offset=4)]
+    if len(data) - start != prod(shape):
+        raise ValueError(
+            f"{path} holds {len(data) - start:,} bytes where its head says {' x '.join(map(str, shape))}: remove it, "
+            "and get it again"
+        )
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
