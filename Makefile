@@ -9,7 +9,7 @@ ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: study test nodes-test cluster-test faults check format bench gpu-pack gpu-check install clean help
+.PHONY: study test nodes-test cluster-test faults fuzz check audit format bench gpu-pack gpu-check install clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -18,7 +18,8 @@ help:
 	@echo "make cluster-test  a real cluster on three hosts that it makes on this machine (Linux, root): docs/cluster.md"
 	@echo "make nodes-test    studies over several Ray nodes: lost, late, few, autoscaled, taken away (ten minutes)"
 	@echo "make faults        500 faults at random moments of a study, and what they cost: docs/reliability.md (an hour and more)"
-	@echo "make check    formatter, linter and type checker, as before every review"
+	@echo "make fuzz     damages the files of every reader, for a while each (ARGS='--minutes 1'): docs/security.md"
+	@echo "make check    formatter, linter, type checker and audit of the dependencies, as before every review"
 	@echo "make format   formats, and fixes what the linter can fix"
 	@echo "make bench    every benchmark, into benchmarks/results.md"
 	@echo "make gpu-pack lays out what a GPU machine without a network lacks, and make gpu-check there tests it: docs/gpu.md"
@@ -47,6 +48,13 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	@$(BIN)/python .ci/audit.py
+
+audit: $(INSTALLED)
+	@$(BIN)/python .ci/audit.py
+
+fuzz: $(INSTALLED)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

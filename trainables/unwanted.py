@@ -1,6 +1,6 @@
 """What a library would import here and nobody needs: timm takes W&B along wherever it is imported.
 
-That is half a second in every process that trains, and two temporary folders that stay when it is killed.
+That is a second in every process that trains, and two temporary folders that stay when it is killed.
 """
 
 import sys

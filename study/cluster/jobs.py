@@ -27,6 +27,7 @@ API_ADDRESS = "RAY_API_SERVER_ADDRESS"  # Ray's variable
 LASTING = Path("~/study-results")  # on the head
 STOPPING = 120  # seconds that a study has to stop in order: Ray's default is 3
 OF_A_PACKAGE = "runtime_resources/working_dir_files"  # where Ray unpacks the folder that comes with a job
+NOT_SENT = [".git", ".venv", "results", "wandb", "**/__pycache__", "**/.env", "**/.netrc", "**/.aws"]  # secrets, too
 MODULES = ("study.run", "study.compare", "study.probe", "study.data_efficiency")
 
 
@@ -99,7 +100,7 @@ def submit(jobs: "JobSubmissionClient", words: Sequence[str], working_dir: Path 
     """Starts a command, as `study.run --model vit`, as a job; returns the job's id. Raises ValueError."""
     settings: dict[str, Any] = {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOPPING)}}
     if working_dir is not None:
-        settings |= {"working_dir": str(working_dir), "excludes": [".git", ".venv", "results", "**/__pycache__"]}
+        settings |= {"working_dir": str(working_dir), "excludes": NOT_SENT}
     until = monotonic() + PATIENCE
     while True:
         try:

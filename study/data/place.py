@@ -6,11 +6,13 @@ Imports no reader of images: the command line checks its options with it.
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from study.data import named
 from trainables.choices import choose
 
 SHOWN = 40
+SECRETS = ("secret", "key", "token", "password")  # in the name of an address's option
 
 
 def name_of(given: str) -> str:
@@ -20,13 +22,26 @@ def name_of(given: str) -> str:
     return re.sub(r"[^\w.-]+", "-", Path(given.split("?")[0].rstrip("/")).stem).strip("-.") or "images"
 
 
+def check_address(given: str) -> None:
+    """Raises ValueError for an address with a secret in it."""
+    parts = urlsplit(given)
+    if parts.password or any(word in name.lower() for name, _ in parse_qsl(parts.query) for word in SECRETS):
+        raise ValueError(
+            f"the address of a dataset in {parts.hostname} holds a password, which every record would keep: leave it "
+            "out, and give it as the cloud's own tools take it, as in AWS_SECRET_ACCESS_KEY"
+        )
+
+
 def check(given: str, settings: Iterable[str] = ()) -> None:
     """Raises ValueError where it can be neither a name nor a place, or has a name and takes no such settings."""
     if given in named.names():
         named.check_settings(given, settings)
         return
+    if "://" in given:
+        check_address(given)
+        return
     try:
-        if "://" in given or Path(given).exists():
+        if Path(given).exists():
             return
     except OSError as error:  # a name that is longer than a file system takes
         raise ValueError(f"dataset {given[:SHOWN]}...: {error.strerror}") from None

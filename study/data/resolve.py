@@ -1,7 +1,6 @@
 """`--dataset`: one of ours by name, or a place: a folder of images, Parquet files, what `datasets` saved, a bucket."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -9,7 +8,7 @@ import pyarrow.fs as pafs
 from study.data import folder, named, tables
 from study.data.files import source_of
 from study.data.image_index import ImageIndex
-from study.data.place import check
+from study.data.place import check, check_address
 from study.data.source import DatasetRequest, ExampleSource
 from trainables.choices import choose
 
@@ -49,11 +48,7 @@ def refuse(given: str, name: str) -> None:
 def opened(given: str) -> tuple[pafs.FileSystem, str]:
     if "://" not in given:
         return pafs.LocalFileSystem(), str(Path(given).absolute())
-    if urlsplit(given).password:
-        raise ValueError(
-            f"the address of a dataset in {urlsplit(given).hostname} holds a password, which every record would keep: "
-            "leave it out, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        )
+    check_address(given)
     try:
         filesystem, place = pafs.FileSystem.from_uri(impatient(given))
     except (pa.ArrowException, ValueError) as error:

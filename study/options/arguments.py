@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from study.data.place import check_address
 from study.data.source import DUPLICATES, DatasetRequest
 from study.design.study import EARLY_STOPPING
 from study.options.keywords import DataKeywords
@@ -40,7 +41,12 @@ def images_per_class(given: str) -> int | None:
 
 
 def dataset(given: str) -> str:
-    """A dataset's name or place, `~` included."""
+    """A dataset's name or place, `~` included. Raises ArgumentTypeError for an address with a secret in it."""
+    if "://" in given:
+        try:
+            check_address(given)
+        except ValueError as mistake:
+            raise argparse.ArgumentTypeError(str(mistake)) from None
     return str(path(given)) if given.startswith("~") else given
 
 

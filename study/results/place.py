@@ -8,10 +8,11 @@ import os
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from study.data.place import SECRETS
+
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss")
 LONGEST = 200  # of a folder's name; a file system takes 255 bytes
 LONGEST_PATH = 3500  # of the folder of all results; a file in it may have 4,096
-SECRETS = ("secret", "key", "token", "password")
 
 
 def copies() -> Path:

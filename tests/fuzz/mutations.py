@@ -70,7 +70,24 @@ def insert(data: bytearray, random: Random) -> None:
     data[at:at] = random.randbytes(random.choice((1, 2, 4, 16, 300)))
 
 
-ODD = (None, True, -1, 0, 1 << 70, 1e308, float("inf"), float("nan"), "", "\0", "../../x", "x" * 300, [], {}, [[]], "é")
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    1 << 70,
+    1e308,
+    float("inf"),
+    float("nan"),
+    "",
+    "\0",
+    "../../x",
+    "x" * 300,
+    [],
+    {},
+    [[]],
+    "é",
+)
 
 
 def mutated_json(data: bytes, random: Random) -> bytes:
