@@ -61,7 +61,7 @@ class Hyperparameter:
         low_enough = value < self.high if self.below_high else value <= self.high
         high_enough = value > self.low if self.above_low else value >= self.low
         if not (abs(value) <= MOST[self.kind] and low_enough and high_enough):  # nan is not either
-            most = f", and at most {MOST[self.kind]:g}" if value > MOST[self.kind] else ""
+            most = f", and at most {MOST[self.kind]:g}" if MOST[self.kind] < value < inf else ""
             raise ValueError(f"{self.name} must be {self.range}{most}, got {value}")
         if self.kind is int and value != int(value):
             raise ValueError(f"{self.name} takes {self.takes}, got {value!r}")

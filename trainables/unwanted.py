@@ -1,6 +1,6 @@
-"""What a library would import here and nobody needs: timm takes W&B along wherever it is imported.
+"""What a library would import here and nobody needs: timm takes W&B along, and Ray Tune looks for its own use of it.
 
-That is a second in every process that trains, and two temporary folders that stay when it is killed.
+That is a second in every process, and two temporary folders that stay when it is killed.
 """
 
 import sys
@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-UNWANTED = {"wandb": "timm.utils.summary"}  # a package, and the module that is told that it is not installed
+# a package, and the modules that are told that it is not installed
+UNWANTED = {"wandb": {"timm.utils.summary", "ray.air.integrations.wandb"}}
 
 
 class Absent:
@@ -20,8 +21,8 @@ class Absent:
             frame = sys._getframe(1)
             while frame and frame.f_globals.get("__name__", "").startswith("importlib"):
                 frame = frame.f_back  # type: ignore[assignment]
-            if frame and frame.f_globals.get("__name__") == UNWANTED[name]:
-                raise ModuleNotFoundError(f"{UNWANTED[name]} does without {name}", name=name)
+            if frame and (asks := frame.f_globals.get("__name__")) in UNWANTED[name]:
+                raise ModuleNotFoundError(f"{asks} does without {name}", name=name)
         return None
 
 

@@ -71,6 +71,7 @@ def from_table(name: str, table: Mapping[str, Any]) -> Recipe:
         raise ValueError(f"epochs takes a whole number, got {epochs!r}")
     if not isinstance(milestones, list) or not all(type(one) in (int, float) for one in milestones):
         raise ValueError(f"milestones takes a list of numbers, got {milestones!r}")
-    if any(abs(one) > 1 for one in milestones):  # one may be larger than a float
-        raise ValueError(f"milestones must be at least 0 and below 1, got {milestones!r}")
+    for i, share in enumerate(milestones):
+        if abs(share) > 1:  # which may be more than a float can be
+            raise ValueError(f"milestones[{i}] must be at least 0 and below 1, got {share}")
     return Recipe(name, epochs, tuple(map(float, milestones)), {**FAIR.settings, **settings})
