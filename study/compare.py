@@ -18,7 +18,7 @@ from study.options.keywords import ComparisonKeywords
 from study.result import ComparisonResult
 from study.results import bucket, provenance
 from study.rows.running import run_rows
-from study.terminal.mistake import INTERRUPTED, fail, reason
+from study.terminal.mistake import INTERRUPTED, fail, refused
 
 __all__ = ["main", "parser"]
 
@@ -39,8 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"interrupted; go on with: {command}", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
-        print(f"error: {reason(error)}", file=sys.stderr)
-        return 1
+        return refused(error)
     print(result)
     return 1 if result.failed or not result.comparison.rows else result.data_efficiency
 

@@ -20,7 +20,7 @@ from study.options.parser import Parser
 from study.result import ProbeResult
 from study.results import bucket, provenance, resume
 from study.results.place import shown
-from study.terminal.mistake import INTERRUPTED, fail, reason
+from study.terminal.mistake import INTERRUPTED, fail, refused
 from trainables import architecture, weights
 from trainables.architecture import Architecture, Variant
 
@@ -70,8 +70,7 @@ def main(given: Sequence[str] | None = None) -> int:
         print("interrupted: nothing was written", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
-        print(f"error: {reason(error)}", file=sys.stderr)
-        return 1
+        return refused(error)
     except RuntimeError as error:
         from trainables.memory import DoesNotFit
 

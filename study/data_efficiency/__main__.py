@@ -17,7 +17,7 @@ from study.options import arguments
 from study.options.keywords import DataEfficiencyKeywords
 from study.options.parser import Parser
 from study.results import bucket, provenance
-from study.terminal.mistake import INTERRUPTED, fail, reason
+from study.terminal.mistake import INTERRUPTED, fail, refused
 
 
 def parser() -> Parser:
@@ -60,8 +60,7 @@ def main(given: Sequence[str] | None = None) -> int:
         print(f"interrupted; go on with: {command}", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
-        print(f"error: {reason(error)}", file=sys.stderr)
-        return 1
+        return refused(error)
 
 
 def run(options: DataEfficiencyKeywords) -> int:

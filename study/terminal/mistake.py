@@ -1,11 +1,11 @@
 """How a command ends that did not come to its end: a user's mistake, or Ctrl-C. Imports nothing, to be quick."""
 
+import errno
 import sys
 
 MISTAKE = 2
 INTERRUPTED = 130
-
-
+NO_PLACE = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
 LONGEST = 2000  # letters: a path may have 4,096
 
 
@@ -13,6 +13,12 @@ def fail(message: str) -> int:
     """A user's mistake: one clear line and exit code 2."""
     print(f"error: {one_line(message)}", file=sys.stderr)
     return MISTAKE
+
+
+def refused(error: OSError) -> int:
+    """What the system refused, in one line; exit code 2 where the place that was named cannot be had, else 1."""
+    print(f"error: {reason(error)}", file=sys.stderr)
+    return MISTAKE if error.errno in NO_PLACE else 1
 
 
 def reason(error: Exception) -> str:

@@ -302,6 +302,8 @@ def test_an_idx_file_that_ends_early_is_refused_by_name(tmp_path: Path) -> None:
     for name, data, what in [
         ("short.gz", whole, "1 bytes where its head says 2"),
         ("cut.gz", whole[:12], "cannot be read"),
+        ("tiny.gz", gzip.compress(b"\0\0\x08"), "without the lengths of 1 or 3 axes"),
+        ("head.gz", gzip.compress(b"\0\0\x08\x03\0\0\0\x02"), "without the lengths of 1 or 3 axes"),
     ]:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ValueError, match=rf"{name}.*{what}"):

@@ -36,6 +36,9 @@ def test_libjpegs_warnings_are_dropped_and_all_else_is_passed_on(capfd: pytest.C
 
 
 def test_what_trains_imports_no_wandb_and_whoever_asks_for_it_has_it() -> None:
-    script = "import sys, trainables, timm, ray.air.integrations.wandb; assert 'wandb' not in sys.modules; import wandb; print(wandb.__name__)"
+    script = (
+        "import sys, trainables, timm, ray.air.integrations.wandb; assert 'wandb' not in sys.modules; "
+        "import wandb; print(wandb.__name__)"
+    )
     ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (ran.stdout, ran.stderr) == ("wandb\n", "")
