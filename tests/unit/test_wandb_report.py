@@ -307,7 +307,7 @@ def test_a_server_that_cannot_be_reached_is_one_line(
     monkeypatch.setattr(wandb.Api, "_HTTP_TIMEOUT", 1)
     assert main([str(folder)]) == 1
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("W&B: Failed to verify credentials with http://127.0.0.1:9")
+    assert line.startswith("W&B: http://127.0.0.1:9 does not answer")
 
 
 def test_a_client_that_never_ends_holds_nobody_up_and_is_forgotten(folder: Path, monkeypatch: pytest.MonkeyPatch):
