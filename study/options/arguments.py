@@ -138,7 +138,7 @@ def add_machine(group: Group) -> None:
         type=float,
         default=30.0,
         metavar="SECONDS",
-        help="of training between two checkpoints of a run, which take at most 1 % of its time; 0: at every step, "
+        help="of training between two checkpoints of a run, which take at most 1 %% of its time; 0: at every step, "
         "inf: none (default %(default)g)",
     )
     group.add_argument("--workers-per-trial", type=int, default=1, metavar="N", help="more than 1 trains with DDP")
