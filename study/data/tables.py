@@ -24,6 +24,7 @@ SETTINGS = {
 }
 SPLIT_IN_PATH = re.compile(rf"(?:^|[/_.-])({'|'.join(SPLIT_NAMES)})(?=[/_.-])", re.IGNORECASE)
 
+DAMAGED = (pa.ArrowException, OSError, UnicodeError)
 PARQUET_LOCK = Lock()  # Arrow's reader of a Parquet file takes one thread at a time, and crashes with more
 
 
@@ -127,7 +128,7 @@ class Tables:
                     open_group = group
                 assert column is not None
                 yield self.bytes_of(file, column[int(row) - first].as_py())
-            except (OSError, pa.ArrowException) as error:  # the file was cut or removed
+            except DAMAGED as error:  # the file was cut or removed
                 yield OSError(" ".join(str(error).split()))
 
     def bytes_of(self, file: int, value: Any) -> bytes | OSError:
@@ -174,7 +175,7 @@ def image_index(
     files = tuple(TableFile(filesystem, path) for path in sorted(paths))
     try:
         schemas = [file.schema for file in files]
-    except (pa.ArrowException, OSError) as error:
+    except DAMAGED as error:
         raise unreadable(name, error) from error
     splits = splits_of([file.path for file in files], name, place)
     image = column_of("image", schemas[0], settings, name, holds_images)
@@ -183,7 +184,7 @@ def image_index(
         check_same(file, schema, files[0], schemas[0], image, label)
     try:
         values = np.concatenate([file.labels(label) for file in files])
-    except (pa.ArrowException, OSError, UnicodeError) as error:
+    except DAMAGED as error:
         raise unreadable(name, error) from error
     if not len(values):
         raise ValueError(f"{name} has no rows: {', '.join(sorted(paths)[:3])}")

@@ -334,7 +334,7 @@ def parsed(folder: Path, name: str, content: bytes) -> pa.Table:
     """The table in a file. Raises ValueError for one that is damaged."""
     try:
         return pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeError) as error:
         raise damaged(folder / f"{name}.parquet", error) from None
 
 

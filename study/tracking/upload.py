@@ -30,7 +30,7 @@ def upload(folder: Path, runs: Sequence[Path]) -> list[Path]:
     for run in runs:
         mark_of(run).unlink(missing_ok=True)
     command = [sys.executable, "-m", "wandb", "sync", "--include-synced", *(str(run.parent) for run in runs)]
-    environment = os.environ | quiet(folder.resolve())
+    environment = os.environ | quiet(folder.resolve()) | {"WANDB_DIR": str(folder.resolve())}  # and not where we are
     silent = subprocess.DEVNULL
     with subprocess.Popen(command, env=environment, stdin=silent, stdout=silent, stderr=silent) as client:
         try:

@@ -41,7 +41,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Of a study, whose user is not logged in."""
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("home", "here"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     folder = tmp_path / "study1"
     folder.mkdir()
     (folder / "study.json").write_text("{}")
@@ -127,6 +130,9 @@ def test_a_study_is_uploaded_while_it_runs_and_after_it_was_killed_and_nothing_i
         run.unlink()  # as a copy of the folder may lack them
     assert main([str(folder)]) == 0
     assert epochs(server) == whole
+    assert list(Path().iterdir()) == []
+    logs = [path.read_text(errors="replace") for path in folder.rglob("*.log")]
+    assert not [log for log in logs if KEY in log]
 
 
 @pytest.fixture
