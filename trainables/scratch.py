@@ -54,7 +54,8 @@ def claim() -> Path:
                     shutil.rmtree(folder, ignore_errors=True)
             folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=mine))
             lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
         _claimed = Claim(folder, os.getpid(), lock)
         os.environ[VARIABLE] = str(folder)
         os.environ.setdefault(COMPILED, str(folder / "torch"))
@@ -96,7 +97,7 @@ def alone(folder: Path) -> Iterator[None]:
     """Inside, no other process is."""
     lock = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a file system without locks
+        with suppress(OSError):  # the same
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:

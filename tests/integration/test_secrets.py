@@ -39,6 +39,7 @@ class Processes(threading.Thread):
         super().__init__(daemon=True)
         self.study = psutil.Process(study)
         self.said: set[str] = set()
+        self.listening: set[str] = set()
         self.crashed = False
 
     def run(self) -> None:
@@ -47,11 +48,16 @@ class Processes(threading.Thread):
                 for process in [self.study, *self.study.children(recursive=True)]:
                     with suppress(psutil.Error):
                         words = " ".join(process.cmdline())
+                        new = words not in self.said
                         self.said.add(words)
+                        if not new:  # it has had time to open its ports
+                            self.listening |= {
+                                one.laddr.ip for one in process.net_connections("inet") if one.status == "LISTEN"
+                            }
                         if "ImplicitFunc" in words and not self.crashed:
                             process.send_signal(signal.SIGSEGV)
                             self.crashed = True
-                time.sleep(0.05)
+                time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +115,11 @@ def test_no_secret_is_in_a_command_line(left: tuple[Path, Processes], planted: d
     said = "\n".join(left[1].said)
     assert "raylet" in said
     assert not [name for name, secret in planted.items() if secret in said]
+
+
+def test_its_processes_can_be_reached_from_this_machine_alone(left: tuple[Path, Processes]) -> None:
+    assert left[1].listening
+    assert left[1].listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
 def test_what_lies_outside_of_the_results_is_closed_to_everybody_else(left: tuple[Path, Processes]) -> None:
