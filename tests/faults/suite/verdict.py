@@ -1,5 +1,7 @@
 """What faults cost: a study's record beside that of the same study undisturbed."""
 
+import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,20 +76,21 @@ def differences(before: dict[str, Rows], after: dict[str, Rows]) -> list[str]:
     return found
 
 
-def left_files(victim: Victim, usual: set[str]) -> list[str]:
-    """Files that an undisturbed study does not leave behind."""
-    return sorted(files(victim) - usual)
+def left_files(victim: Victim, usual: Counter[str]) -> list[str]:
+    """What an undisturbed study does not leave behind, or not so often."""
+    return sorted((files(victim) - usual).elements())
 
 
-def files(victim: Victim) -> set[str]:
-    """What lies in the temporary folder and in the record, by names without numbers that change."""
+def files(victim: Victim) -> Counter[str]:
+    """What lies in the temporary folder and in the results: files, without what in their names changes, and how many.
+
+    Ray keeps a session's folder until the next one: all in it count as one.
+    """
     found = set()
     for root in (victim.temporary, victim.results):
         for path in root.rglob("*"):
             if path.is_file() and not path.is_symlink():
-                found.add(general(str(path.relative_to(victim.folder))))
-    return found
-
-
-def general(name: str) -> str:
-    return "".join("#" if letter.isdigit() else letter for letter in name)
+                parts = path.relative_to(victim.folder).parts
+                session = next((number for number, part in enumerate(parts) if part.startswith("session_")), len(parts))
+                found.add(parts[: session + 1])
+    return Counter(re.sub(r"[0-9a-f]{8,}|\d+", "#", "/".join(parts)) for parts in found)
