@@ -17,7 +17,7 @@ from study.design.study import Study, check_name
 from study.options import arguments, command_line
 from study.options.keywords import ComparisonKeywords, DataEfficiencyKeywords
 from study.options.parser import Parser
-from study.results import bucket, resume
+from study.results import bucket, lock, resume
 from study.results.place import shown
 from study.results.study_file import StudyFile
 from study.text import FROM_SCRATCH, duration
@@ -239,6 +239,7 @@ def folder_of(options: ComparisonKeywords, default: str) -> Path:
     folder = options.results / name
     bucket.fetch(folder)
     resume.check_writable(folder)
+    lock.check(folder)
     return folder
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pyarrow.fs as pafs
 
 STATE = ".bucket.json"
+LOCK = ".lock"  # see study/results/lock.py: brought by itself, for it changes in both places
 TRANSFERS = 8  # at a time
 EVERY_SECONDS, SHARE = 2.0, 10  # between two looks, and at least so many times what bringing files took last
 LONGEST_PAUSE, PATIENCE = 60.0, 60.0  # seconds: between two tries, and of tries at the end
@@ -77,7 +78,7 @@ class Folder:
         return {
             one.path.removeprefix(f"{self.base}/"): (one.size, one.mtime_ns)
             for one in self.filesystem.get_file_info(selector)
-            if one.type == pafs.FileType.File
+            if one.type == pafs.FileType.File and one.base_name != LOCK
         }
 
     def read(self, name: str) -> bytes:
@@ -98,7 +99,7 @@ class Folder:
             if not tracking and "wandb" in below:
                 below.remove("wandb")
             for path in (Path(folder) / name for name in files):
-                if path.name != STATE and not path.name.endswith(".part") and not path.is_symlink():
+                if path.name not in (STATE, LOCK) and not path.name.endswith(".part") and not path.is_symlink():
                     with suppress(FileNotFoundError):
                         found[path.relative_to(self.path).as_posix()] = stamp(path)
         return found
@@ -254,6 +255,33 @@ def check_writable(path: Path) -> None:
         raise ValueError(
             f"results {folder} cannot be written: {one_line(error)}: choose another --results, or credentials that may"
         ) from error
+
+
+def read_lock(path: Path) -> bytes | None:
+    """The file of a lock in the bucket of a working copy; None for none, and for a path that is no copy.
+
+    Raises ValueError where the bucket cannot be read.
+    """
+    folder = folder_of(path)
+    try:
+        return folder.read(LOCK) if folder else None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ValueError(f"results {folder} cannot be read: {one_line(error)}") from error
+
+
+def write_lock(path: Path, content: bytes) -> None:
+    """What cannot be brought now is brought with the next sign of the holder."""
+    if folder := folder_of(path):
+        with suppress(OSError):
+            folder.write(LOCK, content)
+
+
+def remove_lock(path: Path) -> None:
+    if folder := folder_of(path):
+        with suppress(OSError):
+            folder.remove(LOCK)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import msgspec
 
 from study.design.states import StudyStatus
 from study.design.study import Study
-from study.results import bucket, journal
+from study.results import bucket, journal, lock
 from study.results.place import shown
 from study.results.study_file import StudyFile
 from study.text import joined
@@ -19,12 +19,18 @@ OF_RUNS = (*(f"{name}.parquet" for name in ("trials", "runs", "curves", "predict
 
 
 def check_folder(study: Study, *, resume: bool) -> None:
-    """Raises ValueError if the study's folder exists and is not to be resumed, or cannot be a folder."""
+    """Raises ValueError if the study's folder exists and is not to be resumed, is in use, or cannot be a folder."""
     folder = study.folder
     bucket.fetch(folder)
-    if folder.is_dir() and any(folder.iterdir()) and not resume:
-        raise ValueError(f"{shown(folder)} exists: go on with it by --resume, or choose another --name")
+    lock.check(folder)  # first: who started a study twice is told so
+    check_new(folder, resume=resume)
     check_writable(folder)
+
+
+def check_new(folder: Path, *, resume: bool) -> None:
+    """Raises ValueError if the folder has anything in it, and is not to be resumed."""
+    if not resume and folder.is_dir() and any(one.name != lock.NAME for one in folder.iterdir()):
+        raise ValueError(f"{shown(folder)} exists: go on with it by --resume, or choose another --name")
 
 
 def check_writable(folder: Path) -> None:
@@ -33,14 +39,6 @@ def check_writable(folder: Path) -> None:
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise ValueError(f"{folder} cannot be written ({nearest} is not a writable folder): choose another --results")
     bucket.check_writable(folder)
-
-
-def make_folder(folder: Path) -> None:
-    """The last thing that can be a mistake, and the first that is written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"{folder} cannot be written ({error.strerror}): choose another --results") from error
 
 
 def is_finished(study: Study) -> bool:

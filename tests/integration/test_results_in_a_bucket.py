@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pyarrow.fs as pafs
 import pytest
 
 from study import run
-from study.results import bucket, place
+from study.results import bucket, lock, place
 from study.results.record import Record
+from study.results.writer import Writer
 from tests.integration.test_bucket import CREDENTIALS, Bucket, for_members_only
 from tests.unit.test_journal import add, expected, seen
 from trainables.checkpoint_folder import Checkpoints
@@ -243,6 +245,23 @@ def test_two_machines_that_write_one_study_notice(store: Store, tmp_path: Path) 
     assert store.content("two/record.journal") == b"somebody else's"
 
 
+def test_who_writes_to_a_bucket_from_another_machine_is_seen_while_it_gives_signs(store: Store) -> None:
+    path = place.local(store.address("locked"))
+    with lock.take(path, "python -m study.run"):
+        assert store.names("locked") == {lock.NAME}
+    assert store.names("locked") == set()
+    holder = lock.Holder.this("python -m study.run")
+    there = msgspec.structs.replace(holder, writer=Writer(host="elsewhere", boot="another 1", pid=7, born="1"))
+    store.write(f"locked/{lock.NAME}", msgspec.json.encode(there))
+    for how in (lock.check, lambda path: lock.take(path, "now")):
+        with pytest.raises(lock.Held, match=r"s3://studies/locked.* is being written by .*host elsewhere, process 7"):
+            how(path)
+    dead = msgspec.structs.replace(there, sign=f"{time.time() - 61:017.3f}")
+    store.write(f"locked/{lock.NAME}", msgspec.json.encode(dead))
+    lock.take(path, "now").release()
+    assert store.names("locked") == set()
+
+
 def test_a_bucket_that_is_away_for_a_while_costs_nothing_but_two_lines(store: Store) -> None:
     path = place.local(store.address("away"))
     with bucket.mirrored(path, store.said.append):
@@ -287,8 +306,9 @@ def test_what_could_not_be_brought_at_the_end_is_said_and_brought_by_the_next_co
 KILLED = """
 import sys, time
 from study import run
-from study.results import bucket, place
+from study.results import bucket, lock, place
 from study.results.record import Record
+from study.results.writer import Writer
 from tests.unit.test_journal import add
 
 bucket.EVERY_SECONDS, bucket.SHARE = 0.01, 0
