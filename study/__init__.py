@@ -1,10 +1,23 @@
 """What is studied and how it is judged. In Python: `from study import run, compare, probe`, see `study.api`."""
 
+import os
+import signal
 import sys
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from study.cluster import environment
+
+def leave(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C before a command has begun."""
+    os.write(2, b"interrupted\n")
+    os._exit(128 + number)
+
+
+if sys.argv[:1] == ["-m"] or os.path.basename(sys.argv[0] if sys.argv else "") == "study":  # this package is a command
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
+
+from study.cluster import environment  # noqa: E402  (not before Ctrl-C is heeded)
 
 if TYPE_CHECKING:
     from study.api import compare, probe, run

@@ -1,12 +1,19 @@
-"""How a command ends that did not come to its end: a user's mistake, or Ctrl-C. Imports nothing, to be quick."""
+"""How a command ends that did not come to its end: a mistake, a failure, or Ctrl-C. Imports nothing, to be quick."""
 
 import errno
 import sys
+from collections.abc import Callable
 
+FAILED = 1
 MISTAKE = 2
 INTERRUPTED = 130
+TERMINATED = 143
 NO_PLACE = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
 LONGEST = 2000  # letters: a path may have 4,096
+
+
+class Failed(Exception):
+    """Why a command ends with exit code 1: nobody's mistake, and nothing that its traceback would explain."""
 
 
 def fail(message: str) -> int:
@@ -15,10 +22,34 @@ def fail(message: str) -> int:
     return MISTAKE
 
 
-def refused(error: OSError) -> int:
-    """What the system refused, in one line; exit code 2 where the place that was named cannot be had, else 1."""
-    print(f"error: {reason(error)}", file=sys.stderr)
-    return MISTAKE if error.errno in NO_PLACE else 1
+def ended(body: Callable[[], int], *, again: str = "", interrupted: str = "interrupted", refused: int = MISTAKE) -> int:
+    """The exit code of a command: its body's, or with one line that of whatever ended it.
+
+    Args:
+        body: the command. It may raise ValueError for a mistake, Failed, OSError for what cannot be read or written,
+            and KeyboardInterrupt.
+        again: the command line that goes on, if there is one: then an OSError is a failure, and what was finished kept,
+            unless a place that was named cannot be had.
+        interrupted: what is said of Ctrl-C.
+        refused: the exit code for any other OSError, where nothing goes on.
+    """
+    go_on = f"; go on with: {again}" if again else ""
+    try:
+        return body()
+    except ValueError as mistake:
+        return fail(str(mistake))
+    except KeyboardInterrupt:
+        print(f"{interrupted}{go_on}", file=sys.stderr)
+        return INTERRUPTED
+    except Failed as failed:
+        fail(str(failed))
+        return FAILED
+    except OSError as error:
+        if error.errno in NO_PLACE or not again:
+            fail(reason(error))
+            return MISTAKE if error.errno in NO_PLACE else refused
+        print(f"error: {reason(error)}: what is finished is kept{go_on}", file=sys.stderr)
+        return FAILED
 
 
 def reason(error: Exception) -> str:

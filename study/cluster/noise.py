@@ -1,0 +1,20 @@
+"""What C and C++ write to standard error: Ray's dumps, and what libraries of images complain about."""
+
+import os
+import sys
+
+may_hush = False  # whether this process is a command of ours, and not somebody's own Python, or a test
+
+
+def hush() -> None:
+    """Keeps it from the terminal, which Python's own lines still reach."""
+    global may_hush
+    if not may_hush:
+        return
+    may_hush = False
+    sys.stderr.flush()
+    lines = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = lines
