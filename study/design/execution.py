@@ -1,6 +1,7 @@
 """How a study is run, which is no part of what it is: the same study may go on in another way."""
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,10 @@ class Execution:
         offline: never fetch anything from the network.
         quiet: print the result only.
         verbose: show what Ray says.
+        max_failures: how often a run is tried again that failed for the machine's sake.
+        stall_timeout: seconds without progress after which a run is ended and tried again; 0 for never, None for many
+            times what its steps have taken.
+        retries_of_ray: how often Ray is started again when it ends, by a command: in Python it takes the process along.
     """
 
     resume: bool = False
@@ -36,6 +41,9 @@ class Execution:
     offline: bool = False
     quiet: bool = False
     verbose: bool = False
+    max_failures: int = 2
+    stall_timeout: float | None = None
+    retries_of_ray: int = 0
 
     def __post_init__(self) -> None:
         choose("boundaries", self.boundaries, BOUNDARY_MODES)
@@ -47,6 +55,12 @@ class Execution:
             raise ValueError(
                 f"trials-per-gpu is {self.trials_per_gpu} and max-concurrent {self.max_concurrent}: give one of them"
             )
+        if self.max_failures < 0:
+            raise ValueError(f"max-failures must be 0 or more, got {self.max_failures}")
+        if self.retries_of_ray < 0:
+            raise ValueError(f"retries-of-ray must be 0 or more, got {self.retries_of_ray}")
+        if self.stall_timeout is not None and not 0 <= self.stall_timeout < inf:
+            raise ValueError(f"stall-timeout must be 0 s or more, got {self.stall_timeout:g}")
         if not self.checkpoint_every >= 0:
             raise ValueError(f"checkpoint-every must be 0 seconds or more, got {self.checkpoint_every:g}")
         if self.wandb is not None:

@@ -11,6 +11,13 @@ class Phase(StrEnum):
     TEST = "test"
 
 
+class Cause(StrEnum):
+    """Of a failed run: its hyperparameters, or what could be otherwise another time."""
+
+    MODEL = "model"
+    MACHINE = "machine"
+
+
 class RunStatus(StrEnum):
     """What became of a trial, a replicate or a test run."""
 

@@ -7,8 +7,11 @@ how many lines they hold: who opens a record reads the tables, and of the journa
     1a2b3c4d {"format": 1, "id": "9f...", "before": {"trials": 0, "runs": 0, "curves": 0}}
     5e6f7a8b {"trials": {"trial_id": ["trial-000"], ...}, "curves": {"epoch": [1, 2], ...}}
     9c0d1e2f {"written": {"trials": "3a4b5c6d", "curves": "7e8f9a0b"}}
+    8d1e2f3a {"begun": "trial-001"}
+    7e2f3a4b {"ended": "trial-001", "why": "its process died"}
 
-Before a table is written, its file's checksum is: Parquet's own leave out what describes the columns.
+Before a table is written, its file's checksum is: Parquet's own leave out what describes the columns. That a run was
+begun, and why an attempt at it ended without a result, is noted when it happens.
 """
 
 import errno
@@ -16,7 +19,7 @@ import json
 import os
 import secrets
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 NAME = "record.journal"
 FORMAT = 1
 WRITTEN = "written"
+BEGUN, ENDED, WHY = "begun", "ended", "why"
 STAMP = b"journal"  # of a table's metadata: `ID LINES`
 
 Columns = dict[str, list[Any]]
@@ -68,6 +72,14 @@ class Journal:
         """Of files of tables, before they take the place of what is there. Raises OSError."""
         self._append({WRITTEN: dict(checksums)})
 
+    def add_begun(self, run_id: str) -> None:
+        """That a run begins, for the first time or again. Raises OSError."""
+        self._append({BEGUN: run_id})
+
+    def add_ended(self, run_id: str, why: str) -> None:
+        """That it ended without a result. Raises OSError."""
+        self._append({ENDED: run_id, WHY: why})
+
     def _append(self, content: Mapping[str, Any]) -> None:
         text = line(content)
         try:
@@ -104,6 +116,14 @@ class Results:
 
     path: Path
     lines: Sequence[dict[str, Columns] | None]
+
+    def attempts(self) -> Iterator[tuple[str, str | None]]:
+        """Every run that was begun, as often as it was; with why, every one that ended without a result."""
+        for result in self.lines:
+            if result and BEGUN in result:
+                yield str(result[BEGUN]), None
+            elif result and ENDED in result:
+                yield str(result[ENDED]), str(result.get(WHY))
 
     def rows(self, name: str, *, after: int, needed: int) -> Rows:
         """What the lines after the first `after` add to a table.

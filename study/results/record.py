@@ -6,7 +6,9 @@ share of the time, and whenever the study has come a step further, or ends. docs
 their readers.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from time import perf_counter
@@ -43,6 +45,7 @@ COST = [
     ("device", pa.string()),
     ("process", pa.int64()),
 ]
+ATTEMPTS = [("cause", pa.string()), ("attempts", pa.int64()), ("earlier_attempts", pa.list_(pa.string()))]
 KINDS = {float: pa.float64(), int: pa.int64(), str: pa.string()}
 POINT = [(name, KINDS[one.kind]) for name, one in DECLARED.items()]
 VALIDATION = [(name, pa.float64()) for name in COLUMNS]
@@ -53,6 +56,7 @@ TABLES = {
             ("trial_id", pa.string()),
             ("status", pa.string()),
             ("reason", pa.string()),
+            *ATTEMPTS,
             *POINT,
             *VALIDATION,
             *COST,
@@ -67,6 +71,7 @@ TABLES = {
             ("seed", pa.int64()),
             ("status", pa.string()),
             ("reason", pa.string()),
+            *ATTEMPTS,
             *POINT,
             *VALIDATION,
             ("test_accuracy", pa.float64()),
@@ -109,10 +114,19 @@ TABLES = {
     ),
 }
 
+KEYS = {"trials": "trial_id", "runs": "run_id"}
 JOURNALED = ("curves", "trials", "runs")  # in the order that they are written: a run's row comes after its curve
 PAUSE = 50  # times what writing the tables took, until they are written again
 
 Row = Mapping[str, Any]
+
+
+@dataclass
+class Attempts:
+    """At one run: how many have begun, and why those that are over ended without a result."""
+
+    begun: int = 0
+    ended: list[str] = field(default_factory=list)
 
 
 class Record:
@@ -120,12 +134,14 @@ class Record:
 
     Attributes:
         notes: what was damaged, and could be mended.
+        attempts: at each run, as far as the journal reaches.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.study = StudyFile.read(folder)
         self.notes: list[str] = []
+        self.attempts: defaultdict[str, Attempts] = defaultdict(Attempts)
         self.tables: dict[str, list[Row]] = {name: [] for name in TABLES}
         self._journal: Journal | None = None  # none yet, or none that goes on
         self._before: Journal | None = None  # the one that is there, if it goes on or not
@@ -153,6 +169,8 @@ class Record:
         if there is not None:
             this, results = there
             self._before = this
+            for run_id, why in results.attempts():
+                self._count(run_id, why)
             held = {name: this.held(stamps[name]) for name in JOURNALED if name in stamps}
             if None not in held.values():  # else these tables were not written from this journal
                 self._replay(this, results, {name: lines or 0 for name, lines in held.items()}, unreadable)
@@ -179,6 +197,23 @@ class Record:
                 self.notes.append(f"{broken}: its rows were taken from {this.path.name}")
         if max(held.values(), default=0) <= this.lines:  # else it has lost lines, whose place others would take
             self._journal = this
+        self._forget_earlier_attempts()
+
+    def _forget_earlier_attempts(self) -> None:
+        """A run that failed and was tried again later has two rows, and the last one counts."""
+        for name, key in KEYS.items():
+            rows = self.tables[name]
+            if len(latest := {row[key]: row for row in rows}) < len(rows):
+                again = {run for run, times in Counter(row[key] for row in rows).items() if times > 1}
+                self.tables[name] = list(latest.values())
+                self.tables["curves"] = last_curves(self.curves, again)
+                self._behind |= {name, "curves"}
+
+    def _count(self, run_id: str, why: str | None) -> None:
+        if why is None:
+            self.attempts[run_id].begun += 1
+        else:
+            self.attempts[run_id].ended.append(why)
 
     @property
     def begun(self) -> bool:
@@ -253,6 +288,36 @@ class Record:
         if perf_counter() - self._written >= PAUSE * self._took:
             self.write_tables()
 
+    def begin(self, run_id: str) -> None:
+        """Notes that a run begins, for the first time or again. Raises OSError."""
+        self._begin_journal().add_begun(run_id)
+        self._count(run_id, None)
+
+    def end_attempt(self, run_id: str, why: str) -> None:
+        """Notes that it ended without a result. Raises OSError."""
+        self._begin_journal().add_ended(run_id, why)
+        self._count(run_id, why)
+
+    def attempts_at(self, run_id: str) -> Row:
+        """The columns that say so of a run that has ended now."""
+        counted = self.attempts[run_id]
+        return {"attempts": max(counted.begun, 1), "earlier_attempts": list(counted.ended)}
+
+    @property
+    def under_way(self) -> list[str]:
+        """The runs that were begun and have not ended: those that ran when their process died."""
+        ended = {row[key] for name, key in KEYS.items() for row in self.tables[name]}
+        return [run for run, at in self.attempts.items() if at.begun > len(at.ended) and run not in ended]
+
+    def take_back(self, run_ids: Collection[str]) -> None:
+        """Forgets runs that are to be tried again, with their curves; another row of theirs takes their place."""
+        for name, key in {**KEYS, "curves": "run_id"}.items():
+            kept = [row for row in self.tables[name] if row[key] not in run_ids]
+            if len(kept) < len(self.tables[name]):
+                self.tables[name] = kept
+                self._behind.add(name)
+        self._curves, self._indexed = {}, 0
+
     def _begin_journal(self) -> Journal:
         if self._journal is None:
             new = Journal(self.folder / journal.NAME, journal.new_id())
@@ -311,6 +376,16 @@ class Record:
         self.write_tables()
         study.write(self.folder)
         self.study = study
+
+
+def last_curves(rows: Iterable[Row], of: Collection[str]) -> list[Row]:
+    """The rows, without those of earlier attempts at some runs: a curve begins anew with an epoch that it has had."""
+    kept: list[Row] = []
+    for row in rows:
+        if row["run_id"] in of and any(one["run_id"] == row["run_id"] and one["epoch"] >= row["epoch"] for one in kept):
+            kept = [one for one in kept if one["run_id"] != row["run_id"]]
+        kept.append(row)
+    return kept
 
 
 def read_table(folder: Path, name: str, schema: pa.Schema | None = None) -> list[Row]:

@@ -1,0 +1,176 @@
+"""Runs that make no progress: found by their own pace, their stacks kept in the record, ended, and tried again.
+
+A process that trains tells every few seconds what it has done (`trainables.heartbeat`). One that tells nothing is
+stopped, or swapped out; one that tells again and again that it has done nothing more hangs. Both are killed, after the
+stacks of their threads were written into `stalled/RUN.txt` in the study's folder; Ray then tries their runs elsewhere.
+"""
+
+import json
+import os
+import signal
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import psutil
+import ray
+from ray.exceptions import RayError
+from ray.experimental import internal_kv
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from study.execution.attempts import Attempts
+from study.files import write_text
+from study.text import duration
+from trainables.heartbeat import NAMESPACE, STACKS, prefix
+
+EVERY = 5.0  # seconds between two looks
+SILENT = 60.0  # seconds without a sign of life
+AT_LEAST, TIMES = 120.0, 50  # seconds without progress, and times the longest pause that any run has had
+AT_FIRST = 600.0  # seconds until a run's first batch: it may read, decode or download all its images before
+LOOKING = 30.0  # seconds that a look on another node may take
+WRITING = 5.0  # seconds that a process has to write its stacks
+FOLDER = "stalled"
+
+
+@dataclass
+class Seen:
+    """A process that trains.
+
+    Attributes:
+        said: its last sign of life.
+        attempt: at its run, the how manieth that is.
+        heard, moved: when that sign came, and when its run came further.
+    """
+
+    said: dict[str, Any]
+    attempt: int
+    heard: float
+    moved: float
+
+
+class Watchdog:
+    """Looks at the processes of a study's runs.
+
+    Args:
+        attempts: knows which attempt is under way, and is told why one was ended.
+        folder: of the study, where stacks are kept; None keeps none.
+        timeout: seconds without progress; None for what the pace of the runs suggests, 0 for never.
+    """
+
+    def __init__(self, attempts: Attempts, folder: Path | None = None, timeout: float | None = None) -> None:
+        self._attempts, self._folder, self._timeout = attempts, folder, timeout
+        self._seen: dict[bytes, Seen] = {}
+        self._longest = 0.0
+        self._looked = monotonic()
+
+    def look(self, running: Callable[[], Collection[str]]) -> None:
+        """To be called often, with what tells the runs that have a process now."""
+        now = monotonic()
+        pause = now - self._looked
+        if self._timeout == 0 or pause < EVERY:
+            return
+        self._looked = now
+        if pause > 3 * EVERY:  # this process did not look, for it was stopped itself
+            for seen in self._seen.values():
+                seen.heard, seen.moved = seen.heard + pause, seen.moved + pause
+        with suppress(RuntimeError, RayError):  # the head does not answer now
+            self._listen(now)
+        runs: defaultdict[str, dict[bytes, Seen]] = defaultdict(dict)
+        for key, one in self._seen.items():
+            runs[one.said["run_id"]][key] = one
+        for run_id in runs.keys() & set(running()):
+            if why := self._why(list(runs[run_id].values()), now):
+                self._end(run_id, why, runs[run_id])
+
+    def _listen(self, now: float) -> None:
+        start = prefix(ray.get_runtime_context().get_job_id()).encode()
+        for key in internal_kv._internal_kv_list(start, namespace=NAMESPACE):
+            content = internal_kv._internal_kv_get(key, namespace=NAMESPACE)
+            if not content:
+                continue
+            said, before = json.loads(content), self._seen.get(key)
+            attempt = self._attempts.number(said["run_id"])
+            self._longest = max(self._longest, said["longest"])
+            if before is None or said["run_id"] != before.said["run_id"]:
+                self._seen[key] = Seen(said, attempt, now, now)
+            elif said["beat"] != before.said["beat"]:
+                moved = said["done"] != before.said["done"] or said["waiting"]
+                self._seen[key] = Seen(said, attempt, now, now if moved else before.moved)
+            elif attempt != before.attempt:  # that of an earlier attempt has died
+                self._forget(key)
+
+    def _forget(self, key: bytes) -> None:
+        self._seen.pop(key, None)
+        internal_kv._internal_kv_del(key, namespace=NAMESPACE)
+
+    def _why(self, group: list[Seen], now: float) -> str:
+        """Why a run is to be ended; nothing while it may go on. In a group all wait for whoever is stopped."""
+        limit = min(self._limit(one) for one in group)
+        silent, still = now - min(one.heard for one in group), now - max(one.moved for one in group)
+        if silent > min(SILENT, limit):
+            return f"its process gave no sign of life for {duration(silent)}"
+        if still > limit:
+            return f"it made no progress for {duration(still)}"
+        return ""
+
+    def _limit(self, one: Seen) -> float:
+        if self._timeout is not None:
+            return self._timeout
+        return max(AT_LEAST if one.said["done"] else AT_FIRST, TIMES * self._longest)
+
+    def _end(self, run_id: str, why: str, group: dict[bytes, Seen]) -> None:
+        where = f"{FOLDER}/{run_id}.txt"
+        self._attempts.explain(run_id, f"{why}, and was ended (stacks: {where})" if self._folder else why)
+        found = [f"{run_id}: {why}", *(end(one.said) for one in group.values())]
+        if self._folder:
+            with suppress(OSError):
+                (self._folder / FOLDER).mkdir(exist_ok=True)
+                write_text(self._folder / where, "\n\n".join(found) + "\n")
+        for key in group:
+            with suppress(RuntimeError, RayError):
+                self._forget(key)
+
+
+def end(said: dict[str, Any]) -> str:
+    """Ends the process that gave a sign of life, and returns the stacks that it had."""
+    process = said["pid"], said["born"], said["stacks"]
+    if said["node"] == ray.get_runtime_context().get_node_id():
+        return end_here(*process)
+    there = NodeAffinitySchedulingStrategy(said["node"], soft=False)
+    remote: Any = ray.remote(num_cpus=0)(end_here)
+    try:
+        return str(ray.get(remote.options(scheduling_strategy=there).remote(*process), timeout=LOOKING))
+    except RayError as error:
+        return f"process {said['pid']} of node {said['node']} could not be looked at ({type(error).__name__})"
+
+
+def end_here(pid: int, born: float, stacks: int | None) -> str:
+    """The same, on its node."""
+    try:
+        process = psutil.Process(pid)
+        if process.create_time() != born:
+            raise psutil.NoSuchProcess(pid)
+        state = process.status()
+        text = f"process {pid} is {state}"
+        if stacks is not None and state != psutil.STATUS_STOPPED:
+            process.send_signal(STACKS)
+            text += "\n" + written(Path(f"/proc/{pid}/fd/{stacks}"))
+        os.kill(pid, signal.SIGKILL)
+        return text
+    except (psutil.Error, OSError):
+        return f"process {pid} has ended"
+
+
+def written(path: Path) -> str:
+    """What a file holds, when it has not grown for a moment."""
+    text, until = "", monotonic() + WRITING
+    while monotonic() < until:
+        sleep(0.2)
+        before, text = text, path.read_text(errors="replace")
+        if text and text == before:
+            break
+    return text

@@ -1,0 +1,58 @@
+"""Signs of life of a process that trains: every few seconds, how far its run is, where the study's process sees it.
+
+The loop counts what it does, and a thread tells. So a process that is stopped, which tells nothing, is known from one
+that hangs, which tells of no progress. `study.execution.watchdog` looks at both.
+"""
+
+import faulthandler
+import json
+import os
+import signal
+import threading
+from contextlib import suppress
+from functools import cache
+
+import psutil
+import ray
+from ray.experimental import internal_kv
+
+from trainables import progress
+
+EVERY = 5.0  # seconds
+NAMESPACE = b"study"
+STACKS = signal.SIGUSR2  # has a process write the stacks of its threads
+
+
+@cache
+def start() -> None:
+    """Once in a process that trains for Ray; does nothing in any other."""
+    if ray.is_initialized():
+        threading.Thread(target=tell, args=(stacks(),), name="heartbeat", daemon=True).start()
+
+
+def stacks() -> int | None:
+    """A file without a name that the stacks of all threads are written to at a signal; None where there can be none."""
+    if not hasattr(os, "memfd_create"):
+        return None
+    descriptor = os.memfd_create("stacks")
+    faulthandler.register(STACKS, file=descriptor, all_threads=True)
+    return descriptor
+
+
+def tell(stacks: int | None) -> None:
+    context, pid = ray.get_runtime_context(), os.getpid()
+    node, born = context.get_node_id(), psutil.Process().create_time()
+    key = f"{prefix(context.get_job_id())}{node}/{pid}".encode()
+    process = {"node": node, "pid": pid, "born": born, "stacks": stacks}
+    beat, over = 0, threading.Event()
+    while not over.wait(EVERY if beat else 0):
+        beat += 1
+        now = progress.now
+        said = {"beat": beat, "run_id": now.run_id, "done": now.done, "longest": now.longest, "waiting": now.waiting}
+        with suppress(Exception):  # the head does not answer now
+            internal_kv._internal_kv_put(key, json.dumps({**process, **said}).encode(), namespace=NAMESPACE)
+
+
+def prefix(job: str) -> str:
+    """Of the keys of one study's processes."""
+    return f"heartbeat/{job}/"
