@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 
+from study import entry
 from study.options.parser import version
 from study.terminal.mistake import fail
 from trainables.choices import choose
@@ -48,8 +49,13 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Runs a command by its name; returns its exit code, or 2 for a user's mistake."""
-    first, *others = (sys.argv[1:] if words is None else list(words)) or ["--help"]
+    """Runs a command by its name; returns its exit code, or 2 for a user's mistake.
+
+    Given no words, it is the program itself, and reads sys.argv.
+    """
+    if words is None:
+        return entry.start(lambda: main(sys.argv[1:]))
+    first, *others = list(words) or ["--help"]
     if first in ("-h", "--help"):
         print(overview())
         return 0

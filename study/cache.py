@@ -11,8 +11,9 @@ what the disk has free). Nothing there is needed: what is missing is computed ag
 import sys
 from collections.abc import Sequence
 
+from study import entry
 from study.options.parser import Parser
-from study.terminal.mistake import INTERRUPTED, fail, reason
+from study.terminal.mistake import ended
 
 
 def parser() -> Parser:
@@ -30,18 +31,16 @@ def parser() -> Parser:
 def main(given: Sequence[str] | None = None) -> int:
     """Returns 0, 1 if an entry is damaged, 2 for a user's mistake, 130 when interrupted."""
     options = parser().parse(given)
-    try:
+
+    def body() -> int:
         from study.terminal import store
         from trainables.boundaries import Store
 
         actions = {"list": store.show, "verify": store.verify, "clear": store.clear}
         return actions[options.action](Store.here())
-    except (ValueError, OSError) as mistake:
-        return fail(reason(mistake))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+
+    return ended(body)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.start(main))

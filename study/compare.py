@@ -11,14 +11,16 @@ import sys
 from collections.abc import Sequence
 from time import perf_counter
 
+from study import entry
 from study.options import comparison as command_line
 from study.options import scale
 from study.options.comparison import Plan, parser
 from study.options.keywords import ComparisonKeywords
 from study.result import ComparisonResult
-from study.results import bucket, provenance
+from study.results import bucket, lock, provenance
 from study.rows.running import run_rows
-from study.terminal.mistake import INTERRUPTED, fail, refused
+from study.terminal.mistake import ended, fail
+from study.terminal.supervisor import tell
 
 __all__ = ["main", "parser"]
 
@@ -31,17 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start = perf_counter()
     options, words = command_line.parse(arguments)
     command = provenance.command(words, module="study.compare")
-    try:
+    tell(again=command, retries=options.retries_of_ray)
+
+    def body() -> int:
         result = compare(options, command, since=start)
-    except ValueError as mistake:
-        return fail(str(mistake))
-    except KeyboardInterrupt:
-        print(f"interrupted; go on with: {command}", file=sys.stderr)
-        return INTERRUPTED
-    except OSError as error:
-        return refused(error)
-    print(result)
-    return 1 if result.failed or not result.comparison.rows else result.data_efficiency
+        print(result)
+        return 1 if result.failed or not result.comparison.rows else result.data_efficiency
+
+    return ended(body, again=command)
 
 
 def compare(options: ComparisonKeywords, command: str, *, since: float) -> ComparisonResult:
@@ -58,8 +57,10 @@ def compare(options: ComparisonKeywords, command: str, *, since: float) -> Compa
             connection.start_while_importing("study.execution.running", verbose=options.verbose)
         planned = [command_line.running(options, *scale.chosen(options.scale))]
     (plan,) = planned
-    with bucket.mirrored(plan.folder, lambda line: print(line, file=sys.stderr)):
-        return carried_out(plan, command, since=since)
+    with lock.take(plan.folder, command) as held:
+        tell(folders=[plan.folder], made=held.made)
+        with bucket.mirrored(plan.folder, lambda line: print(line, file=sys.stderr)):
+            return carried_out(plan, command, since=since)
 
 
 def carried_out(plan: Plan, command: str, *, since: float) -> ComparisonResult:
@@ -95,4 +96,4 @@ def measure_data_efficiency(plan: Plan, failed: dict[str, str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.start(main))

@@ -13,9 +13,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from study import entry
 from study.options import arguments
 from study.options.parser import Parser
-from study.terminal.mistake import INTERRUPTED, fail, reason
+from study.terminal.mistake import ended
 from trainables import architecture, weights
 
 AMOUNTS = {6_000: "fashion6k", 60_000: "fashion60k"}
@@ -33,18 +34,11 @@ def parser() -> Parser:
 def main(given: Sequence[str] | None = None) -> int:
     """Returns 0, 2 for a user's mistake, 130 when interrupted."""
     options = parser().parse(given)
-    try:
-        run(options)
-    except (ValueError, OSError) as mistake:
-        return fail(reason(mistake))
-    except KeyboardInterrupt:
-        print("interrupted: the weights that are written are whole", file=sys.stderr)
-        return INTERRUPTED
-    return 0
+    return ended(lambda: run(options), interrupted="interrupted: the weights that are written are whole")
 
 
-def run(options: argparse.Namespace) -> None:
-    """Raises ValueError or OSError for a mistake."""
+def run(options: argparse.Namespace) -> int:
+    """Returns 0. Raises ValueError for a mistake; OSError."""
     if options.seed < 0:
         raise ValueError(f"seed must be 0 or more, got {options.seed}")
     try:
@@ -65,7 +59,8 @@ def run(options: argparse.Namespace) -> None:
                 variant = family.variant("mini", AMOUNTS[images])
                 pretraining.pretrain(family, variant, source, images, options.out, options.seed)
     pretraining.table(options.out)
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.start(main))

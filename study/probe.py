@@ -9,8 +9,10 @@ from fashion60k. `study.baselines.probe` says what is computed and what a seed m
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
+from study import entry
 from study.cluster import gpu
 from study.data import named, place
 from study.design.study import check_name
@@ -20,7 +22,7 @@ from study.options.parser import Parser
 from study.result import ProbeResult
 from study.results import bucket, provenance, resume
 from study.results.place import shown
-from study.terminal.mistake import INTERRUPTED, fail, refused
+from study.terminal.mistake import FAILED, Failed, ended
 from trainables import architecture, weights
 from trainables.architecture import Architecture, Variant
 
@@ -60,31 +62,19 @@ def main(given: Sequence[str] | None = None) -> int:
     Returns 0; 1 if a model does not fit; 2 for a user's mistake; 130 when interrupted.
     """
     options = parser().parse(given)
-
     command = provenance.command(options.words, module="study.probe")
-    try:
-        probe(ProbeKeywords.of(options), command, say=lambda line: print(line, flush=True))
-    except ValueError as mistake:
-        return fail(str(mistake))
-    except KeyboardInterrupt:
-        print("interrupted: nothing was written", file=sys.stderr)
-        return INTERRUPTED
-    except OSError as error:
-        return refused(error)
-    except RuntimeError as error:
-        from trainables.memory import DoesNotFit
 
-        if not isinstance(error, DoesNotFit):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    def body() -> int:
+        probe(ProbeKeywords.of(options), command, say=lambda line: print(line, flush=True))
+        return 0
+
+    return ended(body, interrupted="interrupted: nothing was written", refused=FAILED)
 
 
 def probe(options: ProbeKeywords, command: str, *, say: Callable[[str], object]) -> ProbeResult:
     """Probes what the options name. Torch and Ray are imported after the options are found to be good.
 
-    Raises ValueError for a mistake; DoesNotFit.
+    Raises ValueError for a mistake; Failed for a model that does not fit.
     """
     check(options)
 
@@ -97,6 +87,7 @@ def probe(options: ProbeKeywords, command: str, *, say: Callable[[str], object])
     from study.data.splits import split
     from study.options import machine
     from trainables import building
+    from trainables.memory import DoesNotFit
 
     if not options.verbose:
         connection.quieten()
@@ -115,10 +106,11 @@ def probe(options: ProbeKeywords, command: str, *, say: Callable[[str], object])
         command=command,
     )
     say(why)
-    if plan.folder is None:
-        return ProbeResult(tuple(baseline.run(plan, say=say, verbose=options.verbose)), None)
-    with bucket.mirrored(plan.folder, say):
-        return ProbeResult(tuple(baseline.run(plan, say=say, verbose=options.verbose)), plan.folder)
+    try:
+        with bucket.mirrored(plan.folder, say) if plan.folder else nullcontext():
+            return ProbeResult(tuple(baseline.run(plan, say=say, verbose=options.verbose)), plan.folder)
+    except DoesNotFit as reason:
+        raise Failed(str(reason)) from None
 
 
 def check(options: ProbeKeywords) -> None:
@@ -161,4 +153,4 @@ def folder(options: ProbeKeywords) -> Path | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.start(main))

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from study import entry
 from study.data_efficiency import __main__ as data_efficiency
 
 
@@ -12,4 +13,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.start(main))

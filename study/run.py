@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from study import entry
 from study.cluster import jobs
 from study.options import command_line, scale
 from study.options.command_line import parser
 from study.options.keywords import StudyKeywords
 from study.result import StudyResult
 from study.results import provenance, resume
-from study.terminal.mistake import INTERRUPTED, fail, reason
+from study.terminal.mistake import ended, reason
+from study.terminal.supervisor import tell
 
 if TYPE_CHECKING:
     from study.execution.session import Session
@@ -33,32 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     start = perf_counter()
     options, words = command_line.parse(arguments)
-    try:
-        session = prepare(options)
-    except (ValueError, OSError) as mistake:
-        return fail(reason(mistake))
-    except KeyboardInterrupt:
-        print("interrupted before the study began: nothing was written", file=sys.stderr)
-        return INTERRUPTED
+    again = provenance.command(words, resume=True)
+    tell(again=again, resume=["--resume"], retries=options.retries_of_ray)
 
-    from study.cluster.allocation import NoPlace
-    from study.execution.session import NoCompletedRuns
-
-    try:
+    def body() -> int:
+        try:
+            session = prepare(options)
+        except OSError as error:  # what it reads, and nothing of the study
+            raise ValueError(reason(error)) from error
         print(complete(session, provenance.command(words), since=start))
-    except NoPlace as mistake:
-        return fail(str(mistake))
-    except KeyboardInterrupt:
-        print(f"interrupted; go on with: {provenance.command(words, resume=True)}", file=sys.stderr)
-        return INTERRUPTED
-    except NoCompletedRuns as failures:
-        print(f"error: {failures}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        again = provenance.command(words, resume=True)
-        print(f"error: {reason(error)}: what is finished is kept; go on with: {again}", file=sys.stderr)
-        return 1
-    return 0
+        return 0
+
+    return ended(body, again=again)
 
 
 def prepare(options: StudyKeywords) -> "Session":
@@ -100,11 +88,12 @@ def complete(session: "Session", command: str, *, since: float) -> StudyResult:
     from study.execution.session import Interrupted
 
     try:
-        running.complete(session, command, since=since)
+        with session.lock:
+            running.complete(session, command, since=since)
     except Interrupted:
         raise KeyboardInterrupt from None
     return StudyResult.of(session.record)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.start(main))

@@ -17,12 +17,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from study import entry
 from study.cluster import environment, jobs
 from study.options import arguments
 from study.options.parser import Parser
 from study.results import bucket
 from study.results.place import shown
-from study.terminal.mistake import INTERRUPTED, fail, reason
+from study.terminal.mistake import ended
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -53,13 +54,7 @@ def parser() -> Parser:
 def main(given: Sequence[str] | None = None) -> int:
     """Returns 0, 2 for a user's mistake, 130 when interrupted."""
     options = parser().parse(given)
-    try:
-        return show_run(options) if options.run else show(options)
-    except (ValueError, OSError) as mistake:
-        return fail(reason(mistake))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+    return ended(lambda: show_run(options) if options.run else show(options))
 
 
 def show(options: argparse.Namespace) -> int:
@@ -173,4 +168,4 @@ def list_jobs(client: "JobSubmissionClient") -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.start(main))

@@ -9,14 +9,17 @@ Results lie on the cluster's head, in ~/study-results where no absolute path is 
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from study import entry
 from study.cluster import jobs
 from study.options import arguments
 from study.options.parser import Parser
-from study.terminal.mistake import INTERRUPTED, fail, reason
+from study.terminal.mistake import ended
+from study.terminal.supervisor import in_order
 from trainables.choices import choose
 
 if TYPE_CHECKING:
@@ -51,13 +54,7 @@ def main(given: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if given is None else given)
     cut = words.index("--") if "--" in words else len(words)
     options = parser().parse(words[:cut])
-    try:
-        return run(options, words[cut + 1 :])
-    except (ValueError, OSError) as mistake:
-        return fail(reason(mistake))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+    return ended(lambda: run(options, words[cut + 1 :]))
 
 
 def run(options: argparse.Namespace, words: list[str]) -> int:
@@ -123,8 +120,9 @@ def resumed(words: list[str]) -> list[str]:
 def follow(client: "JobSubmissionClient", address: str, job: str) -> int:
     """Shows what a job says. Returns 0; 1 if it failed, or was stopped."""
     try:
-        for said in jobs.follow(client, job):
-            print(said, end="", flush=True)
+        with in_order(signal.default_int_handler):
+            for said in jobs.follow(client, job):
+                print(said, end="", flush=True)
         status = client.get_job_status(job)
     except KeyboardInterrupt:
         print(f"\n{job} goes on; see it again with: {this(address)} --follow {job}", file=sys.stderr)
@@ -143,4 +141,4 @@ def this(address: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.start(main))

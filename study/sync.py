@@ -9,11 +9,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from study import entry
 from study.options import arguments
 from study.options.parser import Parser
 from study.results import bucket
 from study.results.place import shown
-from study.terminal.mistake import INTERRUPTED, fail, reason
+from study.terminal.mistake import ended
 from study.text import plural
 from study.wandb_report.folders import folders_in
 
@@ -31,15 +32,13 @@ def parser() -> Parser:
 def main(given: Sequence[str] | None = None) -> int:
     """Returns 0; 1 where W&B did not take all; 2 for a user's mistake; 130 when interrupted."""
     options = parser().parse(given)
-    try:
+
+    def body() -> int:
         folders_in(options.folder)
         with bucket.mirrored(options.folder, lambda line: print(line, file=sys.stderr)):
             return run(options)
-    except (ValueError, OSError) as mistake:
-        return fail(reason(mistake))
-    except KeyboardInterrupt:
-        print("interrupted: the same command again uploads the rest", file=sys.stderr)
-        return INTERRUPTED
+
+    return ended(body, interrupted="interrupted: the same command again uploads the rest")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -70,4 +69,4 @@ def run(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.start(main))

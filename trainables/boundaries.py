@@ -30,6 +30,7 @@ import torch
 from numpy.lib import format as npy
 from torch import Tensor
 
+from trainables import progress
 from trainables.batches import CachedSplit
 
 Facts = Mapping[str, Any]
@@ -178,7 +179,7 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            with writing():
+            with writing(), progress.waiting():
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
         finally:
@@ -227,6 +228,7 @@ class Store:
         dtype, last = "", False
         try:
             for positions, indices, labels, data in rows:
+                progress.tick()
                 if file is None:
                     dtype, last = str(data.dtype).removeprefix("torch."), is_channels_last(data)
                     file = RowFile.allocate(partial / "boundary.npy", length, like=plain(data, last))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from trainables import progress
 from trainables.batches import BoundarySource, Examples
 from trainables.hyperparameters import Hyperparameters
 from trainables.memory import EVALUATION, Memory
@@ -352,6 +353,7 @@ def predict(
         loss += cross_entropy(logits.float(), labels, reduction="sum")
         predicted.append(best)
         confidence.append(probability)
+        progress.tick()
     loss = world.all_reduce_sum(loss)
     if not isfinite(loss):
         raise NotFinite(f"the model's loss is {float(loss)} after training")

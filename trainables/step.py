@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
+from trainables import progress
 from trainables.hyperparameters import Hyperparameters
 from trainables.memory import TRAINING, DoesNotFit, ForwardState, Memory, out_of_memory
 from trainables.optimisation import optimizer
@@ -135,6 +136,7 @@ class Step:
             ) from None
         self.scaler.update()
         self.schedule.step()
+        progress.tick()
         return loss
 
     def backward(self, images: Tensor, labels: Tensor, boundary: int, batch_size: int) -> Tensor:

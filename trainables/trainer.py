@@ -17,7 +17,7 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 from torch import nn
 
-from trainables import group, log, monitoring, preemption, process, scratch, world
+from trainables import group, heartbeat, log, monitoring, preemption, process, progress, scratch, world
 from trainables.account import Account
 from trainables.boundaries import Store
 from trainables.checkpoint import Keeper
@@ -82,6 +82,8 @@ def work(
     """
     start = perf_counter()
     preemption.heed()
+    progress.begin(run.run_id)
+    heartbeat.start()
     gc.collect()  # a run that was stopped half way leaves its tensors behind
     torch.set_num_threads(resources.threads_here())
     workers = world.current_world()

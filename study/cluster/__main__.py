@@ -9,9 +9,10 @@ let strangers in. Nothing is started, and no network is needed.
 import sys
 from collections.abc import Sequence
 
+from study import entry
 from study.options import arguments
 from study.options.parser import Parser
-from study.terminal.mistake import INTERRUPTED, fail, reason
+from study.terminal.mistake import ended
 
 
 def parser() -> Parser:
@@ -23,17 +24,15 @@ def parser() -> Parser:
 def main(given: Sequence[str] | None = None) -> int:
     """Returns 0, 2 for a file with a mistake, 130 when interrupted."""
     options = parser().parse(given)
-    try:
+
+    def body() -> int:
         from study.cluster import file
 
         print(f"{options.file} is good. {file.read(options.file)}")
         return 0
-    except (ValueError, OSError) as mistake:
-        return fail(reason(mistake))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+
+    return ended(body)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.start(main))

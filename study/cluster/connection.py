@@ -15,7 +15,7 @@ from typing import Any
 
 import ray
 
-from study.cluster import compatibility, environment, sessions, token
+from study.cluster import compatibility, ending, environment, noise, sessions, token
 from trainables import preemption, scratch
 
 # A stopped trial must be able to unwind: past this, Tune gives up on its process, and two such hang the search
@@ -28,6 +28,7 @@ def quieten() -> None:
     To be called after they are imported: Optuna sets its level then.
     """
     warnings.filterwarnings("ignore")
+    noise.hush()
     os.environ["HF_HUB_VERBOSITY"] = "error"
     for library in ("ray", "optuna", "timm"):
         logging.getLogger(library).setLevel(logging.ERROR)
@@ -54,6 +55,7 @@ def start(*, verbose: bool = False) -> None:
     scratch.claim()
     if not verbose:
         ignore_reports()
+        noise.hush()
     address = environment.address()
     # not STUDY_CACHE: where a node keeps its activations, and how many, is that node's own affair
     there_or_here: dict[str, Any]
@@ -132,9 +134,12 @@ def connected(*, verbose: bool = False) -> Iterator[None]:
         check()
         start(verbose=verbose)
     _ahead = False
+    over = threading.Event()
+    ending.watch(over)
     try:
         yield
     finally:
+        over.set()
         ray.shutdown()
 
 

@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from study import entry
 from study.data import place
 from study.options import arguments
 from study.options.keywords import DataKeywords
 from study.options.parser import Parser
-from study.terminal.mistake import INTERRUPTED, fail, reason
+from study.terminal.mistake import ended
 from study.text import shorten
 
 
@@ -41,18 +42,16 @@ def parser() -> Parser:
 def main(given: Sequence[str] | None = None) -> int:
     """Returns 0 if a study would take the dataset, 1 if not, 2 for a user's mistake, 130 for Ctrl-C."""
     options = parser().parse(given)
-    try:
+
+    def body() -> int:
         report = run(options)
-    except (ValueError, OSError) as mistake:
-        return fail(reason(mistake))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    if options.json:
-        print(json.dumps(report, indent=1))
-    else:
-        show(report)
-    return 0 if report["usable"] else 1
+        if options.json:
+            print(json.dumps(report, indent=1))
+        else:
+            show(report)
+        return 0 if report["usable"] else 1
+
+    return ended(body)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -124,4 +123,4 @@ def groups(names: list[list[str]]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.start(main))

@@ -11,13 +11,15 @@ run: see docs/record.md. What it holds is not trained again.
 import sys
 from collections.abc import Sequence
 
+from study import entry
 from study.cluster import environment
 from study.data_efficiency import finished
 from study.options import arguments
 from study.options.keywords import DataEfficiencyKeywords
 from study.options.parser import Parser
-from study.results import bucket, provenance
-from study.terminal.mistake import INTERRUPTED, fail, refused
+from study.results import bucket, lock, provenance
+from study.terminal.mistake import ended
+from study.terminal.supervisor import tell
 
 
 def parser() -> Parser:
@@ -51,16 +53,9 @@ def parser() -> Parser:
 def main(given: Sequence[str] | None = None) -> int:
     """Returns 0, 2 for a user's mistake, 130 when interrupted, 1 if a study has no completed run."""
     options = parser().parse(given)
-    try:
-        return run(DataEfficiencyKeywords.of(options))
-    except ValueError as mistake:
-        return fail(str(mistake))
-    except KeyboardInterrupt:
-        command = provenance.command(options.words, module="study.data_efficiency")
-        print(f"interrupted; go on with: {command}", file=sys.stderr)
-        return INTERRUPTED
-    except OSError as error:
-        return refused(error)
+    command = provenance.command(options.words, module="study.data_efficiency")
+    tell(again=command)
+    return ended(lambda: run(DataEfficiencyKeywords.of(options)), again=command)
 
 
 def run(options: DataEfficiencyKeywords) -> int:
@@ -92,8 +87,9 @@ def check(options: DataEfficiencyKeywords) -> None:
         raise ValueError(f"weights are those of one study, got {len(options.studies)} studies: give one at a time")
     for folder in options.studies:
         bucket.fetch(folder)
+        lock.check(folder)
         finished.check(folder)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.start(main))

@@ -1,6 +1,7 @@
 """How much data a finished study's winner needs: the runs on parts of train, and the table of them."""
 
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,8 +15,10 @@ from study.data_efficiency.plan import Planned
 from study.data_efficiency.summary import summary
 from study.design.execution import Execution
 from study.design.states import RunStatus
+from study.execution.attempts import Attempts
 from study.execution.pool import Pool
 from study.execution.session import Session, graceful_shutdown
+from study.execution.watchdog import Watchdog
 from study.options.keywords import DataEfficiencyKeywords
 from study.results import bucket, data_efficiency
 from study.results.data_efficiency import Measured
@@ -29,13 +32,16 @@ def measure(options: DataEfficiencyKeywords) -> int:
 
     Raises ValueError for a mistake; Interrupted.
     """
+    check_names(options.studies)
     interrupted = threading.Event()
-    studies = [Measurement.prepare(folder, options, interrupted) for folder in options.studies]
-    check_names(studies)
-    warn = studies[0].session.terminal.warn
-    with ExitStack() as mirrors:
+    with ExitStack() as folders:
+        studies = []
+        for folder in options.studies:
+            studies.append(Measurement.prepare(folder, options, interrupted))
+            folders.enter_context(studies[-1].session.lock)
+        warn = studies[0].session.terminal.warn
         for one in studies:
-            mirrors.enter_context(bucket.mirrored(one.session.study.folder, warn))
+            folders.enter_context(bucket.mirrored(one.session.study.folder, warn))
         if any(one.missing for one in studies):
             with connection.connected(), graceful_shutdown(interrupted, warn):
                 for one in studies:
@@ -92,7 +98,9 @@ class Measurement:
         runs = [plan.run(one, study, splits, session.record.winner, template) for one in missing.values()]
         allocation = session.allocate()
         datasets = session.datasets()
-        pool = Pool(allocation.resources, allocation.at_a_time, session.note)
+        attempts = Attempts(session.execution.max_failures, session.note)
+        watchdog = Watchdog(attempts, study.folder, session.execution.stall_timeout)
+        pool = Pool(allocation.resources, allocation.at_a_time, session.note, attempts, watchdog)
         try:
             with session.terminal.phase(study.name, len(self.plan), len(self.plan) - len(runs)):
                 for run, outcome in pool.outcomes(
@@ -112,10 +120,11 @@ class Measurement:
         self.session.terminal.finished(run.run_id, self.session.line(row), None, completed=not outcome.failure)
 
 
-def check_names(studies: list[Measurement]) -> None:
-    """Raises ValueError where two studies would be told apart by nothing."""
+def check_names(studies: Sequence[Path]) -> None:
+    """Raises ValueError where two studies would be told apart by nothing: a study has the name of its folder."""
     seen: dict[str, Path] = {}
-    for folder, name in ((one.session.study.folder, one.session.study.name) for one in studies):
+    for folder in studies:
+        name = folder.resolve().name
         if name in seen:
             raise ValueError(f"{seen[name]} and {folder} are both called {name}: give one of them")
         seen[name] = folder

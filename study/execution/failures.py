@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from time import monotonic
 
+from study.terminal.mistake import Failed
 from study.text import plural, shorten
 from trainables.preemption import LEAVES
 
@@ -18,28 +19,35 @@ NODE_LOST = (
     "The task may or may not have been executed on the actor",
     LEAVES,
 )
+PROCESS_DIED = ("its worker process has died", "The actor died unexpectedly before finishing this task")
 NO_MEMORY = re.compile(r"Memory on the node \(IP: (\S+), ID: \w+\) was ([\d.]+)GB used / ([\d.]+)GB limit")
 HELD = re.compile(r"Selected to kill: \([^\n]*actual memory used=([\d.]+)GB")
 MOST_LOST = 10  # nodes, for one run
 GATHERED = 1.0  # seconds in which the runs of one node are heard of
 
 
-class NoCompletedRuns(Exception):
+class NoCompletedRuns(Failed):
     """Every run of a step failed, so the next one has nothing to work on."""
 
 
-class NodesLost(NoCompletedRuns):
-    """Runs lost one node after the other; they are not in the record, so that the study can go on with them."""
+class Unfinished(NoCompletedRuns):
+    """A step ended without some of its runs, which are not in the record, so that the study can go on with them."""
+
+
+class NodesLost(Unfinished):
+    """Runs lost one node after the other."""
 
 
 def failure_reason(traceback: str) -> str:
-    """What is said of an image that cannot be read any more, or of a node's memory; else the last line."""
+    """What is said of an image that cannot be read any more, of a node's memory, of a process; else the last line."""
     lines = [line.strip() for line in traceback.strip().splitlines()]
     if images := [line.split(UNREADABLE)[1] for line in lines if UNREADABLE in line]:
         return images[-1]
     if killed := NO_MEMORY.search(traceback):
         return no_memory(*killed.groups(), held=HELD.findall(traceback))
-    return lines[-1]
+    if any(words in traceback for words in PROCESS_DIED):
+        return "its process died: it was killed, or lacked memory, or crashed"
+    return lines[-1] if lines else "its process died"
 
 
 def no_memory(node: str, used: str, limit: str, *, held: list[str]) -> str:

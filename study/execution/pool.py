@@ -1,15 +1,18 @@
 """Warm processes that train replicates and test runs side by side. They import no more than training needs."""
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayError
 
+from study.design.execution import Execution
 from study.execution import failures
+from study.execution.attempts import Attempts
 from study.execution.waiting import Placement
+from study.execution.watchdog import Watchdog
 from trainables import group
 from trainables.images import SplitImages
 from trainables.resources import Resources
@@ -40,13 +43,24 @@ class Pool:
     a place hold nothing, and whoever is idle takes the next run.
     """
 
-    def __init__(self, resources: Resources, size: int, say: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        size: int,
+        say: Callable[[str], None] = lambda line: None,
+        attempts: Attempts | None = None,
+        watchdog: Watchdog | None = None,
+    ) -> None:
         """
         Args:
             resources: of each process.
             size: how many there are at a time.
             say: told of lost nodes, and of waiting for others.
+            attempts: at its runs; by default as many as a study has.
+            watchdog: ends those that make no progress.
         """
+        self.attempts = attempts or Attempts(Execution.max_failures, say)
+        self.watchdog = watchdog or Watchdog(self.attempts)
         self.resources = resources
         self._say = say
         self._remote: Any = ray.remote(Worker).options(num_cpus=resources.cpus, num_gpus=resources.gpus)
@@ -63,7 +77,7 @@ class Pool:
         interrupted: threading.Event,
         on_start: Callable[[Run], None],
     ) -> Iterator[tuple[Run, Outcome]]:
-        """Trains the runs and yields each as it ends; one whose process died twice is a failed outcome.
+        """Trains the runs and yields each as it ends; one that was given up is a failed outcome.
 
         A lost node is no failure: its runs go on elsewhere. Ends early, without the runs that were under way, when
         `interrupted` is set.
@@ -71,34 +85,41 @@ class Pool:
         Raises NodesLost, when the others have ended, for runs that lost too many nodes.
         """
         waiting = list(runs)
+        paused: dict[str, tuple[float, Run]] = {}  # runs that are tried again, and when
         begun: set[str] = set()
-        failed: Counter[str] = Counter()
         lost = failures.LostRuns(self._say)
         placement = Placement(self.resources, self._say)
-        while (waiting or self._busy) and not interrupted.is_set():
-            self._ask_for(len(waiting))
+        while (waiting or paused or self._busy) and not interrupted.is_set():
+            for run_id in [run_id for run_id, (since, _) in paused.items() if monotonic() >= since]:
+                waiting.append(paused.pop(run_id)[1])
+            self._ask_for(len(waiting) + len(paused))
             while waiting and self._idle:
                 first = waiting.pop(0)
                 if first.run_id not in begun:
                     on_start(first)
                 begun.add(first.run_id)
+                self.attempts.begin(first.run_id)
                 self._begin(first, datasets)
-            placement.look(running=bool(self._busy))
+            placement.look(running=bool(self._busy or not waiting))
+            self.watchdog.look(lambda: [run.run_id for run, _ in self._busy.values()])
+            if not self._starting and not self._busy:
+                sleep(0.1)
             for ref in ray.wait([*self._starting, *self._busy], timeout=0.2)[0]:
                 run, outcome, reason = self._end(ref)
                 if not run and not waiting:
                     continue
                 if failures.lost_node(reason):
                     if run and lost.may_go_on(run.run_id):
+                        self.attempts.lost(run.run_id)
                         waiting.insert(0, run)
                     continue
                 if reason:
                     run = run or waiting.pop()  # a process that cannot start is the failure of whom it was meant for
-                    failed[run.run_id] += 1
-                    if failed[run.run_id] == 1:
-                        waiting.append(run)
+                    failure = self.attempts.failed(run.run_id, reason)
+                    if failure.pause is not None:
+                        paused[run.run_id] = monotonic() + failure.pause, run
                         continue
-                    outcome = Outcome(run.run_id, failure=failures.failure_reason(reason))
+                    outcome = Outcome(run.run_id, failure=failure.reason)
                 if run and outcome:
                     yield run, outcome
             lost.tell()

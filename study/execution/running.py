@@ -13,11 +13,13 @@ from study import tracking
 from study.cluster import connection, preemption
 from study.design.states import Phase, RunStatus, StudyStatus
 from study.execution import evaluate, room
-from study.execution.failures import NodesLost
+from study.execution.attempts import Attempts, check_most
+from study.execution.failures import Unfinished
 from study.execution.pool import Pool
 from study.execution.search import search
 from study.execution.searcher import SAMPLER
 from study.execution.session import Interrupted, NoCompletedRuns, Session, graceful_shutdown
+from study.execution.watchdog import Watchdog
 from study.report import study as report
 from study.report.study.live import LivePage
 from study.results import best, bucket, cost, provenance, samples
@@ -108,6 +110,8 @@ class Running:
                 on_epoch=self.tracker.log,
                 on_end=self._trial_ended,
                 say=session.note,
+                attempts=self.pool.attempts,
+                watchdog=self.pool.watchdog,
             )
         statuses = [row["status"] for row in record.trials]
         record.note(search={status: statuses.count(status) for status in RunStatus})
@@ -158,10 +162,11 @@ class Running:
     def _trial_ended(self, row: Row, curve: list[Row]) -> None:
         session = self.session
         session.warn_once(row.get("notes", ()))
-        session.record.add(trials=[row], curves=curve)
+        session.record.add(trials=[{**row, **session.record.attempts_at(row["trial_id"])}], curves=curve)
         self.checkpoints.remove(row["trial_id"])
         self.tracker.finish(row["trial_id"], summary_of(row), row["status"])
         self._tell(Phase.SEARCH, row["trial_id"], row)
+        check_most(session.record.trials, "trial")
 
     def _run_all(self, phase: Phase, planned: dict[str, tuple[Row, Run]]) -> None:
         """Trains the runs of a phase that the record lacks, and records each as it ends."""
@@ -191,6 +196,8 @@ class Running:
             "seed": run.seed,
             "status": RunStatus.FAILED if outcome.failure else RunStatus.COMPLETED,
             "reason": outcome.failure,
+            "cause": self.pool.attempts.cause(run.run_id) if outcome.failure else None,
+            **record.attempts_at(run.run_id),
             "test_accuracy": predictions.accuracy if predictions else None,
         }
         curve = [{"run_id": run.run_id, "phase": phase, "seed": run.seed, **asdict(epoch)} for epoch in outcome.epochs]
@@ -208,6 +215,7 @@ class Running:
         test = samples.for_tracking(record, predictions, source.classes) if predictions else None
         self.tracker.finish(run.run_id, summary_of(row), row["status"], test=test)
         self._tell(phase, run.run_id, row)
+        check_most([row for row in record.runs if row["phase"] == phase], f"{phase} run")
 
     def _tell(self, phase: Phase, run_id: str, row: Row) -> None:
         """Page, terminal and Prometheus of a run that has ended."""
@@ -232,7 +240,9 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
     with graceful_shutdown(session.interrupted, terminal.warn), preemption.watched(terminal.warn):
         allocation = session.allocate()
         resources, max_concurrent = allocation.resources, allocation.at_a_time
-        pool = Pool(resources, max_concurrent, session.note)
+        attempts = Attempts(session.execution.max_failures, session.note, record)
+        watchdog = Watchdog(attempts, study.folder, session.execution.stall_timeout)
+        pool = Pool(resources, max_concurrent, session.note, attempts, watchdog)
         tracker = tracking.start(session.execution.wandb, folder=study.folder, group=study.name, say=terminal.warn)
         try:
             template = session.template()
@@ -243,13 +253,15 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
             page = LivePage(study.folder, lambda line: session.warn_once([line]))
             yield Running(session, resources, max_concurrent, pool, tracker, template, datasets, page)
         except (Interrupted, NoCompletedRuns) as end:
-            interrupted = isinstance(end, Interrupted | NodesLost)
+            interrupted = isinstance(end, Interrupted | Unfinished)
             record.note(status=StudyStatus.INTERRUPTED if interrupted else StudyStatus.FAILED)
             tracker.close(timeout=10)
             with suppress(Exception):  # the page is a courtesy here; the record is complete
                 report.write(study.folder)
             raise
         except OSError:  # the record cannot be written; a comparison goes on with its next row
+            with suppress(OSError):
+                record.note(status=StudyStatus.INTERRUPTED)
             tracker.close(timeout=10)
             raise
         except BaseException:  # no end that was foreseen: whoever reads the record must not wait for more

@@ -7,10 +7,12 @@ trials, ASHA's rungs). Tune's own restore is not used: when it fails it starts o
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from time import sleep
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,12 +21,15 @@ from ray.tune.execution import class_cache
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 
 from study.cluster import environment
-from study.design.states import Phase, RunStatus
+from study.design.execution import Execution
+from study.design.states import Cause, Phase, RunStatus
 from study.design.study import Study
 from study.execution import failures
-from study.execution.failures import LostRuns
+from study.execution.attempts import Attempts, MostFailed
+from study.execution.failures import LostRuns, Unfinished
 from study.execution.searcher import NotSaved, Searcher, best_so_far, status_of
 from study.execution.waiting import Placement
+from study.execution.watchdog import Watchdog
 from study.results.record import Record, Row
 from trainables import group, scratch
 from trainables.hyperparameters import Hyperparameters
@@ -59,27 +64,38 @@ def search(
     on_epoch: OnEpoch,
     on_end: OnEnd,
     say: Callable[[str], None] = lambda line: None,
+    attempts: Attempts | None = None,
+    watchdog: Watchdog | None = None,
     train: Train = train,
 ) -> None:
     """Runs the trials that the record lacks; `on_end` is handed each one's row and curve when it has ended.
 
-    `say` is told of lost nodes, and of waiting for others. `train` is what a trial does, in its process.
+    `say` is told of lost nodes, and of waiting for others. A trial that failed is tried again as `attempts` has it;
+    `watchdog` ends those that make no progress. `train` is what a trial does, in its process.
 
-    Raises what `on_end` raised, if that was an OSError: a record that cannot be written ends the search. Raises
-    NodesLost for trials that lost too many nodes: they are no part of the record.
+    Raises what `on_start` or `on_end` raised, if that was an OSError, for a record that cannot be written ends the
+    search; and MostFailed. Raises NodesLost for trials that lost too many nodes: they are no part of the record.
     """
     missing = study.budget - len(record.trials)
     if missing <= 0:
         return
     searcher = Searcher(study, record, template.checkpoints.begun() if template.checkpoints else {})
-    bookkeeper = Bookkeeper(study, interrupted, on_start, on_epoch, on_end)
-    nodes = NodeWatch(Placement(resources, say), LostRuns(say))
+    attempts = attempts or Attempts(Execution.max_failures, say)
+    bookkeeper = Bookkeeper(study, interrupted, on_start, on_epoch, on_end, attempts)
+    nodes = NodeWatch(Placement(resources, say), LostRuns(say), attempts, watchdog or Watchdog(attempts))
     scheduler = asha(study, record) if study.early_stopping == "asha" else FIFOScheduler()
 
     def trial(config: dict[str, Any], datasets: Mapping[ImagesKey, SplitImages]) -> None:
+        sleep(config.get("pause", 0.0))
         point = Hyperparameters(**config["hyperparameters"])
         run = replace(template, run_id=config["trial_id"], hyperparameters=point)
-        outcome = train(run, datasets, resources, tune.report)
+        try:
+            outcome = train(run, datasets, resources, tune.report)
+        except Exception as error:
+            reason = failures.failure_reason("".join(traceback.format_exception(error)))
+            if reason != config.get("before"):
+                raise
+            outcome = Outcome(run.run_id, run.metric, failure=reason)  # word for word: an error of the model
         if outcome.failure:
             worst = {study.metric.column: study.metric.worst}
             tune.report({**outcome.summary(), **worst, "failure": outcome.failure})
@@ -108,16 +124,18 @@ def search(
                 name=study.name,
                 storage_path=storage,
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=1),  # and see NodeWatch
+                failure_config=tune.FailureConfig(max_failures=attempts.most),  # and see NodeWatch
                 stop=StopOn(interrupted),
                 callbacks=[nodes, bookkeeper],
             ),
         ).fit()
     searcher.close()
-    if bookkeeper.unwritten:
-        raise bookkeeper.unwritten
+    if bookkeeper.ended_by:
+        raise bookkeeper.ended_by
     if not interrupted.is_set():
         nodes.lost.check()
+        if len(record.trials) < study.budget:  # as when somebody sends Tune its signal to stop
+            raise Unfinished(f"the search ended after {len(record.trials)} of {study.budget} trials: --resume goes on")
 
 
 def fill_ahead(study: Study, template: Run, datasets: Mapping[ImagesKey, SplitImages], resources: Resources) -> None:
@@ -164,19 +182,28 @@ class Bookkeeper(NotSaved, tune.Callback):
     """Turns what Tune says of its trials into rows of the record."""
 
     def __init__(
-        self, study: Study, interrupted: threading.Event, on_start: OnStart, on_epoch: OnEpoch, on_end: OnEnd
+        self,
+        study: Study,
+        interrupted: threading.Event,
+        on_start: OnStart,
+        on_epoch: OnEpoch,
+        on_end: OnEnd,
+        attempts: Attempts,
     ) -> None:
         self.study = study
         self.interrupted = interrupted
         self.on_start, self.on_epoch, self.on_end = on_start, on_epoch, on_end
         self.curves: dict[str, list[Row]] = {}
         self.ended: set[str] = set()
-        self.unwritten: OSError | None = None
+        self.attempts = attempts
+        self.ended_by: OSError | MostFailed | None = None
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         name = trial.config["trial_id"]
         self.curves[name] = []
-        self.on_start(name, trial.config["hyperparameters"])
+        with self.ending():
+            self.attempts.begin(name)
+            self.on_start(name, trial.config["hyperparameters"])
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -194,9 +221,10 @@ class Bookkeeper(NotSaved, tune.Callback):
         self._end(trial, status, trial.last_result.get("failure"))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        reason = last_error(trial)
-        if not failures.lost_node(reason):  # else it will run again
-            self._end(trial, RunStatus.FAILED, failures.failure_reason(reason))
+        error = last_error(trial)
+        if not failures.lost_node(error):  # else it will run again
+            failure = self.attempts.failed(trial.config["trial_id"], error)
+            self._end(trial, RunStatus.FAILED, failure.reason)
 
     def _end(self, trial: Any, status: RunStatus, reason: str | None) -> None:
         name = trial.config["trial_id"]
@@ -213,33 +241,47 @@ class Bookkeeper(NotSaved, tune.Callback):
             "seed": self.study.seed,
         }
         if status == RunStatus.FAILED:
-            row |= dict.fromkeys(COLUMNS)
+            row |= dict.fromkeys(COLUMNS) | {"cause": self.attempts.cause(name)}
         if status == RunStatus.PRUNED:
             row["reason"] = f"ASHA, after epoch {row['epochs']}"
-        try:
+        with self.ending():
             self.on_end(row, self.curves.get(name, []))  # its process may have died before it began
-        except OSError as error:  # Tune would take it for a failure of the trial, and go on
-            self.unwritten = error
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """What is raised inside ends the search: Tune would take it for a failure of the trial, and go on."""
+        try:
+            yield
+        except (OSError, MostFailed) as error:
+            self.ended_by = self.ended_by or error
             self.interrupted.set()
 
 
 class NodeWatch(NotSaved, tune.Callback):
-    """Says when no trial finds a place; and a trial that lost its node has not failed.
+    """Says when no trial finds a place, and looks whether they make progress; one that lost its node has not failed.
 
     Tune counts that as a failure unless the node was drained, and would end a trial that is unlucky twice.
     """
 
-    def __init__(self, placement: Placement, lost: LostRuns) -> None:
-        self.placement, self.lost = placement, lost
+    def __init__(self, placement: Placement, lost: LostRuns, attempts: Attempts, watchdog: Watchdog) -> None:
+        self.placement, self.lost, self.attempts, self.watchdog = placement, lost, attempts, watchdog
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self.lost.tell()
+        self.watchdog.look(lambda: [trial.config["trial_id"] for trial in trials if trial.status == "RUNNING"])
         if any(not trial.is_finished() for trial in trials):
             self.placement.look(running=any(trial.status == "RUNNING" for trial in trials))
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        if failures.lost_node(last_error(trial)) and self.lost.may_go_on(trial.config["trial_id"]):
-            trial.run_metadata.num_failures = max(0, trial.run_metadata.num_failures - 1)
+        name, error = trial.config["trial_id"], last_error(trial)
+        if failures.lost_node(error):
+            if self.lost.may_go_on(name):
+                self.attempts.lost(name)
+                trial.run_metadata.num_failures = max(0, trial.run_metadata.num_failures - 1)
+            return
+        failure = self.attempts.failed(name, error)
+        before = {"before": failure.reason} if failure.cause is Cause.MODEL else {}
+        trial.config.update(pause=failure.pause or 0.0, **before)  # the process of the next attempt is handed this
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if failures.lost_node(last_error(trial)):
@@ -249,4 +291,5 @@ class NodeWatch(NotSaved, tune.Callback):
 def last_error(trial: Any) -> str:
     """What Tune wrote when a trial failed last."""
     path = Path(trial.error_file) if trial.error_file else None
-    return path.read_text().rpartition("Failure # ")[2] if path and path.exists() else "the process died"
+    said = path.read_text().rpartition("Failure # ")[2] if path and path.exists() else "\nits process died"
+    return said.partition("\n")[2]  # without the line that says which failure it was, and when

@@ -202,21 +202,29 @@ class Journal:
         )
         self._waiting: dict[int, FrozenTrial] = {}
         self._next = 0
+        self._written = True  # so far
 
     def add(self, trial: FrozenTrial) -> None:
         """Adds a trial that has ended."""
         self._waiting[number_of(trial.user_attrs["trial_id"])] = trial
         while self._next in self._waiting:
-            self._study.add_trial(self._waiting.pop(self._next))
-            self._next += 1
+            self._write(self._waiting.pop(self._next))
 
     def close(self) -> None:
         """Adds what still waits; a trial that has not ended has the place of one that has not begun."""
         for number in sorted(self._waiting):
             while self._next < number:
-                self._study.add_trial(optuna.trial.create_trial(state=TrialState.WAITING))
-                self._next += 1
+                self._write(optuna.trial.create_trial(state=TrialState.WAITING))
             self.add(self._waiting[number])
+
+    def _write(self, trial: FrozenTrial) -> None:
+        """A copy, for which no study ends: what a full disk keeps from it is there when the study has gone on."""
+        self._next += 1
+        if self._written:
+            try:
+                self._study.add_trial(trial)
+            except OSError:
+                self._written = False
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:

@@ -1,6 +1,7 @@
 """A study that may begin, or go on: all of it that could be a user's mistake is checked, and nothing has started."""
 
-import signal
+import shlex
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,10 +21,12 @@ from study.design.execution import Execution
 from study.design.states import StudyStatus
 from study.design.study import Study
 from study.execution.failures import NoCompletedRuns as NoCompletedRuns
-from study.results import resume
+from study.results import going_on, lock, resume
+from study.results.lock import Lock
 from study.results.record import Record, Row
 from study.terminal.progress import Terminal
 from study.terminal.runs import format_run
+from study.terminal.supervisor import in_order, tell
 from trainables import building, checkpoint_folder
 from trainables.augmentation import needs_margin
 from trainables.checkpoint_folder import Checkpoints
@@ -43,13 +46,7 @@ class Interrupted(Exception):
 
 @contextmanager
 def graceful_shutdown(interrupted: threading.Event, say: Callable[[str], None]) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) sets the event, the second ends everything at once.
-
-    Signals reach the main thread alone: in another one nothing changes.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    """The first Ctrl-C (or SIGTERM) sets the event, the second ends everything at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         if interrupted.is_set():
@@ -57,12 +54,8 @@ def graceful_shutdown(interrupted: threading.Event, say: Callable[[str], None]) 
         interrupted.set()
         say("stopping: what is finished is kept; Ctrl-C again to leave at once")
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with in_order(stop):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @dataclass(frozen=True)
@@ -73,6 +66,7 @@ class Session:
         study: what is studied.
         execution: how it is run.
         terminal: where it says what it does.
+        lock: on the folder of the record, which no other process writes meanwhile.
         record: the study's record, which may hold what an earlier session finished.
         splits: the dataset, split; of train the part that the study is about.
         weights: of the pretrained backbone, by tensor name; None for a model that starts from random ones.
@@ -82,6 +76,7 @@ class Session:
     study: Study
     execution: Execution
     terminal: Terminal
+    lock: Lock
     record: Record
     splits: DatasetSplits
     weights: dict[str, Tensor] | None
@@ -89,9 +84,34 @@ class Session:
     _noted: set[str] = field(default_factory=set)
 
     @classmethod
-    def prepare(cls, study: Study, execution: Execution, *, interrupted: threading.Event | None = None) -> Self:
-        """Everything that may be a user's mistake, before anything starts or is written. Raises ValueError."""
+    def prepare(
+        cls,
+        study: Study,
+        execution: Execution,
+        *,
+        command: str | None = None,
+        interrupted: threading.Event | None = None,
+    ) -> Self:
+        """Everything that may be a user's mistake, before anything starts or is written.
+
+        Args:
+            command: that the lock on the folder names; this process's own if it is not given.
+            interrupted: the event that asks to stop, where several sessions share one.
+
+        Raises ValueError.
+        """
         resume.check_folder(study, resume=execution.resume)
+        held = lock.take(study.folder, command or shlex.join(sys.orig_argv))  # now nobody changes what is read
+        tell(folders=[study.folder], made=held.made)
+        try:
+            resume.check_new(study.folder, resume=execution.resume)
+            return cls._prepared(study, execution, held, interrupted or threading.Event())
+        except BaseException:
+            held.release()
+            raise
+
+    @classmethod
+    def _prepared(cls, study: Study, execution: Execution, held: Lock, interrupted: threading.Event) -> Self:
         record = Record(study.folder)
         resume.check_begun(study.folder, record.study)
         if record.begun:
@@ -108,11 +128,19 @@ class Session:
         weights = building.pretrained(study.architecture, variant, path=execution.weights, offline=execution.offline)
         if record.begun:
             resume.check_same_weights(study, record.model.weights, digest(weights))
-        resume.make_folder(study.folder)
         terminal = Terminal(quiet=execution.quiet, metric=study.metric)
         for note in record.notes:
             terminal.warn(f"note: {note}")
-        return cls(study, execution, terminal, record, splits, weights, interrupted or threading.Event())
+
+        if record.begun and record.study.status is not StudyStatus.FINISHED:
+            terminal.say(going_on.found(record, study.budget, going_on.take_back(record)))
+
+        def stop(line: str) -> None:
+            terminal.warn(f"error: {line}")
+            interrupted.set()
+
+        held.on_loss = stop
+        return cls(study, execution, terminal, held, record, splits, weights, interrupted)
 
     @property
     def finished(self) -> bool:

@@ -157,6 +157,26 @@ def add_machine(group: Group) -> None:
         help=f"{', '.join(BOUNDARY_MODES)}: whether what frozen stages compute is cached and read; with on a planner "
         "decides by measurement (default), always reads it at any cost",
     )
+    group.add_argument(
+        "--max-failures",
+        type=int,
+        default=2,
+        metavar="N",
+        help="how often a run is tried again that failed for the machine's sake (default %(default)s)",
+    )
+    group.add_argument(
+        "--stall-timeout",
+        default="auto",
+        metavar="SECONDS",
+        help="a run without progress for so long is ended and tried again; 0: never (default auto: by its pace)",
+    )
+    group.add_argument(
+        "--retries-of-ray",
+        type=int,
+        default=0,
+        metavar="N",
+        help="how often Ray is started again if it ends (default %(default)s: the command ends, and can go on)",
+    )
     add_precision(group)
 
 

@@ -157,7 +157,18 @@ def execution(options: SharedKeywords, *, resume: bool, weights: Path | None = N
         offline=options.offline,
         quiet=options.quiet,
         verbose=options.verbose,
+        max_failures=options.max_failures,
+        stall_timeout=stall_timeout(options.stall_timeout),
+        retries_of_ray=options.retries_of_ray,
     )
+
+
+def stall_timeout(given: str) -> float | None:
+    """--stall-timeout in seconds, None for auto. Raises ValueError."""
+    try:
+        return None if given == "auto" else float(given)
+    except ValueError:
+        raise ValueError(f"stall-timeout takes seconds or auto, got {given!r}") from None
 
 
 def check_precision(precision: str, has_gpu: bool | None) -> None:

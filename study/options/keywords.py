@@ -83,6 +83,9 @@ class SharedKeywords(DataKeywords):
     seed: int = 0
     max_concurrent: int | None = None
     trials_per_gpu: str | None = None
+    max_failures: int = 2
+    stall_timeout: str = "auto"
+    retries_of_ray: int = 0
     checkpoint_every: float = 30.0
     workers_per_trial: int = 1
     sync_batchnorm: bool = False

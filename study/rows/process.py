@@ -10,8 +10,10 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import IO
 
+from study.cluster import ending, noise
 from study.options.comparison import title
 from study.rows.row import Row
+from study.terminal.mistake import FAILED, INTERRUPTED
 from study.terminal.progress import Terminal
 
 
@@ -98,6 +100,9 @@ def main(answer: int) -> int:
     """
     from study.cluster import connection
 
+    ending.told, noise.may_hush = lambda what: os._exit(FAILED), True  # the comparison's own process says it
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: os._exit(INTERRUPTED))  # nothing has begun
     row: Row = pickle.load(sys.stdin.buffer)
     start = perf_counter()
     try:

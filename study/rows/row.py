@@ -26,12 +26,13 @@ class Row:
         if not self.execution.verbose:
             connection.quieten()
         try:
-            session = Session.prepare(self.study, self.execution)
+            session = Session.prepare(self.study, self.execution, command=self.command)
         except (ValueError, OSError) as reason:
             return str(reason)
         try:
-            complete(session, self.command, since=since)
-            probe.probe_study(session)
+            with session.lock:
+                complete(session, self.command, since=since)
+                probe.probe_study(session)
         except Interrupted:
             raise KeyboardInterrupt from None
         except (NoPlace, NoCompletedRuns, DoesNotFit, OSError) as reason:

@@ -16,6 +16,7 @@ from study.options.comparison import Plan, title
 from study.rows.process import Process
 from study.rows.row import Row
 from study.terminal.progress import Terminal
+from study.terminal.supervisor import in_order, tell
 
 FEW_SLOTS = 2  # trials at a time, up to which a second row would only take time from the first
 
@@ -41,7 +42,8 @@ def run_rows(plan: Plan, command: str, *, since: float) -> dict[str, str]:
     with connection.connected(verbose=plan.options.verbose):
         at_once = plan.options.rows_at_once or automatic(missing)
         if min(at_once, len(rows)) > 1:
-            return side_by_side(plan, rows, at_once, terminal)
+            with in_order(signal.default_int_handler):
+                return side_by_side(plan, rows, at_once, terminal)
         return in_turn(plan, rows, terminal, since=since)
 
 
@@ -80,6 +82,7 @@ def side_by_side(plan: Plan, rows: Sequence[Row], at_once: int, terminal: Termin
                 while waiting and len(running) < at_once and not interrupted:
                     row = waiting.popleft()
                     terminal.say(f"{title(row.study)}: begins")
+                    tell(folders=[row.study.folder])
                     running[row.study.name] = Process(row, terminal)
                 for name, process in list(running.items()):
                     if process.ended(within=0.2):

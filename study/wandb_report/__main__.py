@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from study import entry
 from study.files import write_text
 from study.options import arguments
 from study.options.parser import Parser
 from study.results import bucket
-from study.terminal.mistake import INTERRUPTED, fail, reason
+from study.terminal.mistake import ended
 from study.wandb_report.folders import folders_in
 
 if TYPE_CHECKING:
@@ -44,19 +45,17 @@ def main(given: Sequence[str] | None = None) -> int:
     Returns 0; 1 where W&B does not take the report; 2 for a user's mistake; 130 when interrupted.
     """
     options = parser().parse(given)
-    try:
+
+    def body() -> int:
         folders_in(options.folder)
         with bucket.mirrored(options.folder, lambda line: print(line, file=sys.stderr)):
             return run(options)
-    except (ValueError, OSError) as mistake:
-        return fail(reason(mistake))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+
+    return ended(body)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Raises ValueError or OSError for a mistake."""
+    """Raises ValueError for a mistake; OSError."""
     from study import tracking
     from study.wandb_report import published
     from study.wandb_report.runs import read
@@ -109,4 +108,4 @@ def write(runs: "Runs", specification: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry.start(main))

@@ -8,9 +8,11 @@ import pytest
 from ray.exceptions import ActorUnavailableError
 
 from study.execution import failures
+from study.execution.attempts import Attempts
 from study.execution.failures import LostRuns, NodesLost
 from study.execution.search import NodeWatch
 from study.execution.waiting import Placement
+from study.execution.watchdog import Watchdog
 from trainables.resources import Resources
 
 DEAD_NODE = """ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.
@@ -58,7 +60,7 @@ def trial(folder: Path, *errors: str) -> Any:
 
 def watch() -> NodeWatch:
     say: list[str] = []
-    return NodeWatch(Placement(Resources(), say.append), LostRuns(say.append))
+    return NodeWatch(Placement(Resources(), say.append), LostRuns(say.append), Attempts(1), Watchdog(Attempts(1)))
 
 
 @pytest.mark.parametrize(

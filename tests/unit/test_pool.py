@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import ray
 
+from study.design.states import Cause
 from study.execution import pool
+from study.execution.attempts import Attempts
 from study.execution.pool import Pool
 from tests.contract.tiny import POINT, RECIPE
 from trainables.resources import Resources
@@ -61,12 +63,17 @@ def test_fewer_places_than_were_asked_for_hold_up_nothing(runs: list[Run]) -> No
         assert len(processes._idle) == 2
 
 
-def test_a_run_whose_process_dies_is_tried_once_more(runs: list[Run]) -> None:
+def test_a_run_whose_process_dies_is_tried_again_as_often_as_was_asked_for(runs: list[Run]) -> None:
     runs[1], runs[2] = replace(runs[1], seed=1), replace(runs[2], seed=2)
-    with closing(Pool(Resources(cpus=0.5), 2)) as processes:
+    said: list[str] = []
+    attempts = Attempts(1, said.append)
+    with closing(Pool(Resources(cpus=0.5), 2, said.append, attempts)) as processes:
         ended = outcomes(processes, runs)
     assert len(ended) == 6
     assert [name for name, outcome in ended.items() if outcome.failure] == ["r2"]
+    assert attempts.cause("r2") is Cause.MACHINE
+    assert sorted(line.partition(":")[0] for line in said) == ["r1", "r2"]
+    assert [attempts.number(run.run_id) for run in runs[:3]] == [1, 2, 2]
 
 
 def test_a_process_that_ended_while_it_was_idle_is_replaced(runs: list[Run]) -> None:
