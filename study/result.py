@@ -36,7 +36,7 @@ class StudyResult:
     @classmethod
     def of(cls, record: "Record") -> Self:
         test = record.test
-        winner = {name: record.winner[name] for name in DECLARED}
+        winner = {name: record.winner[name] for name in DECLARED if name in record.winner}
         return cls(record.folder, winner, test.accuracy, test.interval, test.accuracies, record)
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ import msgspec
 
 from study.design.states import RunStatus, StudyStatus
 from study.files import write_json
+from study.results import shape
 from study.results.writer import Writer
 from trainables.architecture import Preprocessing
 from trainables.hyperparameters import DECLARED
@@ -195,6 +196,7 @@ class StudyFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise ValueError(f"{path} is not an object: it is no record of ours")
         try:
             found = msgspec.convert(upgraded(content), cls)
+            shape.check(found)
         except ValueError as error:  # msgspec's ValidationError is one
             raise ValueError(f"{path} is no record that this version reads: {error}") from None
         if found.status is StudyStatus.RUNNING and found.writer and found.writer.gone:

@@ -27,6 +27,8 @@ from study.data.source import DatasetRequest, ExampleSource
 from study.design import recipes, space
 from study.options import config_file
 from study.options.command_line import parser
+from study.report import study as report
+from study.result import StudyResult
 from study.results import progress
 from study.results.record import Record
 from study.results.study_file import StudyFile
@@ -214,6 +216,16 @@ def read_progress(folder: Path) -> str:
     return digest({name: value for name, value in asdict(found).items() if name != "folder"})
 
 
+def read_page(folder: Path) -> str:
+    """All that is shown of a finished study."""
+    said = str(StudyResult.of(Record(folder)))
+    page = report.write(folder)
+    try:
+        return digest(said, page.read_text(encoding="utf-8"))
+    finally:
+        page.unlink()
+
+
 # Text that a user writes
 
 
@@ -294,6 +306,7 @@ READERS = {
     "study.json": Reader(write_record, read_study_file, "study.json"),
     "study.json's entries": Reader(write_record, read_study_file, "study.json", change=mutated_json),
     "progress": Reader(write_record, read_progress, "study.json", change=mutated_json),
+    "page": Reader(write_record, read_page, "study.json", change=mutated_json),
     "space": Reader(write_text("space.toml", SPACE), read_space),
     "recipe": Reader(write_text("recipe.toml", RECIPE), read_recipe),
     "config": Reader(write_text("config.toml", CONFIG), read_config),
