@@ -4,6 +4,7 @@ A record may have been edited, or damaged: what is wrong with it is said where i
 """
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,14 @@ Row = Mapping[str, Any]
 
 def check(found: "StudyFile") -> None:
     """Raises ValueError for the first entry that is of no use."""
-    for what in (*spaces(found.space), *points(found), *of_test(found)):
+    for what in (*spaces(found.space), *points(found), *of_test(found), *times(found)):
         raise ValueError(what)
+
+
+def times(found: "StudyFile") -> Iterator[str]:
+    for step, seconds in found.seconds.items():
+        if not 0 <= seconds < inf:
+            yield f"its {step} took {seconds} seconds"
 
 
 def spaces(space: Mapping[str, Row]) -> Iterator[str]:
@@ -44,6 +51,8 @@ def points(found: "StudyFile") -> Iterator[str]:
                 yield f"its {entry} has no {field}"
         if not (row.get("score") is None or number(row.get("score"))):
             yield f"its {entry} has no score"
+        if not number(row.get("trained_share")):
+            yield f"its {entry} has no trained_share"
         for name in DECLARED.keys() & row.keys():
             try:
                 DECLARED[name].check(row[name])
@@ -67,6 +76,9 @@ def matrix(test: "TestResult", classes: int) -> Iterator[str]:
     for row in test.per_class:
         if not isinstance(row.get("class"), str) or not all(number(row.get(name)) for name in SHARES):
             yield "its test lacks scores of a class"
+    shares = [*test.accuracies, test.accuracy, *test.interval, test.macro_f1, test.mean_class_accuracy]
+    if not all(0 <= share <= 1 for share in shares):
+        yield "its test has an accuracy that is none"
     if len(test.seeds) != len(test.accuracies) or not test.seeds:
         yield "its test has not one accuracy for each seed"
 

@@ -198,7 +198,7 @@ class StudyFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             found = msgspec.convert(upgraded(content), cls)
             shape.check(found)
         except ValueError as error:  # msgspec's ValidationError is one
-            raise ValueError(f"{path} is no record that this version reads: {error}") from None
+            raise ValueError(f"{path} is no record that this version reads: {str(error)[:300]}") from None
         if found.status is StudyStatus.RUNNING and found.writer and found.writer.gone:
             return msgspec.structs.replace(found, status=StudyStatus.INTERRUPTED)
         return found
