@@ -77,7 +77,7 @@ def matrix(test: "TestResult", classes: int) -> Iterator[str]:
         if not isinstance(row.get("class"), str) or not all(number(row.get(name)) for name in SHARES):
             yield "its test lacks scores of a class"
     shares = [*test.accuracies, test.accuracy, *test.interval, test.macro_f1, test.mean_class_accuracy]
-    if not all(0 <= share <= 1 for share in shares):
+    if not all(-1e-9 <= share <= 1 + 1e-9 for share in shares):  # as rounding leaves them
         yield "its test has an accuracy that is none"
     if len(test.seeds) != len(test.accuracies) or not test.seeds:
         yield "its test has not one accuracy for each seed"
