@@ -19,7 +19,7 @@ import torch
 from trainables.checkpoint_folder import Checkpoints
 from trainables.hyperparameters import Hyperparameters
 from trainables.loop import State, Training
-from trainables.preemption import Preempted
+from trainables.preemption import LEAVES, Preempted
 from trainables.world import World
 
 FORMAT = 1
@@ -104,7 +104,7 @@ class Keeper:
         self.seconds += took
         self._due = perf_counter() + (max(self.checkpoints.every, SHARE * took) if self.checkpoints.every else 0.0)
         if leaving and self.world.hand_out(kept):
-            raise Preempted
+            raise Preempted(LEAVES)
 
     def _agreed(self) -> tuple[bool, bool]:
         """Whether the first worker, which writes, says that it is time, and whether the node of any goes away.

@@ -67,10 +67,7 @@ leaving = threading.Event()  # this process's node will be taken away
 
 
 class Preempted(RuntimeError):
-    """The node of a run will be taken away: it is kept, and no failure."""
-
-    def __init__(self) -> None:
-        super().__init__(LEAVES)
+    """The node of a run will be taken away: it is kept, and no failure. It says `LEAVES`, whatever wraps it."""
 
 
 @cache

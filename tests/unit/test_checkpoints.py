@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from study.execution.failures import lost_node
 from tests.contract.tiny import CPU, POINT, RECIPE, digits, little_memory, numbers, run, untrained
 from trainables.architecture import Preprocessing
 from trainables.checkpoint import Keeper, Unusable, packed, unpacked
@@ -234,8 +235,9 @@ def test_a_disk_that_takes_no_checkpoint_ends_no_run(tmp_path: Path) -> None:
 def test_a_run_whose_node_goes_away_is_kept_after_its_next_step_and_ends(tmp_path: Path) -> None:
     keeper = kept_run(tmp_path, every=1e6, leaving=lambda: True)
     keeper.load()
-    with pytest.raises(Preempted):
+    with pytest.raises(Preempted) as left:
         run(untrained("vit"), digits(47), after_step=keeper.after_step)
+    assert lost_node(str(pickle.loads(pickle.dumps(left.value))))  # as another process gets it
     found = kept_run(tmp_path).load()
     assert found is not None
     assert found.training.steps == 1
