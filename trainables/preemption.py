@@ -87,8 +87,10 @@ def wait() -> None:
     while not leaving.is_set():
         with suppress(Exception):  # the head may not answer now; a node that is not drained is a node that is lost
             if cloud is not None and CLOUDS[cloud]():
-                leaving.set()
-                drain(node, AHEAD[cloud])
+                try:  # first: a run that leaves ends this process, and must not begin again on this node
+                    drain(node, AHEAD[cloud])
+                finally:
+                    leaving.set()
             elif node in head().get_draining_nodes(timeout=PATIENCE):
                 leaving.set()
         leaving.wait(EVERY)

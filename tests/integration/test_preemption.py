@@ -101,7 +101,20 @@ def test_a_study_goes_on_without_a_node_that_is_taken_away(metadata: str, tmp_pa
 def test_a_run_leaves_its_node_at_once_and_goes_on_elsewhere_from_where_it_was(metadata: str, tmp_path: Path) -> None:
     """Only nodes with a GPU can take the run: a second one comes when the first has had its notice."""
     study = ["study.run", "--model", "resnet", "--pretraining", "none", "--trials", "1", "--epochs", "40", "--verbose"]
-    study += ["--top-k", "1", "--seeds", "1", "--wandb", "disabled", "--name", "moved", "--fix", "freeze_depth=0", "--scale", "mini"]
+    study += [
+        "--top-k",
+        "1",
+        "--seeds",
+        "1",
+        "--wandb",
+        "disabled",
+        "--name",
+        "moved",
+        "--fix",
+        "freeze_depth=0",
+        "--scale",
+        "mini",
+    ]
     node: dict[str, Any] = {"num_cpus": 2, "num_gpus": 1}
     with (
         ray_nodes(tmp_path, 1, {**node, "env_vars": variables(metadata)}) as nodes,
