@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from study.cluster import environment
 from study.design import recipes, space
@@ -24,9 +26,6 @@ from tests import records
 from trainables.architecture import names
 from trainables.hyperparameters import DECLARED
 
-hypothesis = pytest.importorskip("hypothesis", reason="needs hypothesis: make install")
-from hypothesis import HealthCheck, given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "150"))
 quick = settings(
