@@ -26,7 +26,6 @@ from tests import records
 from trainables.architecture import names
 from trainables.hyperparameters import DECLARED
 
-
 EXAMPLES = int(os.environ.get("EXAMPLES", "150"))
 quick = settings(
     max_examples=EXAMPLES,
