@@ -44,13 +44,15 @@ def tell(stacks: int | None) -> None:
     node, born = context.get_node_id(), psutil.Process().create_time()
     key = f"{prefix(context.get_job_id())}{node}/{pid}".encode()
     process = {"node": node, "pid": pid, "born": born, "stacks": stacks}
-    beat, over = 0, threading.Event()
-    while not over.wait(EVERY if beat else 0):
+    beat = 0
+    while True:
         beat += 1
+        progress.begun.clear()
         now = progress.now
         said = {"beat": beat, "run_id": now.run_id, "done": now.done, "longest": now.longest, "waiting": now.waiting}
         with suppress(Exception):  # the head does not answer now
             internal_kv._internal_kv_put(key, json.dumps({**process, **said}).encode(), namespace=NAMESPACE)
+        progress.begun.wait(EVERY)
 
 
 def prefix(job: str) -> str:

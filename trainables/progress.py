@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event
 from time import monotonic
 
 
@@ -24,11 +25,13 @@ class Progress:
 
 
 now = Progress()
+begun = Event()  # a run has: it is told at once
 
 
 def begin(run_id: str) -> None:
     """A run begins."""
     now.run_id, now.done, now.longest = run_id, 0, 0.0
+    begun.set()
 
 
 def tick() -> None:

@@ -82,9 +82,12 @@ class Watchdog:
         runs: defaultdict[str, dict[bytes, Seen]] = defaultdict(dict)
         for key, one in self._seen.items():
             runs[one.said["run_id"]][key] = one
-        for run_id in runs.keys() & set(running()):
-            if why := self._why(list(runs[run_id].values()), now):
-                self._end(run_id, why, runs[run_id])
+        under_way = set(running())
+        untold = sorted(under_way - runs.keys())
+        for run_id, group in runs.items():
+            if why := self._why(list(group.values()), now, under_way=run_id in under_way):
+                # what has not told which run it trains may have been stopped before it could
+                self._end(run_id if run_id in under_way or len(untold) != 1 else untold[0], why, group)
 
     def _listen(self, now: float) -> None:
         start = prefix(ray.get_runtime_context().get_job_id()).encode()
@@ -107,13 +110,16 @@ class Watchdog:
         self._seen.pop(key, None)
         internal_kv._internal_kv_del(key, namespace=NAMESPACE)
 
-    def _why(self, group: list[Seen], now: float) -> str:
-        """Why a run is to be ended; nothing while it may go on. In a group all wait for whoever is stopped."""
+    def _why(self, group: list[Seen], now: float, *, under_way: bool = True) -> str:
+        """Why the processes of a run are to be ended; nothing while they may go on.
+
+        In a group all wait for whoever is stopped. A process that waits for its next run gives signs, too.
+        """
         limit = min(self._limit(one) for one in group)
         silent, still = now - min(one.heard for one in group), now - max(one.moved for one in group)
         if silent > min(SILENT, limit):
             return f"its process gave no sign of life for {duration(silent)}"
-        if still > limit:
+        if still > limit and under_way:
             return f"it made no progress for {duration(still)}"
         return ""
 
@@ -124,19 +130,20 @@ class Watchdog:
 
     def _end(self, run_id: str, why: str, group: dict[bytes, Seen]) -> None:
         where = f"{FOLDER}/{run_id}.txt"
-        self._attempts.explain(run_id, f"{why}, and was ended (stacks: {where})" if self._folder else why)
-        found = [f"{run_id}: {why}", *(end(one.said) for one in group.values())]
-        if self._folder:
+        found = [text for one in group.values() if (text := end(one.said))]
+        if self._folder and found:
             with suppress(OSError):
                 (self._folder / FOLDER).mkdir(exist_ok=True)
-                write_text(self._folder / where, "\n\n".join(found) + "\n")
+                write_text(self._folder / where, "\n\n".join([f"{run_id}: {why}", *found]) + "\n")
+        if found:
+            self._attempts.explain(run_id, f"{why}, and was ended (stacks: {where})" if self._folder else why)
         for key in group:
             with suppress(RuntimeError, RayError):
                 self._forget(key)
 
 
 def end(said: dict[str, Any]) -> str:
-    """Ends the process that gave a sign of life, and returns the stacks that it had."""
+    """Ends the process that gave a sign of life, and returns the stacks that it had; nothing if it had ended."""
     process = said["pid"], said["born"], said["stacks"]
     if said["node"] == ray.get_runtime_context().get_node_id():
         return end_here(*process)
@@ -162,7 +169,7 @@ def end_here(pid: int, born: float, stacks: int | None) -> str:
         os.kill(pid, signal.SIGKILL)
         return text
     except (psutil.Error, OSError):
-        return f"process {pid} has ended"
+        return ""
 
 
 def written(path: Path) -> str:
