@@ -88,7 +88,7 @@ class LostRuns:
     def tell(self, *, at_once: bool = False) -> None:
         """Says what has not been said yet, when all runs of that node are likely to be known."""
         if self._untold and (at_once or monotonic() - self._since > GATHERED):
-            self._say(f"a node was lost: {shorten(sorted(self._untold), 8)} go on elsewhere")
+            self._say(f"a node was lost, and what it ran goes on elsewhere: {shorten(sorted(self._untold), 8)}")
             self._untold = []
 
     def check(self) -> None:

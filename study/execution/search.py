@@ -209,7 +209,8 @@ class Bookkeeper(NotSaved, tune.Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         name, curve = trial.config["trial_id"], result.get("curve")
-        if curve and len(self.curves[name]) < curve["epoch"]:
+        # Tune hands on what a process said before it was stopped, too
+        if curve and name not in self.ended and len(self.curves[name]) < curve["epoch"]:
             row = {"run_id": name, "phase": Phase.SEARCH, "seed": self.study.seed, **curve}
             self.curves[name].append(row)
             self.on_epoch(name, row)

@@ -126,7 +126,10 @@ def test_a_run_leaves_its_node_at_once_and_goes_on_elsewhere_from_where_it_was(m
 
         wait_until(lambda: "trial-000 begins on" in said(), "no trial began")
         Metadata.taken.set()
-        wait_until(lambda: "a node was lost: trial-000 go on elsewhere" in said(), "the notice was not heard")
+        wait_until(
+            lambda: "a node was lost, and what it ran goes on elsewhere: trial-000" in said(),
+            "the notice was not heard",
+        )
         nodes.add(**node)
         assert process.wait(SECONDS) == 0, said()
     epochs = re.findall(r"trial-000 goes on from its checkpoint, in epoch (\d+)", said())

@@ -35,7 +35,7 @@ def test_the_runs_of_a_lost_node_are_told_of_in_one_line() -> None:
     lost.tell()
     assert said == []  # others of that node may follow
     lost.check()
-    assert said == ["a node was lost: trial-003, trial-004 go on elsewhere"]
+    assert said == ["a node was lost, and what it ran goes on elsewhere: trial-003, trial-004"]
 
 
 def test_a_run_that_loses_one_node_after_the_other_is_given_up_and_is_no_failed_one() -> None:
