@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import ray
 from ray._common.utils import reset_ray_address
+from ray._private.worker import global_worker
 from ray.cluster_utils import Cluster
+from ray.experimental import internal_kv
 
 ROOT = Path(__file__).parents[1]
 STORE_BYTES = 100 << 20  # of Ray's objects, on each node
@@ -116,6 +119,8 @@ def ray_nodes(folder: Path, *nodes: dict[str, Any] | int) -> Iterator[Nodes]:
         yield running
     finally:
         running.cluster.shutdown()
+        if ray.is_initialized():  # it has taken the client of the session's own Ray away, too
+            internal_kv._initialize_internal_kv(global_worker.gcs_client)  # type: ignore[attr-defined]
 
 
 @dataclass

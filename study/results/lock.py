@@ -28,7 +28,9 @@ from study.text import duration
 NAME = bucket.LOCK
 SIGN_SECONDS, DEAD_SECONDS = 10.0, 60.0
 LONGEST = 120  # letters that are said of a command
-PATIENCE = 1.0  # for whoever only looks, or has not written yet who it is
+PATIENCE = (
+    3.0  # for a killed holder whose memory is still being freed; or who only looks, or has yet to write who it is
+)
 BUSY = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 
 
@@ -154,10 +156,11 @@ def take(folder: Path, command: str) -> Lock:
         free = locked(descriptor, fcntl.LOCK_EX)
         if free is False or same_file(descriptor, path):  # else its holder has just ended
             other = None if new else read(path)
-            if other and other.lives(free=free) and not other.writer.gone:
+            alive = other is not None and other.lives(free=free) and not other.writer.gone
+            if alive and monotonic() > until:
                 os.close(descriptor)
                 raise held(folder, other)
-            had = free is not False or (other is not None and not same_start(other.writer.boot))
+            had = not alive and (free is not False or (other is not None and not same_start(other.writer.boot)))
             if had and (new or other or free):
                 break
             if monotonic() > until:

@@ -100,18 +100,19 @@ class Victim:
 
     def start(self, *more: str, **variables: str) -> "Command":
         command = [sys.executable, "-m", *self.words, "--results", str(self.results), *more]
-        said = (self.folder / f"said-{len(list(self.folder.glob('said-*')))}").open("w+")
+        path = self.folder / f"said-{len(list(self.folder.glob('said-*')))}"
         began = time.monotonic()
-        process = subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=self.environment(**variables),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            start_new_session=True,
-        )
-        return Command(self, process, Path(said.name), began)
+        with path.open("w") as said:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self.environment(**variables),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,
+            )
+        return Command(self, process, path, began)
 
     def finish(self, *more: str, **variables: str) -> Ended:
         """The command, to its end."""
