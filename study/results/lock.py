@@ -183,7 +183,19 @@ def take(folder: Path, command: str) -> Lock:
 
 
 def check(folder: Path) -> None:
-    """Raises Held if another process writes in a folder now. Writes nothing."""
+    """Raises Held if another process writes in a folder, and goes on to. Writes nothing."""
+    until = monotonic() + PATIENCE
+    while True:
+        try:
+            return look(folder)
+        except Held:
+            if monotonic() > until:
+                raise
+        sleep(0.05)
+
+
+def look(folder: Path) -> None:
+    """Raises Held if another process writes in a folder at this moment."""
     path = folder / NAME
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)

@@ -84,13 +84,12 @@ def left_files(victim: Victim, usual: Counter[str]) -> list[str]:
 def files(victim: Victim) -> Counter[str]:
     """What lies in the temporary folder and in the results: files, without what in their names changes, and how many.
 
-    Ray keeps a session's folder until the next one: all in it count as one.
+    The folders of Ray's sessions do not count: the logs of the last ones are kept on purpose.
     """
     found = set()
     for root in (victim.temporary, victim.results):
         for path in root.rglob("*"):
-            if path.is_file() and not path.is_symlink():
-                parts = path.relative_to(victim.folder).parts
-                session = next((number for number, part in enumerate(parts) if part.startswith("session_")), len(parts))
-                found.add(parts[: session + 1])
+            parts = path.relative_to(victim.folder).parts
+            if path.is_file() and not path.is_symlink() and not any(part.startswith("session_") for part in parts):
+                found.add(parts)
     return Counter(re.sub(r"[0-9a-f]{8,}|\d+", "#", "/".join(parts)) for parts in found)
