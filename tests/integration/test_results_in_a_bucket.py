@@ -219,10 +219,10 @@ def test_the_state_of_a_run_is_in_the_bucket_while_it_is_under_way_and_is_never_
         other = Checkpoints(there / ".checkpoints")
         assert other.read("trial-002") == b"after 100 steps"
         with bucket.mirrored(there, store.said.append):
-            other.write("trial-002", b"after 300 steps")
-            wait_until(lambda: store.content(f"kept/{name}") == b"after 300 steps")
+            other.write("trial-002", b"after 3000 steps")  # of another size: S3 tells times to the second
+            wait_until(lambda: store.content(f"kept/{name}") == b"after 3000 steps")
     bucket.fetch(path)
-    assert checkpoints.read("trial-002") == b"after 300 steps"
+    assert checkpoints.read("trial-002") == b"after 3000 steps"
     with bucket.mirrored(path, store.said.append):
         checkpoints.clear()
     assert name not in store.names("kept")
