@@ -12,7 +12,7 @@ from tests.faults.suite.victim import Victim
 # What two runs of the same study may differ in
 OF_THE_MACHINE = {
     *("train_seconds", "total_seconds", "seconds", "peak_memory_bytes", "resident_bytes", "bytes_read"),
-    *("boundary", "notes", "node", "device", "process", "attempts", "micro_batch_size"),
+    *("boundary", "notes", "node", "device", "process", "micro_batch_size", "attempts", "earlier_attempts"),
 }
 KEYS = {"trials": ("trial_id",), "runs": ("run_id",), "curves": ("run_id", "epoch"), "predictions": ("seed", "index")}
 Rows = dict[tuple[Any, ...], dict[str, Any]]
