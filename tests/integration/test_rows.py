@@ -60,7 +60,8 @@ def test_ctrl_c_ends_all_rows_in_order_and_the_same_command_goes_on(tmp_path: Pa
         end = time.monotonic() + 120
         while out.read_text().count("search ") < 1 and time.monotonic() < end:
             time.sleep(0.5)
-        rows = [child for child in psutil.Process(running.pid).children() if "study.rows.process" in child.cmdline()]
+        below = psutil.Process(running.pid).children(recursive=True)
+        rows = [child for child in below if "study.rows.process" in child.cmdline()]
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=60)
     assert running.returncode == 130, err
