@@ -167,6 +167,7 @@ WORDS = [
 ]
 # What is read depends on what the planner has measured
 CLOCK = {"train_seconds", "total_seconds", "seconds", "peak_memory_bytes", "process", "boundary", "bytes_read"}
+CLOCK |= {"attempts", "earlier_attempts"}
 
 
 def rows(record: Record) -> list[Row]:
