@@ -52,15 +52,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    server = Server()
-    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_address[1]}")
-    monkeypatch.setenv("WANDB_API_KEY", KEY)
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def study(folder: Path) -> Iterator["subprocess.Popen[str]"]:
     """One that is under way: trial-000 has ended, trial-001 has three epochs."""
     given = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}

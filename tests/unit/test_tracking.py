@@ -83,15 +83,6 @@ def begin(tmp_path: Path, said: list[str]) -> Begin:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    server = Server()
-    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_address[1]}")
-    monkeypatch.setenv("WANDB_API_KEY", KEY)
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_API_KEY", KEY)
