@@ -77,7 +77,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 		$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)' \
 		&& $(PYTHON) -m venv .venv; }
 	@echo "installing into .venv (the first time a minute or more)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
 	@touch $@
 
 clean:

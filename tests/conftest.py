@@ -1,6 +1,7 @@
 """Ray is started once for the whole session, on loopback, as a study starts it."""
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,17 @@ OF_THE_USER = (
     *("RAY_ADDRESS", "WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"),
     *("XDG_CACHE_HOME", "STUDY_CACHE", "STUDY_CACHE_GIB"),
 )
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """In continuous integration a failure is printed as it happens: of a long log, often only a part is kept."""
+    if report.failed and "CI" in os.environ:
+        reason = report.longrepr.reprcrash.message if hasattr(report.longrepr, "reprcrash") else report.longreprtext
+        print(
+            f"\nFAILED {report.nodeid} ({report.when}): {reason[:600].replace(chr(10), '  ')}",
+            file=sys.__stdout__,
+            flush=True,
+        )
 
 
 @pytest.fixture(scope="session", autouse=True)
