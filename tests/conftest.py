@@ -16,12 +16,8 @@ OF_THE_USER = (
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """In continuous integration a failure is printed as it happens: of a long log, often only a part is kept."""
     if report.failed and "CI" in os.environ:
-        reason = report.longrepr.reprcrash.message if hasattr(report.longrepr, "reprcrash") else report.longreprtext
-        print(
-            f"\nFAILED {report.nodeid} ({report.when}): {reason[:600].replace(chr(10), '  ')}",
-            file=sys.__stdout__,
-            flush=True,
-        )
+        reason = " ".join(report.longreprtext.splitlines()[-12:])[-600:]
+        print(f"\nFAILED {report.nodeid} ({report.when}): {reason}", file=sys.__stdout__, flush=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
