@@ -163,7 +163,7 @@ def ray_head(folder: Path, *, token: str, cpus: int = 1, dashboard: bool = False
     with log.open("w") as said:
         process = subprocess.Popen(command, env=os.environ | variables, stdout=said, stderr=said)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not re.search("Ray runtime started", log.read_text()):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline

@@ -553,7 +553,7 @@ def test_ctrl_c_while_images_are_scanned_ends_within_seconds_in_one_line(tmp_pat
         first = process.stdout.readline()  # by several threads, whose lines may run into each other
         process.send_signal(signal.SIGINT)
         start = time.perf_counter()
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=180)
     assert first.startswith("scanning")
     assert time.perf_counter() - start < 10
     assert (process.returncode, error) == (130, "interrupted\n")

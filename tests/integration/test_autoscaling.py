@@ -32,7 +32,7 @@ def gone() -> bool:
 @pytest.mark.nodes
 def test_a_study_starts_nodes_where_there_are_none_and_they_go_when_it_is_done(tmp_path: Path) -> None:
     with autoscaled_nodes(tmp_path, worker_types(), max_workers=MOST, **HEAD) as cluster:
-        refused = cluster.run(*SMALL, "--workers-per-trial", "3", timeout=60)
+        refused = cluster.run(*SMALL, "--workers-per-trial", "3", timeout=180)
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
         with started(cluster, *SMALL, "--trials", "2") as (process, _, err):
             assert process.wait(SECONDS) == 0, err.read_text()

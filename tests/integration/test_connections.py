@@ -18,7 +18,7 @@ from study.cluster import environment
 from tests.nodes import Head, Nodes, ray_head, ray_nodes
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 10
+SECONDS = 10 if "CI" not in os.environ else 30  # a machine that others use may be slow
 STUDY = ["study.run", "--model", "vit", "--pretraining", "none"]
 COMMANDS = {
     "run": STUDY,

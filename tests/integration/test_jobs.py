@@ -46,7 +46,7 @@ def submit(head: Head, *words: str, code: int = 0) -> str:
 def status(head: Head, *words: str) -> str:
     """What `study.status` prints on the machine that is no node."""
     command = [sys.executable, "-m", "study.status", "--address", head.url, *words]
-    ended = subprocess.run(command, env=variables(head), cwd=head.folder, capture_output=True, text=True, timeout=90)
+    ended = subprocess.run(command, env=variables(head), cwd=head.folder, capture_output=True, text=True, timeout=200)
     assert (ended.returncode, ended.stderr) == (0, "")
     return ended.stdout
 
@@ -75,7 +75,7 @@ def test_a_study_is_submitted_followed_stopped_and_gone_on_with(head: Head) -> N
     following = start(head, "--follow", job)
     wait_for(record / "trials.parquet")
     following.send_signal(signal.SIGINT)
-    out, err = following.communicate(timeout=30)
+    out, err = following.communicate(timeout=120)
     assert following.returncode == 0
     assert "scale mini" in out
     assert f"{job} goes on; see it again with: python -m study.submit --address {head.url} --follow {job}" in err

@@ -63,7 +63,7 @@ def test_ctrl_c_ends_all_rows_in_order_and_the_same_command_goes_on(tmp_path: Pa
         below = psutil.Process(running.pid).children(recursive=True)
         rows = [child for child in below if "study.rows.process" in child.cmdline()]
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=60)
+        _, err = running.communicate(timeout=180)
     assert running.returncode == 130, err
     assert len(rows) == 2
     assert not any(row.is_running() for row in rows)
@@ -81,7 +81,7 @@ def test_a_row_whose_process_is_ended_says_by_what(ray_session: None, tmp_path: 
     (study,) = plan.studies
     row = process.Process(Row(study, plan.execution, "command"), Terminal(quiet=True))
     row.signal(signal.SIGKILL)
-    assert row.ended(within=10)
+    assert row.ended(within=60)
     assert row.reason == "its process was ended by SIGKILL"
 
 

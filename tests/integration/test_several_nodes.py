@@ -70,7 +70,7 @@ def test_a_study_waits_for_gpus_says_so_and_ends_with_fewer_than_were_declared(t
     """The head declares four; two come, after a while. torch has no CUDA here, so they compute on the CPU."""
     head = {"num_cpus": 1, "resources": {"autoscaled_gpus": 4}}
     with ray_nodes(tmp_path, head) as cluster:
-        refused = cluster.run(*SMALL, "--workers-per-trial", "8", timeout=60)
+        refused = cluster.run(*SMALL, "--workers-per-trial", "8", timeout=180)
         assert refused.returncode == 2
         assert refused.stderr == "error: workers-per-trial must be at most 4, the GPUs there are, got 8\n"
         with started(cluster, *SMALL, "--trials", "2", "--name", "few") as (process, _, err):
@@ -92,7 +92,7 @@ def test_a_study_waits_for_gpus_says_so_and_ends_with_fewer_than_were_declared(t
 @pytest.mark.nodes
 def test_one_cpu_is_enough_for_a_study_and_a_gpu_that_no_node_has_is_refused_in_one_line(tmp_path: Path) -> None:
     with ray_nodes(tmp_path, 1) as cluster:
-        refused = cluster.run(*SMALL, "--precision", "fp16", timeout=60)
+        refused = cluster.run(*SMALL, "--precision", "fp16", timeout=180)
         assert refused.returncode == 2
         assert refused.stderr.startswith("error: precision fp16 needs a GPU")
         assert refused.stderr.count("\n") == 1

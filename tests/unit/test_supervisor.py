@@ -58,8 +58,8 @@ class Command:
         for number in signals:
             self.process.send_signal(number)
             time.sleep(0.2)
-        out, err = self.process.communicate(timeout=60)
-        assert psutil.wait_procs(family, timeout=5)[1] == []
+        out, err = self.process.communicate(timeout=180)
+        assert psutil.wait_procs(family, timeout=30)[1] == []
         return self.process.returncode, out, err
 
 
@@ -173,5 +173,5 @@ def test_the_working_process_does_not_outlive_the_other_one(tmp_path: Path) -> N
     assert command.said() == "here"
     family = command.family
     command.process.kill()
-    assert psutil.wait_procs(family, timeout=5)[1] == []
+    assert psutil.wait_procs(family, timeout=30)[1] == []
     command.process.communicate()

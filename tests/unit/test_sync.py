@@ -78,7 +78,7 @@ def wait_for(folder: Path, *epochs: int) -> None:
 
     from tests.wandb_stand_in import runs
 
-    until = monotonic() + 60
+    until = monotonic() + 180
     while [len(run.curve) for _, run in sorted(runs(folder).items())] != list(epochs):
         assert monotonic() < until, runs(folder)
         sleep(0.1)
