@@ -7,7 +7,7 @@ from itertools import combinations
 from study.comparison.gains import Gains, gains
 from study.comparison.groups import Group
 from study.comparison.rows import UNKNOWN, Row
-from study.statistics import Contrast, Difference, Interval
+from study.statistics import Contrast, Difference, Interval, given
 from study.text import FROM_SCRATCH, joined, sentence, shorten
 
 MOST_NAMED = 6
@@ -28,17 +28,24 @@ def questions(groups: Sequence[Group]) -> tuple[Question, ...]:
         ("Which model gains the most from pretraining?", [who_gains(group) for group in groups]),
     )
     answered = [(question, " ".join(filter(None, each))) for question, each in candidates]
-    return tuple(Question(question, text) for question, text in answered if text)
+    return tuple(Question(question, conditional(text, groups)) for question, text in answered if text)
 
 
 def answer(groups: Sequence[Group]) -> str:
     """Which row is the most accurate, in two sentences."""
     if len(groups) == 1:
-        return best(groups[0])
+        return conditional(best(groups[0]), groups)
     if all(len(group.rows) == 1 for group in groups):
         titles = shortly([group.title for group in groups])
         return f"There is one row on each of {titles}. No two rows answered the same test images: nothing is compared."
-    return over_datasets(groups)
+    return conditional(over_datasets(groups), groups)
+
+
+def conditional(text: str, groups: Sequence[Group]) -> str:
+    """The text behind what it is conditional on: `Given this search, split and draw, no row is first on ...`."""
+    first, _, rest = text.partition(" ")
+    begin = first.lower() if first in {"On", "No", "The"} else first
+    return f"{sentence(given(min(group.repeats for group in groups)))}, {begin} {rest}"
 
 
 # On one dataset
@@ -53,27 +60,26 @@ def best(group: Group) -> str:
         return f"On {group.title} the highest accuracy is that of {first.label}, {share(first)}. {group.not_paired}."
     ahead = leaders(group)
     if len(ahead) == 1:
-        start = f"{first.label} is ahead on {group.title}: {share(first)}."
+        place = "ranks first alone" if group.beats_all(first) else "is the most accurate"
+        start = f"{first.label} {place} on {group.title}: {share(first)}."
     else:
         start = f"{listed(ahead)} are not distinguishable on {group.title}: {apart(group, ahead)}."
     return " ".join([start, *([sentence(rest) + "."] if (rest := what_they_beat(group, ahead)) else [])])
 
 
 def leaders(group: Group) -> list[Row]:
-    """The rows that none is established to be better than."""
+    """The rows that none is found to be better than."""
     return [row for row in group.rows if group.ranks[row.name] == 1]
 
 
 def apart(group: Group, ahead: Sequence[Row]) -> str:
-    """How far apart those are whose difference is not established, and why it is not where that is not plain."""
+    """How far apart those are that are not told apart, and why they are not where that is not plain."""
     difference = group.between(ahead[0], ahead[-1])
     words = f"{ahead[0].label} is {points(difference)} above {ahead[-1].label}"
     if single := [row.label for row in ahead if len(row.seeds) == 1]:
         return f"{words}, but with one seed ({shorten(single)}) two runs are compared, not two recipes"
     if difference.interval.low > 0:
-        return (
-            f"{words}, which is not established among {len(group.differences)} pairs (p = {difference.p_adjusted:.2f})"
-        )
+        return f"{words}, which is no evidence among {len(group.differences)} pairs (p = {difference.p_adjusted:.2f})"
     return words
 
 
@@ -114,7 +120,7 @@ def one_by_one(group: Group, ahead: Sequence[Row], other: Row) -> str:
 
 
 def families(group: Group) -> str:
-    """Which of convolution, attention and both at once rank first among models of one pretraining."""
+    """Which of convolution, attention and both at once are not beaten among models of one pretraining."""
     sentences = []
     for name in dict.fromkeys(row.pretraining for row in group.rows):
         rows = [row for row in group.rows if row.pretraining == name]
@@ -125,14 +131,14 @@ def families(group: Group) -> str:
         behind = by_family(row for row in rows if row.family not in ahead)
         are = "is" if len(behind) == 1 else "are"
         where = f"On {group.title} {weights(name)}"
-        if len(ahead) == 1:
+        others = [row for each in behind.values() for row in each]
+        if len(ahead) == 1 and any(all(group.beats(row, other) for other in others) for row in first):
             sentences.append(f"{where}, {described(ahead)} ranks first alone; {described(behind)} {are} behind it.")
         elif behind:
-            sentences.append(
-                f"{where}, {described(ahead)} share the first rank; {described(behind)} {are} behind them."
-            )
+            unbeaten = "is not beaten" if len(ahead) == 1 else "are not beaten"
+            sentences.append(f"{where}, {described(ahead)} {unbeaten}; {described(behind)} {are} behind some row.")
         else:
-            sentences.append(f"{where}, no family is ahead: {described(ahead)} share the first rank.")
+            sentences.append(f"{where}, no family is ahead: none of {described(ahead)} is beaten.")
     return " ".join(sentences)
 
 
@@ -164,7 +170,7 @@ def pretraining(group: Group) -> str:
     for model in dict.fromkeys(row.model for row in group.rows):
         rows = [row for row in group.rows if row.model == model]
         pairs = [(a, b) for a, b in combinations(rows, 2) if a.pretraining != b.pretraining]
-        sure = [(a, b) for a, b in pairs if group.between(a, b).established]
+        sure = [(a, b) for a, b in pairs if group.between(a, b).different]
         sentences += [f"On {group.title} {a.label} beats {b.label} by {points(group.between(a, b))}." for a, b in sure]
         if pairs and not sure:
             alike = [row for row in rows if any(row in pair for pair in pairs)]
@@ -185,14 +191,14 @@ def gained(group: Group, gain: Gains) -> str:
         f"On {group.title}, from {weights_or_none(gain.before)} to {weights_or_none(gain.after)}, {first} gains the "
         f"most, {points(gain.each[first])}"
     )
-    less = [name for name in others if gain.more[first, name].established]
+    less = [name for name in others if gain.more[first, name].different]
     rest = [name for name in others if name not in less]
     if less:
         least = min((gain.more[first, name] for name in less), key=lambda one: one.mean)
         words += f": more than {shortly(less)} by {points(least)}{' or more' if len(less) > 1 else ''}"
     if rest:
         each = shortly([f"{name} ({points(gain.each[name])})" for name in rest])
-        words += f"{', but' if less else ', which'} is not established to be more than that of {each}"
+        words += f"{', but' if less else ', which'} is not found to be more than that of {each}"
     return f"{words}."
 
 
@@ -204,20 +210,20 @@ def weights_or_none(pretraining: str) -> str:
 
 
 def over_datasets(groups: Sequence[Group]) -> str:
-    """Whether one row leads everywhere, and whether any two are established in opposite order."""
+    """Whether one row leads everywhere, and whether any two are found in opposite order."""
     ahead = {group.title: [row.label for row in leaders_or_first(group)] for group in groups}
     everywhere = [label for label in next(iter(ahead.values())) if all(label in others for others in ahead.values())]
     titles = shortly(list(ahead))
     if everywhere:
-        alone = all(len(labels) == 1 for labels in ahead.values())
-        verb = "is" if len(everywhere) == 1 else "are"
-        first = f"{joined(everywhere)} {verb} {'ahead' if alone else 'among the first'} on {titles}"
-        if not alone and len(everywhere) == 1:
-            first += ", beaten nowhere"
+        alone = all(group.ranks and group.beats_all(group.rows[0]) for group in groups)
+        if alone:
+            first = f"{joined(everywhere)} ranks first alone on {titles}"
+        else:
+            first = f"{joined(everywhere)} {'is' if len(everywhere) == 1 else 'are'} unbeaten on {titles}"
     else:
         each = [f"on {title} {shortly(labels)}" for title, labels in ahead.items()]
         more = f"; and {len(each) - MOST_NAMED} more" if len(each) > MOST_NAMED else ""
-        first = f"No row is first on all of {titles}: {'; '.join(each[:MOST_NAMED])}{more}"
+        first = f"No row is unbeaten on all of {titles}; unbeaten are {'; '.join(each[:MOST_NAMED])}{more}"
     return f"{first}. {reversals(groups)}"
 
 
@@ -226,18 +232,18 @@ def leaders_or_first(group: Group) -> list[Row]:
 
 
 def reversals(groups: Sequence[Group]) -> str:
-    """Pairs that are established one way on a dataset and the other way on another."""
-    established: dict[tuple[str, str], tuple[Group, Difference]] = {}
+    """Pairs that differ one way on a dataset and the other way on another."""
+    found: dict[tuple[str, str], tuple[Group, Difference]] = {}
     for group in groups:
         for (better, worse), difference in group.differences.items():
-            if difference.established:
+            if difference.different:
                 pair = group.row(better).label, group.row(worse).label
-                established.setdefault(pair, (group, difference))
-    opposed = [(a, b) for a, b in established if (b, a) in established and a < b]
+                found.setdefault(pair, (group, difference))
+    opposed = [(a, b) for a, b in found if (b, a) in found and a < b]
     if not opposed:
-        return "No two rows are established in opposite order on two of them."
+        return "No two rows differ in opposite order on two of them."
     a, b = opposed[0]
-    there, back = established[a, b], established[b, a]
+    there, back = found[a, b], found[b, a]
     more = f" (and {len(opposed) - 1} more pairs)" if len(opposed) > 1 else ""
     return (
         f"The datasets disagree: {a} beats {b} on {there[0].title} by {points(there[1])}, "

@@ -92,8 +92,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
             )
     if single := [row.name for row in rows if len(row.seeds) == 1]:
         sentences.append(
-            f"one seed only ({shorten(single)}): intervals cover the test images alone, and no difference is "
-            "established"
+            f"one seed only ({shorten(single)}): intervals cover the test images alone, and no difference is found"
         )
     if strange := [row.name for row in rows if row.family == "unknown"]:
         sentences.append(f"no architecture of this version ({shorten(strange)}): their family is not known")

@@ -1,10 +1,11 @@
-"""Rows that answered the same test images: their differences in pairs, and their ranks."""
+"""Rows that answered the same test images: their differences in pairs, their ranks, and which are not told apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from study.comparison.rows import Row, common_metric
-from study.statistics import Difference, differences, ranks
+from study.statistics import Difference, differences, letters, ranks
 from trainables.metrics import Metric
 
 MOST_IN_PAIRS = 100
@@ -18,7 +19,8 @@ class Group:
         title: the dataset; with a number where its rows have several test sets.
         differences: by two row names, of the more accurate one less the other. Empty with a single row, and where
             `not_paired` says why.
-        ranks: by row name, 1 is best; rows whose difference is not established share one. Empty as `differences` is.
+        ranks: by row name, 1 + the number of rows that are found to be better. Empty as `differences` is.
+        letters: by row name; rows that share one are not distinguishable. Empty as `differences` is.
     """
 
     title: str
@@ -26,6 +28,7 @@ class Group:
     rows: tuple[Row, ...]
     differences: dict[tuple[str, str], Difference] = field(default_factory=dict)
     ranks: dict[str, int] = field(default_factory=dict)
+    letters: dict[str, str] = field(default_factory=dict)
     not_paired: str | None = None
 
     @property
@@ -37,6 +40,11 @@ class Group:
         """What its searches are shown by."""
         return common_metric(self.rows)
 
+    @property
+    def repeats(self) -> int:
+        """Of the whole procedure, that what is said of all rows covers."""
+        return min(row.repeats for row in self.rows)
+
     def row(self, name: str) -> Row:
         return next(row for row in self.rows if row.name == name)
 
@@ -45,9 +53,24 @@ class Group:
         return self.differences[better.name, worse.name]
 
     def beats(self, one: Row, other: Row) -> bool:
-        """Whether one is established to be more accurate than the other."""
+        """Whether one is found to be more accurate than the other."""
         difference = self.differences.get((one.name, other.name))
-        return difference is not None and difference.established and difference.mean > 0
+        return difference is not None and difference.different and difference.mean > 0
+
+    def beats_all(self, one: Row) -> bool:
+        """Whether one ranks first alone: it beats every other."""
+        return all(self.beats(one, other) for other in self.rows if other is not one)
+
+    def with_differences(self, compared: dict[tuple[str, str], Difference]) -> Self:
+        """With these differences of its rows, and the ranks and letters that follow from them."""
+        names = [row.name for row in self.rows]
+        told_apart = [pair for pair, difference in compared.items() if difference.different]
+        return replace(
+            self,
+            differences=compared,
+            ranks=ranks(compared) or dict.fromkeys(names, 1),
+            letters=letters(names, told_apart),
+        )
 
 
 def grouped(rows: Sequence[Row]) -> tuple[Group, ...]:
@@ -77,7 +100,7 @@ def paired(title: str, rows: Sequence[Row]) -> Group:
         why = f"{len(ordered)} rows on {title} are not compared in pairs: at most {MOST_IN_PAIRS} are; choose some"
         return replace(group, not_paired=why)
     compared = differences({row.name: row.correct for row in ordered})
-    return replace(group, differences=compared, ranks=ranks(compared) or {ordered[0].name: 1})
+    return group.with_differences(compared)
 
 
 def distinct(rows: Sequence[Row]) -> list[Row]:

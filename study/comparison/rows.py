@@ -49,6 +49,7 @@ class Row:
         seconds: wall time by step.
         parameters: None where the record does not say.
         record: all the rest. Its predictions are not in it, but in the arrays.
+        repeats: of the whole procedure, each with its own search, split and draw, that the numbers are of.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Row:
     label_of: np.ndarray = field(compare=False, repr=False)
     predicted: np.ndarray = field(compare=False, repr=False)
     record: Record = field(compare=False, repr=False)
+    repeats: int = 1
 
     @property
     def n_test(self) -> int:

@@ -7,10 +7,12 @@ from study.comparison.comparison import Comparison
 from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
 from study.results import place
+from study.statistics import given
 from study.text import duration
 
 MOST_ROWS = 20  # on one screen
 FEWEST_ROWS = 5  # of a dataset
+RANKS = "rank: 1 + the rows found to be better; rows that share a letter are not distinguishable"
 
 
 def summary(comparison: Comparison, folder: Path) -> str:
@@ -40,22 +42,25 @@ def tables(groups: Sequence[Group]) -> list[str]:
 
 
 def ranked(group: Group, most: int) -> str:
-    """The best rows of a group; a rank is shared where no difference is established."""
+    """The best rows of a group, each with its rank and the letters of the rows that it is not told apart from."""
     shown = group.rows[:most]
     width = max(len(row.label) for row in shown)
     lines = [
-        f"on {group.title}, {group.n_test} test images",
+        f"on {group.title}, {group.n_test} test images; 95 % intervals {given(group.repeats)}",
         f"  rank  {'':<{width}}  {'accuracy':<22}  {'macro-F1':<22}  {'seeds':>5}  {'trials':>6}  search",
-        *(line(row, group.ranks.get(row.name), width) for row in shown),
+        *(line(row, group, width) for row in shown),
     ]
     if len(group.rows) > len(shown):
         lines.append(f"  and {len(group.rows) - len(shown)} more")
+    if group.ranks and len(group.rows) > 1:
+        lines.append(f"  {RANKS}")
     return "\n".join(lines)
 
 
-def line(row: Row, rank: int | None, width: int) -> str:
+def line(row: Row, group: Group, width: int) -> str:
+    rank = f"{group.ranks[row.name]} {group.letters[row.name]}" if group.ranks else "–"
     return (
-        f"  {'–' if rank is None else rank:>4}  {row.label:<{width}}  {interval(row.accuracy):<22}  "
+        f"  {rank:<4}  {row.label:<{width}}  {interval(row.accuracy):<22}  "
         f"{interval(row.macro_f1):<22}  {len(row.seeds):>5}  {row.trials:>6}  {duration(row.device_seconds)}"
     )
 

@@ -10,16 +10,16 @@ from study.comparison.comparison import Comparison
 from study.comparison.gains import gains
 from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
-from study.comparison.summary import interval
+from study.comparison.summary import RANKS, interval
 from study.files import write_json, write_text
 from study.results.as_csv import as_csv
 from study.results.place import shown
-from study.statistics import ExpectedBest
-from study.text import p_value
+from study.statistics import Contrast, ExpectedBest, conditions, given
+from study.text import p_value, sentence
 
 SCORES = ("accuracy", "mean_class_accuracy", "macro_f1")
-HEAD = ("rank", "model", "accuracy", "mean class accuracy", "macro-F1", "seeds", "trials", "parameters")
-PAIRS = ("pair", "points", "95 % interval", "p (Holm)", "p (McNemar)", "P(A > B)", "established")
+HEAD = ("rank", "letters", "model", "accuracy", "mean class accuracy", "macro-F1", "seeds", "trials", "parameters")
+PAIRS = ("pair", "points", "95 % interval", "p (Holm)", "p (McNemar)", "P(A > B)", "different")
 LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--"},
@@ -57,27 +57,35 @@ def everything(comparison: Comparison) -> dict[str, Any]:
 def group_facts(group: Group) -> dict[str, Any]:
     return {
         "title": group.title,
+        "given": given(group.repeats),
         "dataset": group.dataset,
         "test_images": group.n_test,
-        "rows": [facts(row) | {"rank": group.ranks.get(row.name)} for row in group.rows],
+        "rows": [facts(row) | place(group, row) for row in group.rows],
         "differences": [
-            {"better": better, "worse": worse, **asdict(difference), "established": difference.established}
+            {"better": better, "worse": worse, **of_contrast(difference)}
             for (better, worse), difference in group.differences.items()
         ],
         "gains": [
             {
                 "before": gain.before,
                 "after": gain.after,
-                "each": [{"model": name, **asdict(one)} for name, one in gain.each.items()],
+                "each": [{"model": name, **of_contrast(one)} for name, one in gain.each.items()],
                 "more": [
-                    {"first": first, "second": second, **asdict(one), "established": one.established}
-                    for (first, second), one in gain.more.items()
+                    {"first": first, "second": second, **of_contrast(one)} for (first, second), one in gain.more.items()
                 ],
             }
             for gain in gains(group)
         ],
         "not_paired": group.not_paired,
     }
+
+
+def place(group: Group, row: Row) -> dict[str, Any]:
+    return {"rank": group.ranks.get(row.name), "letters": group.letters.get(row.name)}
+
+
+def of_contrast(one: Contrast) -> dict[str, Any]:
+    return {**asdict(one), "different": one.different, "established": one.established}
 
 
 def facts(row: Row) -> dict[str, Any]:
@@ -89,6 +97,7 @@ def facts(row: Row) -> dict[str, Any]:
         "seeds": list(row.seeds),
         "accuracies": list(row.accuracies),
         "n_test": row.n_test,
+        "repeats": row.repeats,
         "trials": row.trials,
         "recall": row.recall,
         "seconds": row.seconds,
@@ -110,13 +119,13 @@ def expected(curve: ExpectedBest | None) -> dict[str, list[float]] | None:
 def rows_as_csv(comparison: Comparison) -> str:
     """A line per row; fractions, not percent."""
     bounds = [f"{name}_{end}" for name in SCORES for end in ("mean", "low", "high")]
-    names = ("dataset", "rank", "name", "label", "model", "family", "variant", "pretraining")
+    names = ("dataset", "rank", "letters", "name", "label", "model", "family", "variant", "pretraining")
     counted = ("n_test", "seeds", "trials", "parameters", "search_device_seconds")
     rows = []
     for group in comparison.groups:
         for row in group.rows:
-            rank = {"rank": group.ranks.get(row.name), "dataset": group.title}
-            words = [rank[name] if name in rank else getattr(row, name) for name in names]
+            here = place(group, row) | {"dataset": group.title}
+            words = [here[name] if name in here else getattr(row, name) for name in names]
             numbers = [value for score in scores(row).values() for value in (score.mean, *score.interval)]
             counts = [row.n_test, len(row.seeds), row.trials, row.parameters, row.device_seconds]
             rows.append([*words, *numbers, *counts])
@@ -130,6 +139,7 @@ def ranked(group: Group) -> Table:
     return HEAD, [
         [
             str(group.ranks.get(row.name, "–")),
+            group.letters.get(row.name, "–"),
             row.label,
             *(interval(score) for score in scores(row).values()),
             str(len(row.seeds)),
@@ -138,6 +148,11 @@ def ranked(group: Group) -> Table:
         ]
         for row in group.rows
     ]
+
+
+def basis(group: Group) -> str:
+    """What the numbers of a group's tables are."""
+    return f"Accuracies in percent, with 95 % intervals over seeds and test images, {given(group.repeats)}."
 
 
 def pairs(group: Group) -> Table:
@@ -151,7 +166,7 @@ def pairs(group: Group) -> Table:
             p_value(difference.p_adjusted),
             p_value(difference.mcnemar_p),
             f"{difference.probability_better:.2f}",
-            "yes" if difference.established else "no",
+            conditions.different(difference.repeats) if difference.different else "no",
         ]
         for (better, worse), difference in group.differences.items()
     ]
@@ -165,7 +180,7 @@ def as_markdown(comparison: Comparison) -> str:
             blocks += [f"## {question.question}", markdown(question.answer)]
     for group in comparison.groups:
         blocks.append(f"## {markdown(group.title)}, {group.n_test:,} test images")
-        blocks.append("Accuracies in percent, with 95 % intervals over seeds and test images.")
+        blocks.append(f"{basis(group)} {sentence(RANKS)}.")
         blocks += [in_markdown(table) for table in (ranked(group), pairs(group)) if table[1]]
         blocks += [markdown(group.not_paired)] if group.not_paired else []
     blocks += bullets("Notes", comparison.notes)
@@ -202,15 +217,12 @@ def as_latex(comparison: Comparison) -> str:
 
 def in_latex(group: Group) -> str:
     head, rows = ranked(group)
-    caption = latex(
-        f"{group.title}: accuracies in percent with 95 % intervals over seeds and {group.n_test:,} test images. "
-        "Rows whose difference is not established share a rank."
-    )
+    caption = latex(f"{group.title}, {group.n_test:,} test images. {basis(group)} {sentence(RANKS)}.")
     return "\n".join(
         [
             r"\begin{table}",
             rf"  \caption{{{caption}}}",
-            r"  \begin{tabular}{rlrrrrrr}",
+            r"  \begin{tabular}{rllrrrrrr}",
             r"  \toprule",
             latex_line(head),
             r"  \midrule",

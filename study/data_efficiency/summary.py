@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from study.results.data_efficiency import Measured, alike
-from study.statistics import Crossing, Difference, compared, crossings, curve, images_needed
+from study.statistics import Crossing, Difference, compared, crossings, curve, given, images_needed
 from study.statistics.data_efficiency import Compared
 from study.text import amount, joined, plural
 
@@ -47,22 +47,22 @@ def depths(study: Measured) -> list[str]:
         means = {depth: answers[n].mean() for depth, answers in by_depth.items() if n in answers}
         best = max(means, key=lambda depth: (means[depth], depth))
         equal = [str(depth) for depth in means if depth != best and not is_better(differences, best, depth, n)]
-        but = f"; {joined(equal)} {'is' if len(equal) == 1 else 'are'} not established to be worse" if equal else ""
+        but = f"; {joined(equal)} {'is' if len(equal) == 1 else 'are'} not found to be worse" if equal else ""
         lines.append(f"  {amount(n):>6}  freeze depth {best} has the best mean, {means[best]:.2%}{but}")
     lines += [f"  freeze depth {overtaking(one)}" for one in crossings(differences)]
     return [f"{study.name}: the best freeze depth, all at the winner's learning rate", *lines] if lines else []
 
 
 def is_better(differences: Compared[int], a: int, b: int, n: float) -> bool:
-    """Whether depth a is established to be better than depth b."""
+    """Whether depth a is found to be better than depth b."""
     one = differences[min(a, b), max(a, b), n]
-    return one.established and (one.mean > 0) == (a < b)
+    return one.different and (one.mean > 0) == (a < b)
 
 
 def overtaking(one: Crossing[Any]) -> str:
     return (
         f"{one.after} overtakes {one.before} at about {amount(one.images_per_class)} images per class "
-        f"(established to be worse at {amount(one.low)}, better at {amount(one.high)})"
+        f"(found to be worse at {amount(one.low)}, better at {amount(one.high)})"
     )
 
 
@@ -107,18 +107,18 @@ def comparisons(studies: Sequence[Measured]) -> list[list[str]]:
         ]
         lines += [f"  {overtaking(one)}" for one in crossings(differences)]
         if lines:
-            found.append(["Compared, p adjusted by Holm over all pairs and amounts", *lines])
+            found.append([f"Compared, p adjusted by Holm over all pairs and amounts, {given(1)}", *lines])
     return found
 
 
 def ordering(a: str, b: str, differences: Mapping[float, Difference]) -> list[str]:
-    """Where one of a pair is established to be better."""
+    """Where one of a pair is found to be better."""
     lines = []
     for better, worse, sign in ((a, b, 1), (b, a, -1)):
-        where = [amount(n) for n, one in differences.items() if one.established and one.mean * sign > 0]
+        where = [amount(n) for n, one in differences.items() if one.different and one.mean * sign > 0]
         if where:
             lines.append(f"  {better} is better than {worse} at {joined(where)} images per class")
     if not lines:
         at = joined([amount(n) for n in differences])
-        return [f"  {a} and {b}: no difference is established at {at} images per class"]
+        return [f"  {a} and {b}: no difference is found at {at} images per class"]
     return lines

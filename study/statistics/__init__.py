@@ -6,9 +6,11 @@ The libraries are imported where they are used: a study is half way through its 
 
 from study.statistics.classification import confusion, most_confused, scores
 from study.statistics.comparison import Contrast, Difference, adjusted, contrast, differences, ranks
+from study.statistics.conditions import given
 from study.statistics.data_efficiency import Crossing, Curve, Needed, compared, crossings, curve, images_needed
 from study.statistics.datasets import CriticalDifference, critical_difference
 from study.statistics.intervals import Interval, accuracy_interval, score_intervals
+from study.statistics.letters import letters
 from study.statistics.trials import ExpectedBest, expected_best
 
 __all__ = [
@@ -30,7 +32,9 @@ __all__ = [
     "curve",
     "differences",
     "expected_best",
+    "given",
     "images_needed",
+    "letters",
     "most_confused",
     "ranks",
     "score_intervals",

@@ -6,7 +6,7 @@ interval leaves out 0.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TypeVar
 
@@ -29,6 +29,7 @@ class Contrast:
         p: of the hypothesis that it is 0.
         p_adjusted: Holm's, over all that were compared.
         covers_seeds: whether interval and p count the seeds. They cannot where a model has one seed only.
+        repeats: of the whole procedure, that interval and p count.
     """
 
     mean: float
@@ -36,11 +37,17 @@ class Contrast:
     p: float
     p_adjusted: float
     covers_seeds: bool
+    repeats: int = field(default=1, kw_only=True)
+
+    @property
+    def different(self) -> bool:
+        """Whether it is not 0, given what was not repeated: never with a single seed."""
+        return self.covers_seeds and self.p_adjusted < SIGNIFICANCE
 
     @property
     def established(self) -> bool:
-        """Whether it is not 0: never with a single seed."""
-        return self.covers_seeds and self.p_adjusted < SIGNIFICANCE
+        """Whether it is not 0 over searches, splits and draws too: never with a single repeat."""
+        return self.different and self.repeats > 1
 
 
 @dataclass(frozen=True)
@@ -177,9 +184,12 @@ def mcnemar_p(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def ranks(compared: Mapping[tuple[str, str], Difference]) -> dict[str, int]:
-    """1 + the number of models that are established to be better: what is not established shares a rank."""
+    """1 + the number of models that are found to be better.
+
+    Models of one rank may differ, and those of two may not be distinguishable: `letters` says which.
+    """
     worse = {name: 0 for pair in compared for name in pair}
     for (first, second), difference in compared.items():
-        if difference.established:
+        if difference.different:
             worse[second if difference.mean > 0 else first] += 1
     return {name: 1 + better for name, better in worse.items()}

@@ -115,7 +115,7 @@ class Crossing(Generic[Name]):
 
     Attributes:
         images_per_class: where their means meet.
-        low, high: the nearest amounts where `before`, and then `after`, is established to be the better one.
+        low, high: the nearest amounts where `before`, and then `after`, is found to be the better one.
     """
 
     before: Name
@@ -126,11 +126,11 @@ class Crossing(Generic[Name]):
 
 
 def crossings(compared: Compared[Name]) -> list[Crossing[Name]]:
-    """The crossings whose order is established on both sides, by pair and amount."""
+    """The crossings whose order is found on both sides, by pair and amount."""
     overtakings = []
     for a, b in dict.fromkeys((a, b) for a, b, _ in compared):
         pair = [(n, one) for (first, second, n), one in compared.items() if (first, second) == (a, b)]
-        sure = [i for i, (_, one) in enumerate(pair) if one.established]
+        sure = [i for i, (_, one) in enumerate(pair) if one.different]
         for i, j in pairwise(sure):
             if (pair[i][1].mean > 0) != (pair[j][1].mean > 0):
                 before, after = (a, b) if pair[i][1].mean > 0 else (b, a)

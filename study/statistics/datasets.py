@@ -27,7 +27,7 @@ class CriticalDifference:
     friedman_p: float
     distance: float
 
-    def established(self, a: str, b: str) -> bool:
+    def different(self, a: str, b: str) -> bool:
         return self.friedman_p < 0.05 and abs(self.mean_ranks[a] - self.mean_ranks[b]) >= self.distance
 
 

@@ -4,6 +4,7 @@ from study.results import place
 from study.results.point import backbone_stages, format_point, metric, of_test, score, shown
 from study.results.record import Record, Row
 from study.results.study_file import TestResult
+from study.statistics import given
 from study.text import duration, plural
 from trainables.metrics import Metric
 
@@ -19,7 +20,7 @@ def summary(record: Record) -> str:
         (
             "",
             f"{facts.variant} on {facts.dataset}: test accuracy {test.accuracy:.2%}, 95 % interval "
-            f"{low:.2%} to {high:.2%}{other_metric(test, by)}",
+            f"{low:.2%} to {high:.2%} {given(1)}{other_metric(test, by)}",
         ),
         (
             "evidence",

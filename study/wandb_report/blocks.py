@@ -7,6 +7,7 @@ import wandb_workspaces.reports.v2.interface as wr  # what v2 itself hands on
 from wandb_workspaces.reports.v2.interface import BlockTypes, PanelTypes, Report, Runset
 
 from study.comparison import Comparison, Group, tables
+from study.comparison.summary import RANKS
 from study.design.states import Phase
 from study.text import sentence
 from study.wandb_report.runs import Runs, Study, commands
@@ -72,7 +73,7 @@ def ranking(group: Group) -> list[BlockTypes]:
     shown = [tables.in_markdown(table) for table in (tables.ranked(group), tables.pairs(group)) if table[1]]
     return [
         wr.H2(f"{group.title}, {group.n_test:,} test images"),
-        wr.P("Accuracies in percent, with 95 % intervals over seeds and test images."),
+        wr.P(f"{tables.basis(group)} {sentence(RANKS)}."),
         *(wr.MarkdownBlock(table) for table in shown),
     ]
 

@@ -139,7 +139,7 @@ def test_records_are_read_and_compared_without_ray(
     made = study(tmp_path / "a", "vit", answers(0.9, 0.9)), study(tmp_path / "b", "resnet", answers(0.8, 0.8))
     before = [content(folder) for folder in made]
     assert main(["--from", *map(str, made), "--results", str(tmp_path / "out")]) == 0
-    assert "ViT from scratch is ahead on insects" in capsys.readouterr().out
+    assert "ViT from scratch ranks first alone on insects" in capsys.readouterr().out
     assert (tmp_path / "out" / "comparison" / "comparison.tex").exists()
     assert [content(folder) for folder in made] == before
 

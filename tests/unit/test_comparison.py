@@ -25,6 +25,9 @@ from tests.rows import CLASSES, IMAGES, answers, edit, study
 HIGH, MIDDLE, LOW = (answers(*three, seed=i) for i, three in enumerate([(0.95,) * 3, (0.85,) * 3, (0.75,) * 3]))
 
 
+GIVEN = "Given this search, split and draw, "
+
+
 def labels(group: Group) -> list[str]:
     return [row.label for row in group.rows]
 
@@ -62,7 +65,7 @@ def test_a_row_says_what_its_model_is_built_of(tmp_path: Path) -> None:
 def test_a_model_that_is_no_longer_here_is_compared_all_the_same(tmp_path: Path) -> None:
     comparison = compare([study(tmp_path, "mixer", HIGH), study(tmp_path, "vit", LOW)])
     assert comparison.rows[0].family == "unknown"
-    assert "mixer from scratch is ahead" in comparison.answer
+    assert "mixer from scratch ranks first alone" in comparison.answer
     assert any("mixer-none-insects" in note for note in comparison.notes)
 
 
@@ -108,7 +111,7 @@ def test_a_clear_winner_is_named_with_what_it_beats_and_by_how_much(tmp_path: Pa
     least = difference(HIGH, MIDDLE)
     low, high = (f"{100 * end:.1f}" for end in least.interval)
     assert comparison.answer == (
-        f"CoAtNet from scratch is ahead on insects: {percent(HIGH)}. "
+        f"{GIVEN}CoAtNet from scratch ranks first alone on insects: {percent(HIGH)}. "
         f"It beats ResNet from scratch and ViT from scratch by 10.0 points [{low}, {high}] or more."
     )
     assert [group.ranks[row.name] for row in group.rows] == [1, 2, 3]
@@ -119,15 +122,16 @@ def percent(correct: np.ndarray) -> str:
     return f"{correct.mean():.2%} [{low:.2%}, {high:.2%}]"
 
 
-def test_rows_that_tie_are_not_distinguished_and_share_the_first_rank(tmp_path: Path) -> None:
+def test_rows_that_tie_are_not_distinguished_and_share_a_letter(tmp_path: Path) -> None:
     made = [study(tmp_path, model, answers(0.9, 0.9, 0.91, seed=i)) for i, model in enumerate(("vit", "coatnet"))]
     comparison = compare(made)
     assert re.fullmatch(
-        r"(CoAtNet|ViT) from scratch and (CoAtNet|ViT) from scratch are not distinguishable on insects: "
+        GIVEN + r"(CoAtNet|ViT) from scratch and (CoAtNet|ViT) from scratch are not distinguishable on insects: "
         r"\1 from scratch is 0\.0 points \[-[\d.]+, [\d.]+\] above \2 from scratch\.",
         comparison.answer,
     )
     assert set(comparison.groups[0].ranks.values()) == {1}
+    assert set(comparison.groups[0].letters.values()) == {"a"}
 
 
 def test_two_that_tie_and_both_beat_a_third_are_said_to(tmp_path: Path) -> None:
@@ -149,8 +153,9 @@ def test_a_chain_says_who_beats_whom_and_who_is_not_distinguished(tmp_path: Path
     ]
     comparison = compare(made)
     assert list(comparison.groups[0].ranks.values()) == [1, 1, 2]
+    assert list(comparison.groups[0].letters.values()) == ["a", "ab", "b"]
     first, second = comparison.answer.split(". ")
-    assert first.startswith("CoAtNet from scratch and ViT from scratch are not distinguishable on insects")
+    assert first.startswith(f"{GIVEN}CoAtNet from scratch and ViT from scratch are not distinguishable on insects")
     assert re.fullmatch(
         r"CoAtNet from scratch beats ResNet from scratch by 8\.0 points \[[\d.]+, [\d.]+\], "
         r"while ViT from scratch is not distinguishable from it\.",
@@ -167,22 +172,22 @@ def test_a_difference_that_only_holm_takes_back_is_said_to_be_one_of_many(tmp_pa
     first, last = group.rows[0], group.rows[-1]
     found = group.between(first, last)
     assert found.interval.low > 0
-    assert not found.established
-    assert f"is not established among 10 pairs (p = {found.p_adjusted:.2f})" in comparison.answer
+    assert not found.different
+    assert f"is no evidence among 10 pairs (p = {found.p_adjusted:.2f})" in comparison.answer
 
 
 def test_a_single_row_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
     comparison = compare([study(tmp_path, "vit", HIGH)])
     assert comparison.answer == (
-        f"ViT from scratch is the only row on insects: {percent(HIGH)}. There is nothing to compare it with."
+        f"{GIVEN}ViT from scratch is the only row on insects: {percent(HIGH)}. There is nothing to compare it with."
     )
     assert comparison.groups[0].differences == {}
 
 
-def test_with_one_seed_nothing_is_established_and_the_answer_says_why(tmp_path: Path) -> None:
+def test_with_one_seed_nothing_is_found_and_the_answer_says_why(tmp_path: Path) -> None:
     comparison = compare([study(tmp_path, "vit", HIGH[:1]), study(tmp_path, "resnet", LOW[:1])])
     assert "two runs are compared, not two recipes" in comparison.answer
-    assert not comparison.groups[0].differences["vit-none-insects", "resnet-none-insects"].established
+    assert not comparison.groups[0].differences["vit-none-insects", "resnet-none-insects"].different
     assert any(note.startswith("one seed only (vit-none-insects, resnet-none-insects)") for note in comparison.notes)
 
 
@@ -198,7 +203,8 @@ def test_two_datasets_that_disagree_are_said_to_with_both_differences(tmp_path: 
     ]
     comparison = compare(made)
     assert comparison.answer.startswith(
-        "No row is first on all of insects and digits: on insects ViT from scratch; on digits ResNet from scratch. "
+        f"{GIVEN}no row is unbeaten on all of insects and digits; unbeaten are on insects ViT from scratch; on digits "
+        "ResNet from scratch. "
         "The datasets disagree: "
     )
     assert re.search(r"ResNet from scratch beats ViT from scratch on digits by 20\.0 points", comparison.answer)
@@ -212,7 +218,8 @@ def test_a_row_that_leads_on_every_dataset_is_said_to(tmp_path: Path) -> None:
         for model, one in (("vit", HIGH), ("resnet", LOW))
     ]
     assert compare(made).answer == (
-        "ViT from scratch is ahead on insects and digits. No two rows are established in opposite order on two of them."
+        f"{GIVEN}ViT from scratch ranks first alone on insects and digits. No two rows differ in opposite order on two "
+        "of them."
     )
 
 
@@ -225,15 +232,15 @@ def test_attention_convolution_or_both_is_answered_among_models_of_one_pretraini
     ]
     (answer,) = [one.answer for one in compare(made).questions if one.question.startswith("Attention")]
     assert answer == (
-        "On insects with in1k weights, both at once (CoAtNet) ranks first alone; attention (ViT) and convolution "
-        "(ResNet) are behind it."
+        f"{GIVEN}on insects with in1k weights, both at once (CoAtNet) ranks first alone; attention (ViT) and "
+        "convolution (ResNet) are behind it."
     )
 
 
 def test_what_a_pretraining_changes_is_answered_for_every_model_that_has_two(tmp_path: Path) -> None:
     made = [study(tmp_path, "vit", one, pretraining=name) for name, one in (("in1k", LOW), ("in21k", HIGH))]
     (answer,) = [one.answer for one in compare(made).questions if "pretraining change" in one.question]
-    assert answer.startswith("On insects ViT in21k beats ViT in1k by 20.0 points [")
+    assert answer.startswith(f"{GIVEN}on insects ViT in21k beats ViT in1k by 20.0 points [")
     alone = compare([study(tmp_path, "vit", HIGH), study(tmp_path, "resnet", LOW)])
     assert not [one for one in alone.questions if "pretraining" in one.question]
 
@@ -249,8 +256,9 @@ def test_which_model_gains_the_most_from_pretraining_is_answered_where_several_h
     comparison = compare(made)
     (answer,) = [one.answer for one in comparison.questions if "gains" in one.question]
     assert re.fullmatch(
-        r"On insects, from no pretraining to in1k, ViT gains the most, 20\.0 points \[.*\]: more than ResNet by 19\.0 "
-        r"points \[.*\]\.",
+        GIVEN
+        + r"on insects, from no pretraining to in1k, ViT gains the most, 20\.0 points \[.*\]: more than ResNet by "
+        r"19\.0 points \[.*\]\.",
         answer,
     )
     (found,) = gains(comparison.groups[0])
@@ -265,7 +273,7 @@ def test_gains_that_do_not_differ_are_said_not_to(tmp_path: Path) -> None:
     ]
     (answer,) = [one.answer for one in compare(made).questions if "gains" in one.question]
     assert "from in21k to in1k, ResNet gains the most, 10.0 points" in answer
-    assert "which is not established to be more than that of ViT (10.0 points" in answer
+    assert "which is not found to be more than that of ViT (10.0 points" in answer
 
 
 # What must be equal
@@ -552,7 +560,7 @@ def test_below_five_datasets_there_are_none_and_it_is_said_why(tmp_path: Path) -
 def test_many_datasets_are_summed_up_on_a_screen(tmp_path: Path) -> None:
     comparison = over(tmp_path, 9, models=("vit", "resnet"))
     screen = summary(comparison, tmp_path)
-    assert "is ahead on set0, set1, set2 and 6 more" in comparison.answer
+    assert "ranks first alone on set0, set1, set2 and 6 more" in comparison.answer
     assert "and 5 more datasets or test sets" in screen
     assert len(screen.splitlines()) < 40
 

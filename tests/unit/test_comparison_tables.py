@@ -45,12 +45,12 @@ def test_json_has_every_row_difference_and_reason(comparison: Comparison, writte
     assert [row["name"] for row in insects["rows"]] == ["vit-none-insects", "resnet-none-insects"]
     first = comparison.rows[0]
     assert insects["rows"][0]["accuracy"] == {"mean": first.accuracy.mean, "interval": list(first.accuracy.interval)}
-    assert [row["rank"] for row in insects["rows"]] == [1, 2]
+    assert [(row["rank"], row["letters"]) for row in insects["rows"]] == [(1, "a"), (2, "b")]
     (difference,) = insects["differences"]
     expected = comparison.groups[0].differences["vit-none-insects", "resnet-none-insects"]
     assert (difference["better"], difference["worse"]) == ("vit-none-insects", "resnet-none-insects")
     assert (difference["mean"], difference["p_adjusted"]) == (expected.mean, expected.p_adjusted)
-    assert difference["established"] is True
+    assert (difference["different"], difference["established"]) == (True, False)  # of one repeat
     assert found["unequal"] == list(comparison.unequal)
     assert found["left_out"] == [{"row": "CoAtNet in21k", "why": f"no weights: {HOSTILE}"}]
     assert found["answer"] == comparison.answer

@@ -77,7 +77,7 @@ def test_the_band_of_images_needed_is_where_the_curves_band_reaches_the_accuracy
 # Crossings
 
 
-def test_a_crossing_lies_where_the_means_meet_between_amounts_where_the_order_is_established() -> None:
+def test_a_crossing_lies_where_the_means_meet_between_amounts_where_the_order_is_found() -> None:
     resnet = answers({1: 0.7, 10: 0.8, 100: 0.8})
     vit = answers({1: 0.4, 10: 0.7, 100: 0.95})
     (one,) = crossings(compared({"vit": vit, "resnet": resnet}))
@@ -85,7 +85,7 @@ def test_a_crossing_lies_where_the_means_meet_between_amounts_where_the_order_is
     assert one.images_per_class == pytest.approx(10 ** (1 + 0.1 / (0.1 + 0.15)))
 
 
-def test_means_that_meet_where_no_order_is_established_do_not_cross() -> None:
+def test_means_that_meet_where_no_order_is_found_do_not_cross() -> None:
     resnet = answers({1: 0.7, 10: 0.8, 100: 0.8})
     vit = answers({1: 0.4, 10: 0.7, 100: 0.805})
     compared_at = compared({"vit": vit, "resnet": resnet})
@@ -93,13 +93,13 @@ def test_means_that_meet_where_no_order_is_established_do_not_cross() -> None:
     assert crossings(compared_at) == []
 
 
-def test_single_runs_establish_no_crossing() -> None:
+def test_single_runs_show_no_crossing() -> None:
     first: Answers = {1: runs(0.2, 1), 9: runs(0.9, 1)}
     second: Answers = {1: runs(0.9, 1), 9: runs(0.2, 1)}
     assert crossings(compared({"a": first, "b": second})) == []
 
 
-def test_where_curves_meet_several_times_between_two_established_amounts_it_is_in_the_middle() -> None:
+def test_where_curves_meet_several_times_between_two_amounts_that_differ_it_is_in_the_middle() -> None:
     a = answers({1: 0.4, 2: 0.805, 4: 0.8, 8: 0.9})
     b = answers({1: 0.7, 2: 0.8, 4: 0.805, 8: 0.7})
     (one,) = crossings(compared({"a": a, "b": b}))
@@ -252,7 +252,7 @@ VIT = measured("vit", {0: {1: 0.4, 10: 0.7, 100: 0.95}})
 
 def test_the_summary_names_who_overtakes_whom_and_where() -> None:
     text = summary([RESNET, VIT])
-    assert "vit overtakes resnet at about 25 images per class (established to be worse at 10, better at 100)" in text
+    assert "vit overtakes resnet at about 25 images per class (found to be worse at 10, better at 100)" in text
     assert "resnet is better than vit at 1 and 10 images per class" in text
     assert "vit is better than resnet at 100 images per class" in text
 
@@ -270,13 +270,13 @@ def test_studies_of_other_images_are_not_compared() -> None:
 
 def test_equal_curves_are_said_to_be_no_different() -> None:
     text = summary([RESNET, replace(RESNET, name="twin")])
-    assert "resnet and twin: no difference is established at 1, 10 and 100 images per class" in text
+    assert "resnet and twin: no difference is found at 1, 10 and 100 images per class" in text
     assert "overtakes" not in text
 
 
 def test_the_summary_names_the_best_freeze_depth_at_every_amount() -> None:
     text = summary([measured("vit", {0: {1: 0.3, 100: 0.95}, 3: {1: 0.5, 100: 0.9}, 5: {1: 0.495, 100: 0.6}})])
-    assert "     1  freeze depth 3 has the best mean, 50.00%; 5 is not established to be worse" in text
+    assert "     1  freeze depth 3 has the best mean, 50.00%; 5 is not found to be worse" in text
     assert "   100  freeze depth 0 has the best mean, 95.00%\n" in text
     assert "freeze depth 0 overtakes 3 at about" in text
     assert "freeze depth 3 overtakes" not in text

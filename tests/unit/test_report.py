@@ -319,7 +319,10 @@ def test_a_study_is_shown_by_the_metric_that_it_chose_by(metric: Metric, tmp_pat
 
 def test_the_test_value_of_another_metric_stands_beside_the_test_accuracy(eight: Record) -> None:
     macro_f1 = numbers.percent(eight.test.macro_f1)
-    assert f"on 360 test images; test macro-F1 {macro_f1}" in Page(report.render(eight)).said
+    assert (
+        f"on 360 test images, given this search, split and draw; test macro-F1 {macro_f1}"
+        in Page(report.render(eight)).said
+    )
 
 
 def test_the_best_so_far_by_loss_is_the_smallest(tmp_path: Path) -> None:

@@ -95,13 +95,13 @@ def test_every_pair_is_told_with_what_was_computed_of_it(comparison: Comparison,
     for names, found in comparison.groups[0].differences.items():
         assert near(told[names]["difference"], found.mean)
         assert near(told[names]["p_adjusted"], found.p_adjusted)
-        assert told[names]["established"] == str(found.established)
+        assert told[names]["different"] == str(found.different)
 
 
-def test_an_established_difference_is_said_in_words_too(comparison: Comparison, page: Page) -> None:
-    established = sum(found.established for found in comparison.groups[0].differences.values())
-    assert established > 0
-    assert page.text.count('<span class="said"> established</span>') == 2 * established
+def test_a_difference_is_said_in_words_too(comparison: Comparison, page: Page) -> None:
+    different = sum(found.different for found in comparison.groups[0].differences.values())
+    assert different > 0
+    assert page.text.count('<span class="said"> different</span>') == 2 * different
 
 
 def test_every_figure_has_a_title_axes_words_and_its_numbers(page: Page) -> None:
@@ -279,12 +279,12 @@ def test_the_page_says_how_many_images_an_accuracy_takes_and_who_is_ahead_with_h
     assert took[many.label]["reaches_0.7"] == "not reached"
     (pair,) = page.csv("requirements-pairs")
     assert {pair["first"], pair["second"]} == {few.label, many.label}
-    assert pair["established"] == "1, 4"
+    assert pair["different"] == "1, 4"
     sign = 1 if pair["first"] == few.label else -1
     assert sign * float(pair["at_1"]) < -0.3
     assert sign * float(pair["at_4"]) > 0.3
     assert f"{few.label} overtakes {many.label}" in page.said
-    assert "established to be worse at 1, better at 4" in page.said
+    assert "found to be worse at 1, better at 4" in page.said
 
 
 def test_studies_that_do_not_cross_are_said_not_to(tmp_path: Path) -> None:
@@ -292,8 +292,8 @@ def test_studies_that_do_not_cross_are_said_not_to(tmp_path: Path) -> None:
     for row in found.rows:
         needing(row.record, (0.3, 0.6))
     page = Page(report.render(found))
-    assert "No model is established to be behind at one amount and ahead at a larger one." in page.said
-    assert page.csv("requirements-pairs")[0]["established"] == "nowhere"
+    assert "No model is found to be behind at one amount and ahead at a larger one." in page.said
+    assert page.csv("requirements-pairs")[0]["different"] == "nowhere"
 
 
 def test_the_page_shows_the_best_freeze_depth_at_every_amount(tmp_path: Path) -> None:
@@ -344,11 +344,11 @@ def test_a_single_row_gives_a_page_that_says_what_one_row_cannot_tell(tmp_path: 
     assert "there are no two families of one pretraining to disagree" in page.said
 
 
-def test_one_seed_establishes_nothing_and_the_page_says_so(tmp_path: Path) -> None:
+def test_one_seed_finds_nothing_and_the_page_says_so(tmp_path: Path) -> None:
     page = Page(report.render(compared(tmp_path, [replace(shape, seeds=1) for shape in FOUR])))
-    assert {row["established"] for row in page.csv("pairs-matrix")} == {"False"}
-    assert "95 % interval over test images;" in page.said
-    assert {row["established"] for row in page.csv("class-differences-1")} == {"False"}
+    assert {row["different"] for row in page.csv("pairs-matrix")} == {"False"}
+    assert "95 % interval over test images, given this search, split and draw;" in page.said
+    assert {row["different"] for row in page.csv("class-differences-1")} == {"False"}
 
 
 def test_two_datasets_stand_apart_under_their_names(tmp_path: Path) -> None:

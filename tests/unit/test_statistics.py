@@ -1,7 +1,8 @@
 """Intervals, scores and comparisons, against the libraries, published figures and simulated truth."""
 
+import re
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from math import sqrt
 
 import numpy as np
@@ -20,6 +21,7 @@ from study.statistics import (
     critical_difference,
     differences,
     expected_best,
+    letters,
     most_confused,
     ranks,
     score_intervals,
@@ -254,13 +256,13 @@ def test_with_one_seed_the_difference_is_bonett_and_prices() -> None:
 
 
 def test_p_is_below_5_percent_exactly_where_the_interval_leaves_out_0() -> None:
-    established = []
+    different = []
     for seed in range(60):
         seen = models(0.8, 0.84, seeds=2 + seed % 4, spread=0.01, seed=seed)
         found = difference(seen["a"], seen["b"])
-        established.append(found.p < 0.05)
-        assert established[-1] == (not found.interval.low <= 0 <= found.interval.high)
-    assert 10 < sum(established) < 50
+        different.append(found.p < 0.05)
+        assert different[-1] == (not found.interval.low <= 0 <= found.interval.high)
+    assert 10 < sum(different) < 50
 
 
 def test_a_difference_turned_round_is_its_negative() -> None:
@@ -286,16 +288,16 @@ def test_identical_models_are_not_different() -> None:
         assert found.mcnemar_p > 0.5
         assert found.probability_better == 0.5
         assert found.interval.low < 0 < found.interval.high
-        assert not found.established
+        assert not found.different
 
 
-def test_all_right_against_all_wrong_is_established() -> None:
+def test_all_right_against_all_wrong_is_different() -> None:
     right = np.ones((3, 100), dtype=bool)
     found = difference(right, ~right)
     assert found.mean == 1
     assert 0.9 < found.interval.low < found.interval.high == 1
     assert found.p < 1e-6
-    assert found.established
+    assert found.different
 
 
 def test_models_may_have_different_numbers_of_seeds() -> None:
@@ -306,12 +308,12 @@ def test_models_may_have_different_numbers_of_seeds() -> None:
     assert found.interval.low < found.mean < found.interval.high < 0
 
 
-def test_with_a_single_seed_nothing_is_established_however_small_p_is() -> None:
+def test_with_a_single_seed_nothing_is_different_however_small_p_is() -> None:
     seen = models(0.6, 0.95)
     found = difference(seen["a"][:1], seen["b"])
     assert found.p_adjusted < 1e-6
     assert not found.covers_seeds
-    assert not found.established
+    assert not found.different
 
 
 def test_the_probability_of_being_better_is_mann_and_whitneys() -> None:
@@ -361,8 +363,8 @@ def test_what_one_model_gains_more_than_another_is_the_difference_of_their_gains
     assert more.mean == pytest.approx(contrast(other).mean - contrast(gain).mean)
     width = {name: one.interval.high - one.interval.low for name, one in (("gain", contrast(gain)), ("more", more))}
     assert width["more"] > width["gain"]
-    assert more.established
-    assert not contrast([(1, seen["a"][:1]), (-1, seen["d"][:1])]).established
+    assert more.different
+    assert not contrast([(1, seen["a"][:1]), (-1, seen["d"][:1])]).different
 
 
 def test_equal_gains_are_told_apart_in_1_study_of_20() -> None:
@@ -376,19 +378,43 @@ def test_equal_gains_are_told_apart_in_1_study_of_20() -> None:
 # Ranks
 
 
-def decided(mean: float, established: bool) -> Difference:
-    return Difference(mean, Interval(-1, 1), 0.01, 0.01 if established else 0.2, True, 0.5, 0.5)
+def decided(mean: float, different: bool) -> Difference:
+    return Difference(mean, Interval(-1, 1), 0.01, 0.01 if different else 0.2, True, 0.5, 0.5)
 
 
-def test_models_whose_difference_is_not_established_share_a_rank() -> None:
+def test_a_rank_counts_the_better_models_and_equal_ranks_may_differ() -> None:
     pairs = {("a", "b"): decided(-0.01, False), ("a", "c"): decided(0.1, True), ("b", "c"): decided(0.11, True)}
     assert ranks(pairs) == {"a": 1, "b": 1, "c": 3}
 
 
-def test_a_rank_counts_the_models_that_are_established_to_be_better() -> None:
-    """b is not established to differ from either neighbour, so it shares the first rank; c is worse than a alone."""
+def test_a_second_rank_may_not_be_distinguishable_from_a_first() -> None:
+    """b is not found to differ from either neighbour, so its rank is 1; c is worse than a alone."""
     pairs = {("a", "b"): decided(0.02, False), ("c", "a"): decided(-0.04, True), ("b", "c"): decided(0.02, False)}
     assert ranks(pairs) == {"a": 1, "b": 1, "c": 2}
+
+
+def test_a_difference_is_established_only_over_several_repeats() -> None:
+    one = decided(0.1, True)
+    assert one.different
+    assert not one.established
+    assert replace(one, repeats=2).established
+
+
+def test_models_share_a_letter_exactly_where_they_are_not_told_apart() -> None:
+    generator = np.random.default_rng(0)
+    names = [f"m{i}" for i in range(9)]
+    for _ in range(50):
+        different = [pair for pair in combinations(names, 2) if generator.random() < 0.5]
+        found = {name: set(re.findall(r"[a-z]\d*", word)) for name, word in letters(names, different).items()}
+        assert all(found.values())
+        for a, b in combinations(names, 2):
+            assert bool(found[a] & found[b]) == ((a, b) not in different)
+
+
+def test_letters_of_a_chain_overlap() -> None:
+    """a is better than c alone, b is told apart from neither."""
+    assert letters(["a", "b", "c"], [("a", "c")]) == {"a": "a", "b": "ab", "c": "b"}
+    assert letters(["a", "b"], []) == {"a": "a", "b": "a"}
 
 
 def test_a_single_seed_ranks_nobody() -> None:
@@ -462,14 +488,14 @@ def test_the_best_model_has_the_lowest_mean_rank() -> None:
     base = np.linspace(0.5, 0.9, 8)
     found = critical_difference({"good": base + 0.05, "middle": base, "bad": base - 0.05})
     assert found.mean_ranks == {"good": 1, "middle": 2, "bad": 3}
-    assert found.established("good", "bad")
-    assert not found.established("good", "middle")
+    assert found.different("good", "bad")
+    assert not found.different("good", "middle")
 
 
 def test_models_that_are_equal_everywhere_are_not_told_apart() -> None:
     found = critical_difference(dict.fromkeys("abc", np.full(6, 0.8)))
     assert found.friedman_p == 1
-    assert not found.established("a", "c")
+    assert not found.different("a", "c")
 
 
 def test_fewer_than_five_data_sets_have_no_critical_difference_and_are_told_why() -> None:

@@ -153,7 +153,7 @@ def test_the_report_tells_the_answer_the_rows_and_their_commands(folder: Path):
     said = text(specified(folder))
     assert "Which architecture is the most accurate?" in said
     assert any("are not distinguishable on digits" in line for line in said)
-    assert any(line.startswith("| rank | model |") and "ResNet fashion6k" in line for line in said)
+    assert any(line.startswith("| rank | letters | model |") and "ResNet fashion6k" in line for line in said)
     assert any("coatnet-digits is left out: it is not finished" in line for line in said)
     assert any(f"wandb sync {shlex.quote(str(folder))}/*" in line for line in said)
 

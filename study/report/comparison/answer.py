@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from study.comparison import Comparison, Group, Row, Score
 from study.comparison.rows import common_metric
+from study.comparison.summary import RANKS
 from study.report.blocks import Section
 from study.report.comparison import cost
 from study.report.comparison.extras import Probe, probe
@@ -13,11 +14,25 @@ from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.scale import Scale, scale
 from study.report.comparison.styles import Style, families, style_of, word
 from study.report.downloads import data_uri
+from study.statistics import given
 from study.text import joined, plural, sentence
 from trainables.metrics import Metric
 
 COLUMNS = (
-    *("rank", "name", "label", "family", "pretraining", "dataset", "accuracy", "low", "high", "seeds", "accuracies"),
+    *(
+        "rank",
+        "letters",
+        "name",
+        "label",
+        "family",
+        "pretraining",
+        "dataset",
+        "accuracy",
+        "low",
+        "high",
+        "seeds",
+        "accuracies",
+    ),
     *("n_test", "mean_class_accuracy", "macro_f1", "linear_probe", "parameters", "trials"),
 )
 
@@ -29,7 +44,7 @@ class Line:
     row: Row
     style: Style
     rank: int | None
-    shared: bool
+    letters: str
     probe: Probe | None
 
 
@@ -73,7 +88,7 @@ def of_test(metric: Metric, row: Row) -> Score | None:
 def values(line: Line) -> list[Any]:
     row = line.row
     return [
-        *(line.rank, row.name, row.label, row.family, row.pretraining, row.dataset),
+        *(line.rank, line.letters, row.name, row.label, row.family, row.pretraining, row.dataset),
         *(row.accuracy.mean, *row.accuracy.interval, len(row.seeds), " ".join(f"{a:.6g}" for a in row.accuracies)),
         *(row.n_test, row.mean_class_accuracy.mean, row.macro_f1.mean),
         *(line.probe.accuracy if line.probe else None, row.parameters, row.trials),
@@ -179,11 +194,10 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
 
 
 def standing(group: Group, among: Sequence[Row], suffix: str) -> Standing:
-    ranks = list(group.ranks.values())
-    lines = []
-    for row in group.rows:
-        rank = group.ranks.get(row.name)
-        lines.append(Line(row, style_of(row, among), rank, rank is not None and ranks.count(rank) > 1, probe(row)))
+    lines = [
+        Line(row, style_of(row, among), group.ranks.get(row.name), group.letters.get(row.name, ""), probe(row))
+        for row in group.rows
+    ]
     ends = [bound for row in group.rows for bound in (*row.accuracy.interval, *row.accuracies)]
     ends += [line.probe.accuracy for line in lines if line.probe]
     on = scale(ends)
@@ -194,8 +208,8 @@ def standing(group: Group, among: Sequence[Row], suffix: str) -> Standing:
         f"Test accuracy on {group.title}",
         lines,
         on,
-        f"Line: 95 % interval over {over}; small marks: seeds. Rows share a rank where no difference is established"
-        f"{' (no rank: rows are not compared in pairs)' if not group.ranks else ''}."
+        f"Line: 95 % interval over {over}, {given(group.repeats)}; small marks: seeds. "
+        + (f"{sentence(RANKS)}." if group.ranks else "No rank: rows are not compared in pairs.")
         + (" The axis is logarithmic in the error." if on.by_error else ""),
         group.metric,
     )

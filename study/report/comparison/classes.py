@@ -14,6 +14,7 @@ from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.styles import style_of, word
 from study.report.numbers import percent, points
 from study.report.tables import Column, Table
+from study.statistics import conditions
 from study.statistics.comparison import SIGNIFICANCE, Difference, difference
 
 MOST_WITH_NAMES = 40
@@ -21,13 +22,13 @@ MOST_WITH_NAMES = 40
 
 @dataclass(frozen=True)
 class OfAClass:
-    """The recall of one row minus that of another; `established` after Holm's adjustment over all classes."""
+    """The recall of one row minus that of another; `different` after Holm's adjustment over all classes."""
 
     name: str
     images: int
     recalls: tuple[float, float]
     difference: Difference
-    established: bool
+    different: bool
 
 
 def section(comparison: Comparison) -> Section:
@@ -40,7 +41,9 @@ def section(comparison: Comparison) -> Section:
         per_dataset(comparison, blocks),
         lead=(
             "Differences of the accuracy on the images of a class. A class has few test images, so most of what looks "
-            "like a difference is chance: solid bars are established after Holm’s adjustment over all classes."
+            "like a difference is chance: solid bars are "
+            f"{conditions.different(min(group.repeats for group in comparison.groups))}, after Holm’s adjustment over "
+            "all classes."
         ),
         short="Classes",
     )
@@ -70,7 +73,7 @@ def by_class(one: Row, other: Row) -> list[OfAClass]:
     images = [np.flatnonzero(one.label_of == i) for i in range(len(one.classes))]
     there = [i for i, those in enumerate(images) if len(those)]
     differences = [difference(correct_one[:, images[i]], correct_other[:, images[i]]) for i in there]
-    established = multipletests([each.p for each in differences], alpha=SIGNIFICANCE, method="holm")[0]
+    different = multipletests([each.p for each in differences], alpha=SIGNIFICANCE, method="holm")[0]
     classes = [
         OfAClass(
             one.classes[i],
@@ -79,7 +82,7 @@ def by_class(one: Row, other: Row) -> list[OfAClass]:
             each,
             bool(sure) and each.covers_seeds,
         )
-        for i, each, sure in zip(there, differences, established, strict=True)
+        for i, each, sure in zip(there, differences, different, strict=True)
     ]
     return sorted(classes, key=lambda each: (-(each.recalls[0] - each.recalls[1]), each.name))
 
@@ -107,19 +110,19 @@ def figure(one: Row, other: Row, classes: Sequence[OfAClass], among: Sequence[Ro
     plot.update_yaxes(zeroline=True, zerolinecolor=figures.MUTED)
     plot.update_layout(bargap=0.25 if named else 0.1)
     colors = [style_of(one, among).color, style_of(other, among).color if other.family != one.family else figures.MUTED]
-    for established in (True, False):
+    for different in (True, False):
         for winner, color in enumerate(colors):
             those = [
                 (i, each)
                 for i, each in enumerate(classes)
-                if each.established == established and (ahead(each) < 0) == bool(winner) and ahead(each) != 0
+                if each.different == different and (ahead(each) < 0) == bool(winner) and ahead(each) != 0
             ]
             if those:
                 plot.add_bar(
                     x=[i for i, _ in those],
                     y=figures.digits((100 * ahead(each) for _, each in those), 4),
                     marker={"color": color, "line": {"width": 0}},
-                    opacity=1 if established else 0.38,
+                    opacity=1 if different else 0.38,
                     customdata=[hover(each) for _, each in those],
                     hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
                     **(whiskers([each for _, each in those]) if named else {}),
@@ -130,7 +133,7 @@ def figure(one: Row, other: Row, classes: Sequence[OfAClass], among: Sequence[Ro
         plot,
         alt=f"Bar chart of {len(classes)} classes. {verdict(one, other, classes)}",
         columns=[
-            *("class", "test_images", one.name, other.name, "difference", "low", "high", "p", "established"),
+            *("class", "test_images", one.name, other.name, "difference", "low", "high", "p", "different"),
         ],
         rows=[
             [
@@ -140,7 +143,7 @@ def figure(one: Row, other: Row, classes: Sequence[OfAClass], among: Sequence[Ro
                 ahead(each),
                 *each.difference.interval,
                 each.difference.p,
-                each.established,
+                each.different,
             ]
             for each in classes
         ],
@@ -178,9 +181,9 @@ def verdict(one: Row, other: Row, classes: Sequence[OfAClass]) -> str:
     for_one, for_other = (sum(sign * ahead(each) > 0 for each in classes) for sign in (1, -1))
     sentences = [f"{one.label} is higher on {for_one} classes, {other.label} on {for_other}, of {len(classes)}."]
     for row, sign in ((one, 1), (other, -1)):
-        sure = [each.name for each in classes if each.established and sign * ahead(each) > 0]
+        sure = [each.name for each in classes if each.different and sign * ahead(each) > 0]
         shown = ", ".join(sure[:8]) + (f" and {len(sure) - 8} more" if len(sure) > 8 else "")
-        sentences.append(f"Established for {row.label}: {shown or 'none'}.")
+        sentences.append(f"Different, in favour of {row.label}: {shown or 'none'}.")
     return " ".join(sentences)
 
 

@@ -36,7 +36,7 @@ def section(comparison: Comparison) -> Section:
         [*per_dataset(comparison, table), *notes(comparison)],
         lead=(
             "A row is on the Pareto front of a cost where no other is at least as accurate and as cheap, and better in "
-            "one of both: marked by a point. Accuracies differ by chance: a front does not say what is established."
+            "one of both: marked by a point. Accuracies differ by chance: a front does not say who is better."
         ),
         short="Cost",
     )

@@ -12,7 +12,7 @@ from study.report.comparison.styles import Style, legend, style_of
 from study.report.numbers import MISSING, percent, points
 from study.report.tables import Column, Table
 from study.results.data_efficiency import Measured, alike
-from study.statistics import Crossing, Curve, compared, crossings, curve, images_needed
+from study.statistics import Crossing, Curve, compared, crossings, curve, given, images_needed
 from study.statistics.data_efficiency import Needed
 from study.text import amount, plural
 
@@ -160,10 +160,10 @@ def pairs(studies: Sequence[Measured], suffix: str) -> list[Any]:
     for one in differences:
         for a, b in dict.fromkeys((a, b) for a, b, _ in one):
             at = {n: one[a, b, n] for n in amounts if (a, b, n) in one}
-            sure.append({n for n, difference in at.items() if difference.established})
-            established = ", ".join(map(amount, sorted(sure[-1]))) or "nowhere"
+            sure.append({n for n, difference in at.items() if difference.different})
+            different = ", ".join(map(amount, sorted(sure[-1]))) or "nowhere"
             means = {f"at_{n:g}": difference.mean for n, difference in at.items()}
-            rows.append({"first": a, "second": b, "established": established, **means})
+            rows.append({"first": a, "second": b, "different": different, **means})
     ahead = Table(
         f"requirements-pairs{suffix}",
         "Who is ahead with how many images per class",
@@ -174,17 +174,17 @@ def pairs(studies: Sequence[Measured], suffix: str) -> list[Any]:
                 Column(f"at_{n:g}", amount(n), lead, "number", frozenset(i for i, at in enumerate(sure) if n in at))
                 for n in amounts
             ),
-            Column("established", "Established at"),
+            Column("different", "Different at"),
         ],
         rows,
         caption=(
-            "How many points of accuracy the first is above the second. Established, and marked: p below 5 %, adjusted "
-            "by Holm over all pairs and amounts."
+            "How many points of accuracy the first is above the second. Different, and marked: p below 5 %, adjusted "
+            f"by Holm over all pairs and amounts, {given(1)}."
         ),
     )
     met = [crossing for one in differences for crossing in crossings(one)]
     entries = [(f"{one.after} overtakes {one.before}", where(one)) for one in met]
-    none = "No model is established to be behind at one amount and ahead at a larger one."
+    none = "No model is found to be behind at one amount and ahead at a larger one."
     return [ahead, Facts("Where one overtakes another", entries) if entries else Note(none)]
 
 
@@ -194,7 +194,7 @@ def lead(difference: float | None) -> str:
 
 def where(one: Crossing[Any]) -> str:
     return (
-        f"at about {amount(one.images_per_class)} images per class: established to be worse at {amount(one.low)}, "
+        f"at about {amount(one.images_per_class)} images per class: found to be worse at {amount(one.low)}, "
         f"better at {amount(one.high)}"
     )
 

@@ -1,4 +1,4 @@
-"""Every pair of rows: the difference with its interval, whether it is established, and how sure one can be."""
+"""Every pair of rows: the difference with its interval, whether it is found to differ, and how sure one can be."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from study.report.comparison.styles import Style, style_of
 from study.report.downloads import data_uri
 from study.report.numbers import percent, points
 from study.report.tables import Column, Table
-from study.statistics import Difference
+from study.statistics import Difference, conditions, given
 from study.text import p_value, sentence
 
 MOST_WITH_INTERVALS = 14
 COLUMNS = [
     *("a", "b", "difference", "low", "high", "p", "p_adjusted", "mcnemar_p", "probability_better"),
-    *("established", "covers_seeds"),
+    *("different", "established", "covers_seeds"),
 ]
 
 
@@ -55,8 +55,9 @@ def section(comparison: Comparison) -> Section:
         title,
         blocks,
         lead=(
-            "Paired by test image, so what is hard for both cancels. Established means: p below 5 % after Holm’s "
-            "adjustment over all pairs, with more than one seed of each. Intervals are those of the pair alone."
+            f"Paired by test image, so what is hard for both cancels. {sentence(words(comparison))} means: p below "
+            "5 % after Holm’s adjustment over all pairs, with more than one seed of each. Intervals are those of the "
+            f"pair alone, {given(repeats(comparison))}."
         ),
         short="Pairs",
     )
@@ -73,7 +74,7 @@ def matrix(group: Group, among: Sequence[Row], suffix: str) -> Matrix:
     return Matrix(
         f"pairs-matrix{suffix}",
         f"Points of accuracy that the row is above the column, on {group.title}",
-        "Bold on a tint is established. Hollow marks are models from scratch.",
+        f"Bold on a tint is {conditions.different(group.repeats)}. Hollow marks are models from scratch.",
         group.rows,
         [style_of(row, among) for row in group.rows],
         [[cell(group, row, other) for other in group.rows] for row in group.rows],
@@ -89,7 +90,7 @@ def cell(group: Group, row: Row, other: Row) -> Cell | None:
         difference, sign = group.differences[other.name, row.name], -1
     ends = sorted(sign * 100 * bound for bound in difference.interval)
     interval = f"{ends[0]:.1f}, {ends[1]:.1f}".replace("-", "−") if len(group.rows) <= MOST_WITH_INTERVALS else ""
-    verdict = "" if not difference.established else "better" if sign * difference.mean > 0 else "worse"
+    verdict = "" if not difference.different else "better" if sign * difference.mean > 0 else "worse"
     return Cell(points(sign * difference.mean), interval, verdict)
 
 
@@ -103,7 +104,7 @@ def values(difference: Difference) -> list[Any]:
             difference.mcnemar_p,
             difference.probability_better,
         ),
-        *(difference.established, difference.covers_seeds),
+        *(difference.different, difference.established, difference.covers_seeds),
     ]
 
 
@@ -117,7 +118,7 @@ def table(group: Group, suffix: str) -> Table:
         Column("p", "p of the pair", p_value, "number"),
         Column("mcnemar_p", "p of McNemar, one run each", p_value, "number"),
         Column("probability_better", "P(A > B) over seeds", lambda share: percent(share, 0), "number"),
-        Column("verdict", "Established"),
+        Column("verdict", "Different"),
     ]
     labels = {row.name: row.label for row in group.rows}
     rows = [
@@ -132,11 +133,25 @@ def table(group: Group, suffix: str) -> Table:
             "p": difference.p,
             "mcnemar_p": difference.mcnemar_p,
             "probability_better": difference.probability_better,
-            "verdict": "yes" if difference.established else "no" if difference.covers_seeds else "no: one seed",
+            "verdict": verdict(difference),
         }
         for (a, b), difference in group.differences.items()
     ]
     return Table(f"every-pair{suffix}", "Every pair", columns, rows)
+
+
+def verdict(difference: Difference) -> str:
+    if difference.different:
+        return conditions.different(difference.repeats)
+    return "not distinguishable" if difference.covers_seeds else "not distinguishable: one seed"
+
+
+def repeats(comparison: Comparison) -> int:
+    return min(group.repeats for group in comparison.groups)
+
+
+def words(comparison: Comparison) -> str:
+    return conditions.different(repeats(comparison))
 
 
 def over_datasets(comparison: Comparison) -> Facts | Note:

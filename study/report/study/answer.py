@@ -12,6 +12,7 @@ from study.report.study import record_view
 from study.results.point import of_test, score, scores
 from study.results.record import Record, Row
 from study.results.study_file import TestResult
+from study.statistics import given
 from study.text import plural
 from trainables.metrics import Metric
 
@@ -129,7 +130,7 @@ def headline(record: Record) -> tuple[str, str, str]:
         low, high = test.interval
         basis = (
             f"95 % interval {percent(low)} to {percent(high)}, "
-            f"mean of {plural(len(test.accuracies), 'seed')} on {plural(test.n, 'test image')}"
+            f"mean of {plural(len(test.accuracies), 'seed')} on {plural(test.n, 'test image')}, {given(1)}"
         )
         if by is not Metric.ACCURACY and (other := of_test(test, by)) is not None:
             basis += f"; test {by.words} {metric_value(by, other)}"
