@@ -142,6 +142,7 @@ def compare(
     records: Sequence[Place] | None = None,
     data_efficiency: Sequence[int | None] | None = None,
     parallel_rows: int | str = "auto",
+    rope: float | None = None,
     scale: str = "auto",
     trials: int = 32,
     epochs: int | None = None,
@@ -186,6 +187,7 @@ def compare(
         pretraining: each model's first unless given.
         records: folders of studies, or folders that hold them, here or at s3://...: they are read, and nothing is run.
         data_efficiency: then train every winner on so many images of every class, None being all; empty for a ladder.
+        rope: within how many points of accuracy two rows count as equal; None where that is not asked.
 
     The others are the options of `python -m study.compare`. The same call again skips the rows that are done.
 
@@ -201,6 +203,7 @@ def compare(
         records=[place.local(one) for one in records] if records is not None else None,
         data_efficiency=data_efficiency,
         parallel_rows=str(parallel_rows),
+        rope=rope,
         scale=scale,
         trials=trials,
         epochs=epochs,

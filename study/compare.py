@@ -72,7 +72,9 @@ def carried_out(plan: Plan, command: str, *, since: float) -> ComparisonResult:
     from study.comparison import tables
     from study.report import comparison as report
 
-    comparison = records.compare(plan.folders(without=failed), [*plan.left_out, *failed.items()])
+    comparison = records.compare(
+        plan.folders(without=failed), [*plan.left_out, *failed.items()], margin=plan.options.margin
+    )
     if comparison.rows:
         tables.write(comparison, plan.folder, command)
         report.write(comparison, plan.folder, command=command)

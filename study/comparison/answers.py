@@ -79,8 +79,10 @@ def apart(group: Group, ahead: Sequence[Row]) -> str:
     if single := [row.label for row in ahead if len(row.seeds) == 1]:
         return f"{words}, but with one seed ({shorten(single)}) two runs are compared, not two recipes"
     if difference.interval.low > 0:
-        return f"{words}, which is no evidence among {len(group.differences)} pairs (p = {difference.p_adjusted:.2f})"
-    return words
+        words += f", which is no evidence among {difference.among} pairs (p = {difference.p_adjusted:.2f})"
+    if (equal := group.equivalences.get((ahead[0].name, ahead[-1].name))) and equal.verdict == "equal":
+        return f"{words}; they are equal within {100 * equal.margin:g} points ({equal.equal:.0%})"
+    return f"{words}; {100 * difference.smallest:.1f} points could have been found" if difference.smallest else words
 
 
 def what_they_beat(group: Group, ahead: Sequence[Row]) -> str:

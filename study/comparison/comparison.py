@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
 from study.comparison import answers, equality
 from study.comparison.answers import Question
-from study.comparison.groups import Group, grouped
+from study.comparison.groups import Group, grouped, together
 from study.comparison.rows import Row, read
 from study.results.place import shown
-from study.statistics import CriticalDifference, critical_difference
+from study.statistics import CriticalDifference, Equivalence, critical_difference, signed_rank
+from study.statistics.datasets import FEWEST
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Comparison:
     unequal: what differs between rows and should not; empty where the comparison is fair.
     notes: what may differ, but should be known.
     left_out: rows that are not here, each with the reason.
+    equal_over_datasets: by two labels, whether they are equal within the margin over five datasets or more.
     critical_difference: over datasets; None where `no_critical_difference` says why.
     """
 
@@ -34,6 +37,7 @@ class Comparison:
     unequal: tuple[str, ...]
     notes: tuple[str, ...]
     left_out: tuple[tuple[str, str], ...]
+    equal_over_datasets: dict[tuple[str, str], Equivalence]
     critical_difference: CriticalDifference | None
     no_critical_difference: str | None
 
@@ -42,11 +46,14 @@ class Comparison:
         return tuple(dict.fromkeys(group.dataset for group in self.groups))
 
 
-def compare(folders: Iterable[Path], left_out: Sequence[tuple[str, str]] = ()) -> Comparison:
+def compare(
+    folders: Iterable[Path], left_out: Sequence[tuple[str, str]] = (), *, margin: float | None = None
+) -> Comparison:
     """The comparison of the finished studies in these folders; of the others, why they are left out.
 
     Args:
         left_out: rows that never were a folder, each with the reason.
+        margin: within which two accuracies count as equal, a fraction; None where that is not asked.
     """
     rows_read: list[Row] = []
     not_here = list(left_out)
@@ -55,7 +62,7 @@ def compare(folders: Iterable[Path], left_out: Sequence[tuple[str, str]] = ()) -
             rows_read.append(read(folder))
         except (ValueError, OSError) as reason:
             not_here.append((folder.name, " ".join(str(reason).split())))
-    groups = grouped(named_apart(rows_read))
+    groups = together(grouped(named_apart(rows_read)), margin)
     rows = tuple(row for group in groups for row in group.rows)
     distance, why_not = over_datasets(groups)
     return Comparison(
@@ -63,6 +70,7 @@ def compare(folders: Iterable[Path], left_out: Sequence[tuple[str, str]] = ()) -
         groups=groups,
         answer=answers.answer(groups) if groups else "No study is finished: there is nothing to compare.",
         questions=answers.questions(groups),
+        equal_over_datasets=equal_over_datasets(groups, margin),
         unequal=tuple(equality.unequal(rows)),
         notes=tuple(equality.notes(rows)),
         left_out=tuple(not_here),
@@ -90,3 +98,15 @@ def over_datasets(groups: Sequence[Group]) -> tuple[CriticalDifference | None, s
         return critical_difference(accuracy), None
     except ValueError as reason:
         return None, str(reason)
+
+
+def equal_over_datasets(groups: Sequence[Group], margin: float | None) -> dict[tuple[str, str], Equivalence]:
+    """Of the models that have a row on every dataset, of five datasets or more, where a margin is given."""
+    tables = {group.dataset: {row.label: row.accuracy.mean for row in group.rows} for group in groups}
+    if margin is None or not FEWEST <= len(tables) == len(groups):
+        return {}
+    in_all = [label for label in next(iter(tables.values())) if all(label in table for table in tables.values())]
+    return {
+        (a, b): signed_rank([table[a] - table[b] for table in tables.values()], margin)
+        for a, b in combinations(in_all, 2)
+    }

@@ -1,7 +1,8 @@
 """What must be the same in all rows of a comparison, and what is said where it is not."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from math import ceil
 from typing import Any
 
 from study.comparison.rows import UNKNOWN, Row
@@ -14,8 +15,10 @@ from trainables.hyperparameters import DECLARED
 # of every row: the budget, the sampler, what is best, the seeds
 EVERYWHERE = (
     *("scale", "trials", "epochs", "metric", "early_stopping", "seed", "seeds", "top_k"),
-    *("precision", "workers_per_trial", "sync_batchnorm"),
+    *("precision", "workers_per_trial", "sync_batchnorm", "grad_accum"),
 )
+# of the images: a larger one is more to see; the rest follows each checkpoint, and is noted
+FOLLOWING_THE_CHECKPOINT = ("crop", "interpolation", "mean", "std")
 # of the rows on one dataset
 ON_A_DATASET = ("data_options", "duplicates", "train_fraction", "images_per_class")
 
@@ -28,6 +31,11 @@ def unequal(rows: Sequence[Row]) -> list[str]:
     sentences += differing(rows, ["fixed"], lambda row, _: fixed(row))
     sentences += differing(rows, ["what is searched or fixed"], point)
     sentences += differing_ranges(rows, all_own=False)
+    sentences += differing(rows, ["image size"], lambda row, _: preprocessed(row, "size"))
+    sentences += differing(rows, ["code version"], lambda row, _: row.record.study.versions.get("commit"))
+    for variant in dict.fromkeys(row.variant for row in rows):
+        of_one = [row for row in rows if row.variant == variant]
+        sentences += differing(of_one, ["weights"], lambda row, _: weights(row), f"{variant}: ")
     for dataset, here in by_dataset(rows):
         sentences += differing(here, ON_A_DATASET, configured, f"{dataset}: ")
         sentences += unequal_splits(here, f"{dataset}: ")
@@ -37,6 +45,25 @@ def unequal(rows: Sequence[Row]) -> list[str]:
 
 def configured(row: Row, name: str) -> Any:
     return getattr(row.config, name)
+
+
+def preprocessed(row: Row, name: str) -> Any:
+    return getattr(row.record.study.preprocessing, name, None)
+
+
+def weights(row: Row) -> str | None:
+    """A hash of the pretrained backbone; None without one, and where the record does not say."""
+    return row.record.study.model.weights if row.record.study.model else None
+
+
+def parts(row: Row) -> int:
+    """Into how many parts a batch was divided at most, where it did not fit: BatchNorm normalises each by itself."""
+    runs = [*row.record.trials, *row.record.runs]
+    return max((ceil(run["batch_size"] / run["micro_batch_size"]) for run in runs if divided(run)), default=1)
+
+
+def divided(run: Mapping[str, Any]) -> bool:
+    return bool(run.get("batch_size") and run.get("micro_batch_size"))
 
 
 def recipes_value(row: Row, name: str) -> Any:
@@ -76,12 +103,14 @@ def domain(row: Row, name: str) -> str:
 
 def notes(rows: Sequence[Row]) -> list[str]:
     """What may differ, but should be known."""
-    libraries = {name: None for row in rows for name in row.record.study.versions}
+    libraries = {name: None for row in rows for name in row.record.study.versions if name != "commit"}
     sentences = [*differing(rows, libraries, lambda row, name: row.record.study.versions.get(name))]
     if not all(provenance.same_hardware(row.record.study.hardware, rows[0].record.study.hardware) for row in rows):
         sentences.append("the studies ran on different machines: their times cannot be compared")
     sentences += differing_ranges(rows, all_own=True)
     sentences += differing(rows, ["max_concurrent"], configured)
+    sentences += differing(rows, FOLLOWING_THE_CHECKPOINT, preprocessed, "preprocessing's ")
+    sentences += differing(rows, ["parts of a batch"], lambda row, _: parts(row))
     for row in rows:
         if len(row.seeds) < row.config.seeds:
             sentences.append(f"{row.name} has {len(row.seeds)} of {row.config.seeds} seeds: the other test runs failed")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from study.comparison.rows import Row, common_metric
-from study.statistics import Difference, differences, letters, ranks
+from study.statistics import Difference, Equivalence, adjusted, differences, letters, ranks, within
 from trainables.metrics import Metric
 
 MOST_IN_PAIRS = 100
@@ -21,6 +21,7 @@ class Group:
             `not_paired` says why.
         ranks: by row name, 1 + the number of rows that are found to be better. Empty as `differences` is.
         letters: by row name; rows that share one are not distinguishable. Empty as `differences` is.
+        equivalences: by two row names, whether they are equal within a margin; empty where none was given.
     """
 
     title: str
@@ -29,6 +30,7 @@ class Group:
     differences: dict[tuple[str, str], Difference] = field(default_factory=dict)
     ranks: dict[str, int] = field(default_factory=dict)
     letters: dict[str, str] = field(default_factory=dict)
+    equivalences: dict[tuple[str, str], Equivalence] = field(default_factory=dict)
     not_paired: str | None = None
 
     @property
@@ -43,7 +45,7 @@ class Group:
     @property
     def repeats(self) -> int:
         """Of the whole procedure, that what is said of all rows covers."""
-        return min(row.repeats for row in self.rows)
+        return min(row.number_of_repeats for row in self.rows)
 
     def row(self, name: str) -> Row:
         return next(row for row in self.rows if row.name == name)
@@ -86,6 +88,31 @@ def grouped(rows: Sequence[Row]) -> tuple[Group, ...]:
             title = f"{title} (test set {titles[: i + 1].count(title)} of {titles.count(title)})"
         groups.append(paired(title, here))
     return tuple(groups)
+
+
+def together(groups: Sequence[Group], margin: float | None = None) -> tuple[Group, ...]:
+    """The same groups, each p adjusted by Holm over all pairs of all of them: one comparison, one family of tests.
+
+    Args:
+        margin: within which rows count as equal, a fraction; None where that is not asked.
+    """
+    pairs = {(i, pair): one for i, group in enumerate(groups) for pair, one in group.differences.items()}
+    sure = adjusted(pairs)
+    adjusted_groups = [
+        group.with_differences({pair: sure[i, pair] for pair in group.differences}) if not group.not_paired else group
+        for i, group in enumerate(groups)
+    ]
+    return tuple(replace(group, equivalences=equivalences(group, margin)) for group in adjusted_groups)
+
+
+def equivalences(group: Group, margin: float | None) -> dict[tuple[str, str], Equivalence]:
+    if margin is None:
+        return {}
+    return {
+        pair: within(one.mean, one.variance, margin)
+        for pair, one in group.differences.items()
+        if one.covers_seeds and one.variance is not None
+    }
 
 
 def same_images(row: Row) -> tuple[object, ...]:

@@ -49,7 +49,7 @@ class Row:
         seconds: wall time by step.
         parameters: None where the record does not say.
         record: all the rest. Its predictions are not in it, but in the arrays.
-        repeats: of the whole procedure, each with its own search, split and draw, that the numbers are of.
+        repeats: the studies that this row is the mean of, by their seeds; empty where it is one study.
     """
 
     name: str
@@ -77,7 +77,12 @@ class Row:
     label_of: np.ndarray = field(compare=False, repr=False)
     predicted: np.ndarray = field(compare=False, repr=False)
     record: Record = field(compare=False, repr=False)
-    repeats: int = 1
+    repeats: tuple["Row", ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def number_of_repeats(self) -> int:
+        """Of the whole procedure, that its scores are of."""
+        return max(1, len(self.repeats))
 
     @property
     def n_test(self) -> int:

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from study.comparison.comparison import Comparison
+from study.comparison.equality import weights
 from study.comparison.gains import gains
 from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
@@ -14,12 +15,13 @@ from study.comparison.summary import RANKS, interval
 from study.files import write_json, write_text
 from study.results.as_csv import as_csv
 from study.results.place import shown
-from study.statistics import Contrast, ExpectedBest, conditions, given
+from study.statistics import Contrast, Equivalence, ExpectedBest, conditions, given
 from study.text import p_value, sentence
 
 SCORES = ("accuracy", "mean_class_accuracy", "macro_f1")
 HEAD = ("rank", "letters", "model", "accuracy", "mean class accuracy", "macro-F1", "seeds", "trials", "parameters")
-PAIRS = ("pair", "points", "95 % interval", "p (Holm)", "p (McNemar)", "P(A > B)", "different")
+PAIRS = ("pair", "points", "95 % interval", "p (Holm)", "p (McNemar)", "P(A > B)", "different", "could be found")
+EQUAL = "P(equal within {margin:g} points)"
 LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--"},
@@ -49,6 +51,9 @@ def everything(comparison: Comparison) -> dict[str, Any]:
         "notes": list(comparison.notes),
         "left_out": [{"row": name, "why": why} for name, why in comparison.left_out],
         "groups": [group_facts(group) for group in comparison.groups],
+        "equal_over_datasets": [
+            {"first": a, "second": b, **of_equivalence(one)} for (a, b), one in comparison.equal_over_datasets.items()
+        ],
         "critical_difference": asdict(distance) if distance else None,
         "no_critical_difference": comparison.no_critical_difference,
     }
@@ -62,7 +67,12 @@ def group_facts(group: Group) -> dict[str, Any]:
         "test_images": group.n_test,
         "rows": [facts(row) | place(group, row) for row in group.rows],
         "differences": [
-            {"better": better, "worse": worse, **of_contrast(difference)}
+            {
+                "better": better,
+                "worse": worse,
+                **of_contrast(difference),
+                **of_equivalence(group.equivalences.get((better, worse))),
+            }
             for (better, worse), difference in group.differences.items()
         ],
         "gains": [
@@ -85,7 +95,12 @@ def place(group: Group, row: Row) -> dict[str, Any]:
 
 
 def of_contrast(one: Contrast) -> dict[str, Any]:
-    return {**asdict(one), "different": one.different, "established": one.established}
+    known = {name: value for name, value in asdict(replace(one, variance=None)).items() if name != "variance"}
+    return known | {"different": one.different, "established": one.established}
+
+
+def of_equivalence(one: Equivalence | None) -> dict[str, Any]:
+    return {"equivalence": asdict(one) | {"verdict": one.verdict}} if one else {}
 
 
 def facts(row: Row) -> dict[str, Any]:
@@ -104,6 +119,7 @@ def facts(row: Row) -> dict[str, Any]:
         "search_device_seconds": row.device_seconds,
         "expected_best": expected(row.expected_best),
         "winner": row.record.study.winner,
+        "weights": weights(row),
         "record": shown(row.record.folder),
     }
 
@@ -158,7 +174,9 @@ def basis(group: Group) -> str:
 def pairs(group: Group) -> Table:
     """Of every two rows, the more accurate one first."""
     label = {row.name: row.label for row in group.rows}
-    return PAIRS, [
+    equal = next(iter(group.equivalences.values()), None)
+    head = (*PAIRS, EQUAL.format(margin=100 * equal.margin)) if equal else PAIRS
+    return head, [
         [
             f"{label[better]} – {label[worse]}",
             f"{100 * difference.mean:.2f}",
@@ -167,9 +185,15 @@ def pairs(group: Group) -> Table:
             p_value(difference.mcnemar_p),
             f"{difference.probability_better:.2f}",
             conditions.different(difference.repeats) if difference.different else "no",
+            "–" if difference.different or difference.smallest is None else f"{100 * difference.smallest:.2f}",
+            *([probability(group.equivalences.get((better, worse)))] if equal else []),
         ]
         for (better, worse), difference in group.differences.items()
     ]
+
+
+def probability(equal: Equivalence | None) -> str:
+    return "–" if equal is None else f"{equal.equal:.2f}"
 
 
 def as_markdown(comparison: Comparison) -> str:

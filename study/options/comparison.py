@@ -32,7 +32,7 @@ COMMON = (
     *("models", "pretraining", "datasets", "records", "scale", "data_efficiency", "trials", "epochs", "recipe"),
     *("fix", "space", "seeds", "name", "results", "config"),
 )
-READING = {"records", "name", "results", "quiet", "verbose"}  # what --from leaves a choice of
+READING = {"records", "rope", "name", "results", "quiet", "verbose"}  # what --from leaves a choice of
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,12 @@ def parser() -> Parser:
         help="rows that run at the same time (default auto: one on a small machine, on a cluster as many as fill it)",
     )
     what.add_argument(
+        "--rope",
+        type=float,
+        metavar="POINTS",
+        help="within how many points of accuracy two rows count as equal (default: that is not asked)",
+    )
+    what.add_argument(
         "--requirements",
         nargs="*",
         type=arguments.images_per_class,
@@ -190,7 +196,7 @@ def possible(options: ComparisonKeywords) -> list[Plan]:
 
     Raises ValueError for every mistake that shows without them.
     """
-    _ = options.rows_at_once
+    _ = options.rows_at_once, options.margin
     if options.records:
         return [reading(options)]
     return command_line.at_some_scale(options.scale, lambda name: running(options, name))

@@ -125,7 +125,15 @@ class ComparisonKeywords(SharedKeywords):
     records: Sequence[Path] | None = field(default=None, metadata={"option": "from"})
     data_efficiency: Sequence[int | None] | None = None
     parallel_rows: str = "auto"
+    rope: float | None = None
     name: str | None = None
+
+    @property
+    def margin(self) -> float | None:
+        """Within which two accuracies count as equal, a fraction. Raises ValueError for what is no margin."""
+        if self.rope is not None and not 0 < self.rope < 100:
+            raise ValueError(f"rope must be points of accuracy above 0 and below 100, got {self.rope:g}")
+        return None if self.rope is None else self.rope / 100
 
     @property
     def rows_at_once(self) -> int | None:

@@ -9,6 +9,7 @@ from study.statistics.comparison import Contrast, Difference, adjusted, contrast
 from study.statistics.conditions import given
 from study.statistics.data_efficiency import Crossing, Curve, Needed, compared, crossings, curve, images_needed
 from study.statistics.datasets import CriticalDifference, critical_difference
+from study.statistics.equivalence import Equivalence, signed_rank, within
 from study.statistics.intervals import Interval, accuracy_interval, score_intervals
 from study.statistics.letters import letters
 from study.statistics.trials import ExpectedBest, expected_best
@@ -19,6 +20,7 @@ __all__ = [
     "Crossing",
     "Curve",
     "Difference",
+    "Equivalence",
     "ExpectedBest",
     "Interval",
     "Needed",
@@ -39,4 +41,6 @@ __all__ = [
     "ranks",
     "score_intervals",
     "scores",
+    "signed_rank",
+    "within",
 ]

@@ -15,6 +15,7 @@ import numpy as np
 from study.statistics.intervals import Interval, Variance, image_variances, images_alone, seed_variances
 
 SIGNIFICANCE = 0.05
+POWER = 0.8
 Key = TypeVar("Key")
 Compared = TypeVar("Compared", bound="Contrast")
 Weighted = Sequence[tuple[float, np.ndarray]]  # weights and answers, (..., seeds, images) bool
@@ -30,6 +31,9 @@ class Contrast:
         p_adjusted: Holm's, over all that were compared.
         covers_seeds: whether interval and p count the seeds. They cannot where a model has one seed only.
         repeats: of the whole procedure, that interval and p count.
+        among: how many were compared, and p adjusted over.
+        smallest: what would have been found in 80 % of such comparisons, after Holm; None where nothing could be.
+        variance: of the mean; None for what was not computed here.
     """
 
     mean: float
@@ -38,6 +42,9 @@ class Contrast:
     p_adjusted: float
     covers_seeds: bool
     repeats: int = field(default=1, kw_only=True)
+    among: int = field(default=1, kw_only=True)
+    smallest: float | None = field(default=None, kw_only=True)
+    variance: Variance | None = field(default=None, kw_only=True, repr=False, compare=False)
 
     @property
     def different(self) -> bool:
@@ -48,6 +55,13 @@ class Contrast:
     def established(self) -> bool:
         """Whether it is not 0 over searches, splits and draws too: never with a single repeat."""
         return self.different and self.repeats > 1
+
+    def to_be_found(self, level: float) -> float | None:
+        """The smallest that is told from 0 in 80 % of such comparisons, at a level of significance."""
+        if self.variance is None or not self.covers_seeds:
+            return None
+        both = self.variance.critical(level / 2) + self.variance.critical(1 - POWER)
+        return float(both * np.sqrt(self.variance.total))
 
 
 @dataclass(frozen=True)
@@ -82,13 +96,21 @@ def differences(correct: Mapping[str, np.ndarray]) -> dict[tuple[str, str], Diff
 
 
 def adjusted(pairs: Mapping[Key, Compared]) -> dict[Key, Compared]:
-    """The same, each p adjusted by Holm over all of them."""
+    """The same, each p adjusted by Holm over all of them.
+
+    Holm tests what is not found to differ at the level of significance divided by how many of these there are: what
+    could have been found follows from that.
+    """
     from statsmodels.stats.multitest import multipletests
 
     if not pairs:
         return {}
     ps = multipletests([pair.p for pair in pairs.values()], method="holm")[1]
-    return {key: replace(pair, p_adjusted=float(p)) for (key, pair), p in zip(pairs.items(), ps, strict=True)}
+    level = SIGNIFICANCE / max(1, sum(p >= SIGNIFICANCE for p in ps))
+    return {
+        key: replace(pair, p_adjusted=float(p), among=len(pairs), smallest=pair.to_be_found(level))
+        for (key, pair), p in zip(pairs.items(), ps, strict=True)
+    }
 
 
 def contrast(weighted: Weighted) -> Contrast:
@@ -102,15 +124,17 @@ def contrast(weighted: Weighted) -> Contrast:
         p=p,
         p_adjusted=p,
         covers_seeds=min(len(correct) for _, correct in weighted) > 1,
+        variance=variance,
     )
 
 
 def difference(a: np.ndarray, b: np.ndarray, *, level: float = 0.95) -> Difference:
     """One pair, (seeds, images) bool each; p is not adjusted."""
-    low, high = difference_bounds(a, b, level=level)
+    mean, variance = contrast_variance([(1, a), (-1, b)])
+    low, high = bounds(mean, variance, level)
     accuracies_a, accuracies_b = a.mean(axis=1), b.mean(axis=1)
     ahead = accuracies_a[:, None] - accuracies_b
-    p = difference_p(a, b)
+    p = contrast_p(mean, variance)
     return Difference(
         mean=float(accuracies_a.mean() - accuracies_b.mean()),
         interval=Interval(float(low), float(high)),
@@ -119,6 +143,7 @@ def difference(a: np.ndarray, b: np.ndarray, *, level: float = 0.95) -> Differen
         mcnemar_p=mcnemar_p(a, b),
         probability_better=float(((ahead > 0) + 0.5 * (ahead == 0)).mean()),
         covers_seeds=min(len(a), len(b)) > 1,
+        variance=variance,
     )
 
 
@@ -152,14 +177,12 @@ def contrast_variance(weighted: Weighted) -> tuple[np.ndarray, Variance]:
 
 def difference_bounds(a: np.ndarray, b: np.ndarray, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Low and high end (...) of the difference for many studies at once, from (..., seeds, images) bool each."""
-    mean, variance = contrast_variance([(1, a), (-1, b)])
+    return bounds(*contrast_variance([(1, a), (-1, b)]), level)
+
+
+def bounds(mean: np.ndarray, variance: Variance, level: float) -> tuple[np.ndarray, np.ndarray]:
     half = variance.critical((1 - level) / 2) * np.sqrt(variance.total)
     return np.maximum(mean - half, -1), np.minimum(mean + half, 1)
-
-
-def difference_p(a: np.ndarray, b: np.ndarray) -> float:
-    """Of (seeds, images) bool each."""
-    return contrast_p(*contrast_variance([(1, a), (-1, b)]))
 
 
 def contrast_p(mean: np.ndarray, variance: Variance) -> float:

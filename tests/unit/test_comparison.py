@@ -127,7 +127,8 @@ def test_rows_that_tie_are_not_distinguished_and_share_a_letter(tmp_path: Path) 
     comparison = compare(made)
     assert re.fullmatch(
         GIVEN + r"(CoAtNet|ViT) from scratch and (CoAtNet|ViT) from scratch are not distinguishable on insects: "
-        r"\1 from scratch is 0\.0 points \[-[\d.]+, [\d.]+\] above \2 from scratch\.",
+        r"\1 from scratch is 0\.0 points \[-[\d.]+, [\d.]+\] above \2 from scratch; [\d.]+ points could have been "
+        r"found\.",
         comparison.answer,
     )
     assert set(comparison.groups[0].ranks.values()) == {1}
@@ -291,6 +292,7 @@ def two(tmp_path: Path, **changed: Any) -> Comparison:
         ({"epochs": 9}, "epochs differs: 3 (vit-none-insects), 9 (resnet-none-insects)"),
         ({"early_stopping": "none"}, "early stopping differs: asha (vit-none-insects), none (resnet-none-insects)"),
         ({"top_k": 1}, "top k differs: 3 (vit-none-insects), 1 (resnet-none-insects)"),
+        ({"grad_accum": 4}, "grad accum differs: auto (vit-none-insects), 4 (resnet-none-insects)"),
         ({"scale": "paper"}, "scale differs: mini (vit-none-insects), paper (resnet-none-insects)"),
         ({"fixed": {"lr": 0.1}}, "fixed differs: none (vit-none-insects), lr=0.1 (resnet-none-insects)"),
         (
@@ -303,6 +305,50 @@ def test_a_budget_or_a_protocol_that_differs_is_named_with_both_values(
     facts: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
     assert two(tmp_path, facts=facts).unequal == (said,)
+
+
+def test_another_size_of_images_and_another_version_of_the_code_are_unequal(tmp_path: Path) -> None:
+    as_shown = {"mean": [0.5] * 3, "std": [0.5] * 3, "crop": 0.9, "interpolation": "bilinear"}
+    comparison = two(tmp_path, preprocessing={"size": 64, **as_shown}, versions={"torch": "2.14.1", "commit": "abc"})
+    assert comparison.unequal == (
+        "image size differs: 32 (vit-none-insects), 64 (resnet-none-insects)",
+        "code version differs: not recorded (vit-none-insects), abc (resnet-none-insects)",
+    )
+    assert "preprocessing's crop differs: 1.0 (vit-none-insects), 0.9 (resnet-none-insects)" in comparison.notes
+
+
+def test_rows_of_one_variant_with_other_weights_are_unequal(tmp_path: Path) -> None:
+    def model(weights: str) -> dict[str, Any]:
+        return {"parameters": 1, "stage_names": ["stem", "head"], "weights": weights}
+
+    made = [
+        study(tmp_path, "vit", HIGH, dataset=dataset, pretraining="in1k", model=model(weights))
+        for dataset, weights in (("insects", "first"), ("digits", "second"))
+    ]
+    assert compare([*made, study(tmp_path, "resnet", LOW, model=model("third"))]).unequal == (
+        "vit_mini: weights differs: first (vit-in1k-insects), second (vit-in1k-digits)",
+    )
+
+
+def test_p_is_adjusted_over_all_pairs_of_all_datasets(tmp_path: Path) -> None:
+    near = [answers(*[0.9] * 3), answers(*[0.88] * 3, seed=4)]
+    made = [
+        study(tmp_path, model, one, dataset=dataset)
+        for dataset in ("insects", "digits")
+        for model, one in zip(("vit", "resnet"), near, strict=True)
+    ]
+    alone = compare(made[:2]).groups[0].differences["vit-none-insects", "resnet-none-insects"]
+    both = compare(made)
+    (of_two,) = both.groups[0].differences.values()
+    assert (alone.p_adjusted, of_two.p_adjusted) == (alone.p, 2 * alone.p)
+
+
+def test_rows_that_are_equal_within_a_margin_are_said_to_be(tmp_path: Path) -> None:
+    made = [study(tmp_path, model, answers(0.9, 0.9, 0.9, own=0.0)) for model in ("vit", "resnet")]
+    assert "points could have been found" in compare(made).answer
+    comparison = compare(made, margin=0.03)
+    assert "they are equal within 3 points" in comparison.answer
+    assert {one.verdict for one in comparison.groups[0].equivalences.values()} == {"equal"}
 
 
 def test_equal_studies_differ_in_nothing(tmp_path: Path) -> None:

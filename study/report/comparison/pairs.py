@@ -1,7 +1,7 @@
 """Every pair of rows: the difference with its interval, whether it is found to differ, and how sure one can be."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from study.comparison import Comparison, Group, Row
@@ -9,15 +9,19 @@ from study.report.blocks import Facts, Note, Section, empty
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.styles import Style, style_of
 from study.report.downloads import data_uri
-from study.report.numbers import percent, points
+from study.report.numbers import MISSING, percent, points
 from study.report.tables import Column, Table
-from study.statistics import Difference, conditions, given
+from study.statistics import Difference, Equivalence, conditions, given
 from study.text import p_value, sentence
 
 MOST_WITH_INTERVALS = 14
+CAPTION = (
+    "Could be found: the smallest difference that 80 % of such comparisons would tell from none, with as many images, "
+    "seeds and pairs."
+)
 COLUMNS = [
     *("a", "b", "difference", "low", "high", "p", "p_adjusted", "mcnemar_p", "probability_better"),
-    *("different", "established", "covers_seeds"),
+    *("different", "established", "covers_seeds", "could_be_found", "equal"),
 ]
 
 
@@ -49,7 +53,7 @@ def section(comparison: Comparison) -> Section:
         return empty("pairs", title, f"{'. '.join(why) or 'There are no two rows on one dataset'}.", short="Pairs")
     blocks = per_dataset(comparison, pairs)
     if len(comparison.datasets) > 1:
-        blocks.append(over_datasets(comparison))
+        blocks += [over_datasets(comparison), *equal_over_datasets(comparison)]
     return Section(
         "pairs",
         title,
@@ -78,7 +82,7 @@ def matrix(group: Group, among: Sequence[Row], suffix: str) -> Matrix:
         group.rows,
         [style_of(row, among) for row in group.rows],
         [[cell(group, row, other) for other in group.rows] for row in group.rows],
-        data_uri(COLUMNS, [[*names, *values(difference)] for names, difference in group.differences.items()]),
+        data_uri(COLUMNS, [[*names, *values(group, names)] for names in group.differences]),
     )
 
 
@@ -94,7 +98,8 @@ def cell(group: Group, row: Row, other: Row) -> Cell | None:
     return Cell(points(sign * difference.mean), interval, verdict)
 
 
-def values(difference: Difference) -> list[Any]:
+def values(group: Group, names: tuple[str, str]) -> list[Any]:
+    difference, equal = group.differences[names], group.equivalences.get(names)
     return [
         *(
             difference.mean,
@@ -105,6 +110,7 @@ def values(difference: Difference) -> list[Any]:
             difference.probability_better,
         ),
         *(difference.different, difference.established, difference.covers_seeds),
+        *(difference.smallest, equal.equal if equal else None),
     ]
 
 
@@ -119,7 +125,11 @@ def table(group: Group, suffix: str) -> Table:
         Column("mcnemar_p", "p of McNemar, one run each", p_value, "number"),
         Column("probability_better", "P(A > B) over seeds", lambda share: percent(share, 0), "number"),
         Column("verdict", "Different"),
+        Column("could_be_found", "Could be found, points", found, "number"),
     ]
+    if equal := next(iter(group.equivalences.values()), None):
+        name = f"P(equal within {100 * equal.margin:g} points)"
+        columns.append(Column("equal", name, lambda share: percent(share, 0), "number"))
     labels = {row.name: row.label for row in group.rows}
     rows = [
         {
@@ -133,16 +143,24 @@ def table(group: Group, suffix: str) -> Table:
             "p": difference.p,
             "mcnemar_p": difference.mcnemar_p,
             "probability_better": difference.probability_better,
-            "verdict": verdict(difference),
+            "verdict": verdict(difference, group.equivalences.get((a, b))),
+            "could_be_found": None if difference.different else difference.smallest,
+            "equal": equal.equal if (equal := group.equivalences.get((a, b))) else None,
         }
         for (a, b), difference in group.differences.items()
     ]
-    return Table(f"every-pair{suffix}", "Every pair", columns, rows)
+    return Table(f"every-pair{suffix}", "Every pair", columns, rows, caption=CAPTION)
 
 
-def verdict(difference: Difference) -> str:
+def found(smallest: float | None) -> str:
+    return MISSING if smallest is None else f"{100 * smallest:.1f}"
+
+
+def verdict(difference: Difference, equal: Equivalence | None) -> str:
     if difference.different:
         return conditions.different(difference.repeats)
+    if equal and equal.verdict == "equal":
+        return f"equal within {100 * equal.margin:g} points"
     return "not distinguishable" if difference.covers_seeds else "not distinguishable: one seed"
 
 
@@ -168,3 +186,26 @@ def over_datasets(comparison: Comparison) -> Facts | Note:
             ("p that all are equal", f"{p_value(distance.friedman_p)} (Friedman)"),
         ],
     )
+
+
+def equal_over_datasets(comparison: Comparison) -> list[Table]:
+    found = comparison.equal_over_datasets
+    if not found:
+        return []
+    margin = 100 * next(iter(found.values())).margin
+    columns = [
+        Column("first", "First"),
+        Column("second", "Second"),
+        *(
+            Column(name, title, lambda share: percent(share, 0), "number")
+            for name, title in (
+                ("worse", "P(worse)"),
+                ("equal", f"P(equal within {margin:g} points)"),
+                ("better", "P(better)"),
+            )
+        ),
+        Column("verdict", "Verdict"),
+    ]
+    rows = [{"first": a, "second": b, **asdict(one), "verdict": one.verdict} for (a, b), one in found.items()]
+    caption = "The Bayesian signed-rank test over the differences on each dataset (Benavoli et al. 2017)."
+    return [Table("equal-over-datasets", "Equal over datasets", columns, rows, caption=caption)]
