@@ -14,6 +14,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from study.data.place import written_out
+from study.files import expanded
 from study.options.keywords import ComparisonKeywords, ProbeKeywords, StudyKeywords
 from study.result import ComparisonResult, ProbeResult, StudyResult
 from study.results import place, provenance
@@ -89,7 +91,7 @@ def run(
     start = perf_counter()
     options = StudyKeywords(
         model=model,
-        dataset=str(dataset),
+        dataset=written_out(dataset),
         pretraining=pretraining,
         variant=variant,
         weights=path(weights),
@@ -199,7 +201,7 @@ def compare(
     options = ComparisonKeywords(
         models=list(models) if models is not None else architecture.names(),
         pretraining=pretraining,
-        datasets=[str(one) for one in datasets],
+        datasets=[written_out(one) for one in datasets],
         records=[place.local(one) for one in records] if records is not None else None,
         data_efficiency=data_efficiency,
         parallel_rows=str(parallel_rows),
@@ -276,7 +278,7 @@ def probe(
 
     options = ProbeKeywords(
         models=[models] if isinstance(models, str) else list(models),
-        dataset=str(dataset),
+        dataset=written_out(dataset),
         pretraining=pretraining,
         weights=path(weights),
         scale=scale,
@@ -295,7 +297,7 @@ def probe(
 
 
 def path(given: Place | None) -> Path | None:
-    return None if given is None else Path(given).expanduser()
+    return None if given is None else expanded(given)
 
 
 def assignments(given: Mapping[str, Any] | None) -> list[str]:

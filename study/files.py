@@ -25,6 +25,14 @@ class NotWritten(OSError):
         super().__init__(f"{path} cannot be written ({why}{room(path)})")
 
 
+def expanded(given: str | os.PathLike[str]) -> Path:
+    """A path that a user gave: shells leave the `~` of `--results=~/studies` as it is. Raises ValueError."""
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{os.fspath(given)}: there is no such user, whose home that would be") from None
+
+
 def room(path: Path) -> str:
     """What the disk of a path has free, if that is little."""
     try:

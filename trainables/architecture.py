@@ -112,13 +112,20 @@ class Architecture:
         return tuple(dict.fromkeys(v.pretraining for v in self.variants if v.scale == scale))
 
     def variant(self, scale: str, pretraining: str | None = None, name: str | None = None) -> Variant:
-        """The first variant of that scale, with that pretraining (the first one's by default) or that name."""
+        """The first variant of that scale, with that pretraining (the first one's by default) or that name.
+
+        Raises ValueError, which names the scale that has it, if one has.
+        """
         here = [v for v in self.variants if v.scale == scale]
+        others = [v for v in self.variants if v.scale != scale]
         if name is not None:
-            choose("variant", name, [v.name for v in here])
+            elsewhere = next((f"it is one of --scale {v.scale}" for v in others if v.name == name), "")
+            choose("variant", name, [v.name for v in here], elsewhere=elsewhere)
             here = [v for v in here if v.name == name]
         if pretraining is not None:
-            choose(f"{scale} pretraining of {self.name}", pretraining, [v.pretraining for v in here])
+            elsewhere = next((f"--scale {v.scale} has it" for v in others if v.pretraining == pretraining), "")
+            of = f"{scale} pretraining of {self.name}"
+            choose(of, pretraining, [v.pretraining for v in here], elsewhere=elsewhere)
             here = [v for v in here if v.pretraining == pretraining]
         return here[0]
 
@@ -129,7 +136,12 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Architecture:
-    choose("model", name, names())
+    """Raises ValueError, which says of which model `name` is a variant, if of one."""
+    if name not in names():
+        of = next(
+            (family.name for family, variant in every() if name in (variant.name, variant.name.split(".")[0])), ""
+        )
+        choose("model", name, names(), elsewhere=f"it is a variant: give --model {of} --variant ..." if of else "")
     return import_module(f"trainables.architectures.{name}").ARCHITECTURE
 
 

@@ -94,7 +94,7 @@ class Store:
         """
         verified = {} if verified is None else verified
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        folder = Path(os.environ.get("STUDY_CACHE") or base / "attention-or-convolution")
+        folder = Path(os.environ.get("STUDY_CACHE") or base / "attention-or-convolution").expanduser()
         given = os.environ.get("STUDY_CACHE_GIB")
         if given:
             try:

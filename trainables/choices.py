@@ -14,14 +14,25 @@ GPU_PRECISIONS = ("tf32", "fp16")  # that a CPU has no arithmetic for
 BOUNDARY_MODES = ("on", "off", "always")
 
 
-def choose(kind: str, given: str, choices: Iterable[str]) -> str:
-    """Returns `given` if it is one of `choices`, else raises ValueError naming the choices and the nearest."""
+NEAR = 0.65  # of 1: alex is alexnet, rnu is run; efficientnet_b0 is not coatnet
+
+
+def choose(kind: str, given: str, choices: Iterable[str], *, elsewhere: str = "") -> str:
+    """Returns `given` if it is one of `choices`, else raises ValueError naming the choices and the nearest.
+
+    `elsewhere`: what would make the name valid, where that is known.
+    """
     choices = sorted(set(choices))
     if given in choices:
         return given
-    nearest = get_close_matches(given, choices, n=1, cutoff=0.4)
-    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    hint = f"; {elsewhere}" if elsewhere else did_you_mean(given, choices)
     raise ValueError(f"unknown {kind} {given!r}: choose one of {', '.join(choices)}{hint}")
+
+
+def did_you_mean(given: str, choices: Iterable[str], prefix: str = "") -> str:
+    """The end of a line about an unknown name: the one that is near, if one is."""
+    nearest = get_close_matches(given, list(choices), n=1, cutoff=NEAR)
+    return f"; did you mean {prefix}{nearest[0]}?" if nearest else ""
 
 
 def needs_gpu(precision: str) -> str:

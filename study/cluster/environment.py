@@ -32,10 +32,23 @@ def prepare() -> None:
     `ray.init(_node_ip_address="127.0.0.1")` does not do that: Ray 2.60 replaces it with the machine's address, unless
     this variable of its Windows and macOS builds says that there is no cluster.
     """
+    provide_home()
     for name, value in ALWAYS.items():
         os.environ.setdefault(name, value)
     if address() is None:
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+
+
+def provide_home() -> None:
+    """A container may run as a number that is no user, without HOME: Ray, torch and W&B all ask for one."""
+    try:
+        Path.home()
+    except RuntimeError:
+        from trainables import scratch
+
+        home = scratch.of_user() / "home"
+        home.mkdir(exist_ok=True)
+        os.environ["HOME"] = str(home)
 
 
 def address() -> str | None:
@@ -89,6 +102,8 @@ def check() -> None:
     """Turns Ray's tokens on where the cluster wants one. Raises ValueError if a study cannot run on the cluster."""
     given = address()
     if given is None:
+        if os.environ.get("RAY_ADDRESS") == "auto":
+            raise ValueError("RAY_ADDRESS=auto, but no Ray head answers on this machine: unset it to start one here")
         return
     scheme, separator, rest = given.partition("://")
     if separator:

@@ -3,16 +3,24 @@
 Imports no reader of images: the command line checks its options with it.
 """
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from study.data import named
+from study.files import expanded
 from trainables.choices import choose
 
 SHOWN = 40
 SECRETS = ("secret", "key", "token", "password")  # in the name of an address's option
+
+
+def written_out(given: str | os.PathLike[str]) -> str:
+    """A name or place with its `~`, which shells leave as it is in `--dataset=~/photos`. Raises ValueError."""
+    text = os.fspath(given)
+    return str(expanded(text)) if text.startswith("~") else text
 
 
 def name_of(given: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from study.files import expanded
 from trainables.architecture import Architecture
 from trainables.choices import choose
 from trainables.hyperparameters import DECLARED, REQUIRED
@@ -22,7 +23,7 @@ def offered(architecture: Architecture) -> dict[str, Recipe]:
 def chosen(given: str, architecture: Architecture) -> Recipe:
     """The recipe of that name, or of that file. Raises ValueError for a mistake."""
     if given.endswith(".toml"):
-        return read(Path(given))
+        return read(expanded(given))
     recipes = offered(architecture)
     return recipes[choose("recipe", given, [*recipes, "FILE.toml"])]
 

@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from study.data.place import check_address
+from study.data.place import check_address, written_out
 from study.data.source import DUPLICATES, DatasetRequest
 from study.design.study import EARLY_STOPPING
+from study.files import expanded
 from study.options.keywords import DataKeywords
 from study.options.parser import Parser
 from study.results import place
@@ -19,8 +20,11 @@ Group = argparse._ArgumentGroup
 
 
 def path(given: str) -> Path:
-    """A path of which the shell has left `~` as it is: it does so in --results=~/studies."""
-    return Path(given).expanduser()
+    """Any path that an option takes. Raises ArgumentTypeError."""
+    try:
+        return expanded(given)
+    except ValueError as mistake:
+        raise argparse.ArgumentTypeError(str(mistake)) from None
 
 
 def results(given: str) -> Path:
@@ -41,13 +45,13 @@ def images_per_class(given: str) -> int | None:
 
 
 def dataset(given: str) -> str:
-    """A dataset's name or place, `~` included. Raises ArgumentTypeError for an address with a secret in it."""
-    if "://" in given:
-        try:
+    """A dataset's name or place. Raises ArgumentTypeError for an address with a secret in it."""
+    try:
+        if "://" in given:
             check_address(given)
-        except ValueError as mistake:
-            raise argparse.ArgumentTypeError(str(mistake)) from None
-    return str(path(given)) if given.startswith("~") else given
+        return written_out(given)
+    except ValueError as mistake:
+        raise argparse.ArgumentTypeError(str(mistake)) from None
 
 
 def add_scale(group: Group) -> None:
@@ -201,5 +205,5 @@ def request(options: DataKeywords) -> DatasetRequest:
         name, equals, value = assignment.partition("=")
         if not equals:
             raise ValueError(f"--data-option takes NAME=VALUE, got {assignment!r}")
-        settings[name] = value
+        settings[name] = written_out(value)
     return DatasetRequest(options.data_dir, options.offline, options.strict, options.duplicates, settings)

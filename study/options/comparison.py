@@ -177,7 +177,7 @@ def parse(given: Sequence[str] | None = None) -> tuple[ComparisonKeywords, list[
     """The options, and the words that give them; exits where argparse finds a mistake, and after what --help says."""
     this = parser()
     options = this.parse(given)
-    if options.records and (other := sorted(set(this.given(options.words)) - READING)):
+    if options.records and (other := sorted(set(this.given(options.words)[0]) - READING)):
         this.error(f"--from only reads records: leave out --{other[0].replace('_', '-')}, or --from")
     return ComparisonKeywords.of(options), options.words
 

@@ -11,9 +11,10 @@ An option is named as on the command line, with - or _. A value is checked as th
 import argparse
 import tomllib
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
+
+from study.files import expanded
+from trainables.choices import did_you_mean
 
 SWITCH = {True: "--{}", False: "--no-{}"}
 
@@ -32,8 +33,7 @@ def words(path: str, options: Mapping[str, argparse.Action], *, leave_out: Colle
     for key, value in table(path).items():
         name = key.replace("_", "-")
         if name not in options:
-            nearest = get_close_matches(name, options, n=1)
-            raise ValueError(f"unknown option {key!r}{f'; did you mean {nearest[0]}?' if nearest else ''}")
+            raise ValueError(f"unknown option {key!r}{did_you_mean(name, options)}")
         if options[name].dest not in leave_out:
             found += words_of(name, value, options[name])
     return found
@@ -41,7 +41,7 @@ def words(path: str, options: Mapping[str, argparse.Action], *, leave_out: Colle
 
 def table(path: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(expanded(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"it cannot be read ({error.strerror}): give the path of a TOML file") from None
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError

@@ -7,11 +7,11 @@ import argparse
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from study.options import config_file
 from study.terminal.mistake import fail
+from trainables.choices import did_you_mean
 
 MORE = "--help-all shows every option."
 
@@ -67,12 +67,12 @@ class Parser(argparse.ArgumentParser):
         Exits with 2 for a mistake, and with 0 after what `--help` and `--version` say.
         """
         words = list(sys.argv[1:] if arguments is None else arguments)
-        given = self.given(words)
+        given, unknown = self.given(words)
+        if unknown and not self.shows(words):  # before what is required, which may be what is misspelled
+            self.error(self.unknown(unknown[0]))
         if path := given.pop("config", None):
             words = [*self.configured(path, given), *self.without_config(words)]
-        options, unknown = self.parse_known_args(words)
-        if unknown:
-            self.error(self.unknown(unknown[0]))
+        options = self.parse_known_args(words)[0]
         options.words = words
         return options
 
@@ -86,10 +86,16 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"{name} needs a value, got {value}")
         return super().parse_known_args(args, namespace)
 
-    def given(self, words: Sequence[str]) -> dict[str, Any]:
-        """What these words give, and nothing of what they leave out."""
+    def given(self, words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+        """What these words give, and nothing of what they leave out; and those that mean nothing."""
         with self.nothing_else():
-            return vars(self.parse_known_args(words)[0])
+            options, unknown = self.parse_known_args(words)
+            return vars(options), unknown
+
+    def shows(self, words: Sequence[str]) -> bool:
+        """Whether the words ask for help or the version, which is shown whatever else they say."""
+        shown = [name for action in self._actions if isinstance(action, Show) for name in action.option_strings]
+        return not set(shown).isdisjoint(words)
 
     def configured(self, path: str, given: Collection[str]) -> list[str]:
         """The options of a config file as words; without those that the command line gives."""
@@ -171,8 +177,7 @@ class Parser(argparse.ArgumentParser):
         if not word.startswith("-"):
             return f"unexpected argument {word!r}"
         name = word.split("=")[0]
-        nearest = get_close_matches(name, [f"--{known}" for known in self.by_name()], n=1)
-        return f"unknown option {name}{f'; did you mean {nearest[0]}?' if nearest else ''}"
+        return f"unknown option {name}{did_you_mean(name.lstrip('-'), self.by_name(), '--')}"
 
     def error(self, message: str) -> NoReturn:
         everything = "--help" if self.common is None else "--help-all"

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from study.data.place import SECRETS
+from study.files import expanded
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss")
 LONGEST = 200  # of a folder's name; a file system takes 255 bytes
@@ -54,7 +55,7 @@ def folder(given: str) -> Path:
     """Raises ValueError for what can be none."""
     if not given.strip():
         raise ValueError("results need a folder: got an empty name")
-    path = Path(given).expanduser()
+    path = expanded(given)
     if len(os.fsencode(path.absolute())) > LONGEST_PATH:
         raise ValueError(
             f"results in {given[:20]}...: its path is longer than {LONGEST_PATH} bytes: choose a shorter one"

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from study.data import named
 from study.design.states import StudyStatus
 from study.design.study import Study
 from study.results import bucket, journal, lock
@@ -72,6 +73,8 @@ def check_same(study: Study, recorded: StudyFile, *, tested: bool) -> None:
     space = {name: domain.facts() for name, domain in study.space.items()}
     now = msgspec.to_builtins({**study.facts(), "space": space})
     before = msgspec.to_builtins(recorded.configuration) | {"space": recorded.space}
+    if not {study.dataset, before["dataset"]} & {*named.names()}:
+        before["dataset"] = study.dataset  # two places: `check_same_images` tells whether they hold the same
     for name, was, wanted in differences(before, now):
         if name in GROWING and not tested and wanted >= was:
             continue

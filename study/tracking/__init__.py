@@ -10,9 +10,10 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+from study.text import joined
 from study.tracking.client import Client
 from study.tracking.folder import Tracked, state_of, tracked
-from study.tracking.service import MODES, Unreachable, account
+from study.tracking.service import MODES, Unreachable, account, mode_of_environment, of_another_run
 from study.tracking.tracker import Disabled, Predictions, Sample, Tracker
 
 __all__ = [
@@ -41,14 +42,15 @@ def start(
     """Tracker of the study in `folder`.
 
     Args:
-        mode: `online`, `offline` or `disabled`; None is what WANDB_MODE says, else online if the user is logged in.
+        mode: `online`, `offline` or `disabled`; None is what WANDB_DISABLED or WANDB_MODE says, else online if the
+            user is logged in.
         group: the name of the study.
         project: the W&B project, unless WANDB_PROJECT names another.
         say: prints a line; called from the tracker's thread.
         patience: how many seconds a run may wait for the server to begin, and twice that to end, before the study
             goes on offline; `close` then needs longer than that to lose nothing.
     """
-    asked = mode or os.environ.get("WANDB_MODE")
+    asked = mode or mode_of_environment()
     if asked and asked not in MODES:
         raise ValueError(f"W&B's mode must be online, offline or disabled, got {asked}")
     chosen = MODES[asked] if asked else None
@@ -58,5 +60,8 @@ def start(
         if chosen:
             say("W&B: it is not installed. The study goes on without it")
         return Disabled()
+    if others := [name for name in of_another_run() if name != "WANDB_SERVICE"]:
+        are = "is" if len(others) == 1 else "are"
+        say(f"W&B: {joined(others)} {are} of another run, and left out: every run of a study is one of its own")
     project = os.environ.get("WANDB_PROJECT") or project
     return Client(chosen, folder.resolve(), group, project=project, say=say, patience=patience)

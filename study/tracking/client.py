@@ -46,7 +46,7 @@ class Client:
         self._runs: dict[str, Run] = {}
         self._complained = False
         self._abandoned = False
-        self._environment = service.Environment(**service.quiet(folder))
+        self._environment = service.Environment(**service.quiet(folder), **dict.fromkeys(service.of_another_run()))
         atexit.register(self._close_at_exit)
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)

@@ -4,7 +4,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,13 @@ MODES: dict[str, Mode] = {
     "dryrun": "offline",
     "disabled": "disabled",
 }
+# Each describes one run of somebody else, as the one that `wandb agent` starts a command for: the client would take its
+# project and id for all of a study's runs, or log the first of them alone. The last names another process's service.
+OF_ANOTHER_RUN = (
+    *("WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_CONFIG_PATHS", "WANDB_RUN_ID", "WANDB_RUN_NAME"),
+    *("WANDB_NAME", "WANDB_RUN_GROUP", "WANDB_JOB_TYPE", "WANDB_RUN_DIR", "WANDB_RUN_STORAGE_ID", "WANDB_RESUME"),
+    *("WANDB_RESUME_FROM", "WANDB_FORK_FROM", "WANDB_LAUNCH", "WANDB_LAUNCH_CONFIG_PATH", "WANDB_SERVICE"),
+)
 EXIT_SECONDS = 10.0
 LOOK_SECONDS = 10.0
 
@@ -40,10 +47,10 @@ def account(folder: Path) -> Iterator[str | None]:
     Within the block the client is quiet, and what it writes lies in `folder`, under `wandb/`.
     Raises Unreachable where the server does not answer, or refuses; ValueError for a key that cannot be one.
     """
-    environment = Environment(**quiet(folder))
+    environment = Environment(**quiet(folder), **dict.fromkeys(of_another_run()))
     exits = sys.exit, sys.excepthook
     try:
-        yield _entity() if MODES.get(os.environ.get("WANDB_MODE", ""), "online") == "online" else None
+        yield _entity() if MODES.get(mode_of_environment() or "", "online") == "online" else None
     finally:
         sys.exit, sys.excepthook = exits
         teardown()
@@ -75,20 +82,38 @@ def look(url: str) -> None:
         raise Unreachable(f"{url} does not answer ({error})") from None
 
 
-class Environment:
-    """Variables of the environment, until they are restored: the client reads its folders nowhere else."""
+def mode_of_environment() -> str | None:
+    """What the user's variables say of W&B; None if they say nothing. Other libraries know WANDB_DISABLED."""
+    off = os.environ.get("WANDB_DISABLED", "").lower() in {"1", "true", "yes", "on"}
+    return "disabled" if off else os.environ.get("WANDB_MODE")
 
-    def __init__(self, **variables: str) -> None:
+
+def of_another_run() -> list[str]:
+    """The variables here that are of somebody else's run."""
+    return [name for name in OF_ANOTHER_RUN if os.environ.get(name)]
+
+
+class Environment:
+    """Variables of the environment, None for one that is not to be there, until they are restored.
+
+    The client reads its folders nowhere else.
+    """
+
+    def __init__(self, **variables: str | None) -> None:
         self._before = {name: os.environ.get(name) for name in variables}
-        os.environ.update(variables)
+        change(variables)
 
     def restore(self) -> None:
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        change(self._before)
         self._before = {}
+
+
+def change(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def quiet(folder: Path) -> dict[str, str]:

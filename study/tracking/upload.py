@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 
 from study.tracking.folder import mark_of, offline_runs, uploaded
-from study.tracking.service import quiet
+from study.tracking.service import OF_ANOTHER_RUN, quiet
 
 PATIENCE = 300  # seconds in which no run is finished: the client would try a server that is silent for hours
 LOOK_SECONDS = 0.2
@@ -30,7 +30,8 @@ def upload(folder: Path, runs: Sequence[Path]) -> list[Path]:
     for run in runs:
         mark_of(run).unlink(missing_ok=True)
     command = [sys.executable, "-m", "wandb", "sync", "--include-synced", *(str(run.parent) for run in runs)]
-    environment = os.environ | quiet(folder.resolve()) | {"WANDB_DIR": str(folder.resolve())}  # and not where we are
+    ours = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER_RUN}
+    environment = ours | quiet(folder.resolve()) | {"WANDB_DIR": str(folder.resolve())}  # and not where we are
     silent = subprocess.DEVNULL
     with subprocess.Popen(command, env=environment, stdin=silent, stdout=silent, stderr=silent) as client:
         try:
