@@ -45,6 +45,8 @@ def run(
     top_k: int = 3,
     seeds: int = 3,
     seed: int = 0,
+    split_seed: int = 0,
+    repeats: int = 1,
     train_fraction: float | None = None,
     images_per_class: int | None = None,
     data_dir: Place | None = None,
@@ -86,7 +88,7 @@ def run(
     Raises ValueError for a mistake; NoCompletedRuns where every run of a step failed; OSError where the record cannot
     be written; KeyboardInterrupt.
     """
-    from study.run import complete, prepare
+    from study.run import run as run_study
 
     start = perf_counter()
     options = StudyKeywords(
@@ -108,6 +110,8 @@ def run(
         top_k=top_k,
         seeds=seeds,
         seed=seed,
+        split_seed=split_seed,
+        repeats=repeats,
         train_fraction=train_fraction,
         images_per_class=images_per_class,
         data_dir=path(data_dir),
@@ -133,7 +137,7 @@ def run(
         quiet=quiet,
         verbose=verbose,
     )
-    return complete(prepare(options), provenance.command(options.words()), since=start)
+    return run_study(options, provenance.command(options.words()), since=start)
 
 
 def compare(
@@ -158,6 +162,8 @@ def compare(
     top_k: int = 3,
     seeds: int = 3,
     seed: int = 0,
+    split_seed: int = 0,
+    repeats: int = 1,
     train_fraction: float | None = None,
     images_per_class: int | None = None,
     data_dir: Place | None = None,
@@ -219,6 +225,8 @@ def compare(
         top_k=top_k,
         seeds=seeds,
         seed=seed,
+        split_seed=split_seed,
+        repeats=repeats,
         train_fraction=train_fraction,
         images_per_class=images_per_class,
         data_dir=path(data_dir),

@@ -1,7 +1,7 @@
 """What the commands give back in Python: frozen, typed, and printed as the command prints it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,6 +24,8 @@ class StudyResult:
         interval: of it, 95 %, over seeds and images.
         accuracies: of each seed.
         record: all the rest: trials, runs, curves, predictions.
+        repeats: of the whole procedure, where there are several: then accuracy, interval and accuracies are of all of
+            them, and the others those of the first.
     """
 
     folder: Path
@@ -32,6 +34,22 @@ class StudyResult:
     interval: tuple[float, float]
     accuracies: tuple[float, ...]
     record: "Record" = field(repr=False, compare=False)
+    repeats: "tuple[StudyResult, ...]" = ()
+
+    @classmethod
+    def together(cls, repeats: "Sequence[StudyResult]") -> "StudyResult":
+        """Repeats of one study as one result."""
+        from study.comparison import repeats as rows
+        from study.comparison.rows import read
+
+        row = rows.together([read(one.folder) for one in repeats])
+        return replace(
+            repeats[0],
+            accuracy=row.accuracy.mean,
+            interval=(row.accuracy.interval.low, row.accuracy.interval.high),
+            accuracies=row.accuracies,
+            repeats=tuple(repeats),
+        )
 
     @classmethod
     def of(cls, record: "Record") -> Self:
@@ -40,9 +58,11 @@ class StudyResult:
         return cls(record.folder, winner, test.accuracy, test.interval, test.accuracies, record)
 
     def __str__(self) -> str:
-        from study.terminal.summary import summary
+        from study.terminal.summary import of_repeats, summary
 
-        return summary(self.record)
+        if not self.repeats:
+            return summary(self.record)
+        return of_repeats([one.record for one in self.repeats], self.accuracy, self.interval)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ with an interval, and the paper's recipe beside it. docs/protocol.md says why th
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -39,18 +40,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tell(again=again, resume=["--resume"], retries=options.retries_of_ray)
 
     def body() -> int:
-        try:
-            session = prepare(options)
-        except OSError as error:  # what it reads, and nothing of the study
-            raise ValueError(reason(error)) from error
-        print(complete(session, provenance.command(words), since=start))
+        print(run(options, provenance.command(words), since=start))
         return 0
 
     return ended(body, again=again)
 
 
-def prepare(options: StudyKeywords) -> "Session":
-    """The study that the options describe. Torch and Ray are imported after the options are found to be good.
+def run(options: StudyKeywords, command: str, *, since: float) -> StudyResult:
+    """Every repeat of the study that the options describe, one after the other; those that are finished are only read.
+
+    Raises what `prepare` and `complete` do.
+    """
+    results: list[StudyResult] = []
+    with ExitStack() as whole:
+        for number in range(options.repeats):
+            try:
+                session = prepare(options, number)
+            except OSError as error:  # what it reads, and nothing of the study
+                raise ValueError(reason(error)) from error
+            if options.repeats > 1:
+                session.terminal.say(f"repeat {number + 1} of {options.repeats}: {session.study.name}")
+                if not session.finished:
+                    from study.cluster import connection
+
+                    whole.enter_context(connection.connected(verbose=options.verbose))  # one Ray for all
+            results.append(complete(session, command, since=perf_counter() if number else since))
+    return results[0] if len(results) == 1 else StudyResult.together(results)
+
+
+def prepare(options: StudyKeywords, number: int = 0) -> "Session":
+    """A repeat of the study that the options describe. Torch and Ray are imported when the options are seen to be good.
 
     Raises ValueError for a mistake.
     """
@@ -67,7 +86,7 @@ def prepare(options: StudyKeywords) -> "Session":
     if not options.verbose:
         connection.quieten()
     name, why = scale.chosen(options.scale)
-    study = command_line.configure(options, name)
+    study = command_line.configure(options, name).repeat(number)
     machine.check(study)
     execution = command_line.execution(options, resume=options.resume, weights=options.weights)
     session = Session.prepare(study, execution)

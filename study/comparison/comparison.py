@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from study.comparison import answers, equality
+from study.comparison import answers, equality, repeats
 from study.comparison.answers import Question
 from study.comparison.groups import Group, grouped, together
 from study.comparison.rows import Row, read
@@ -62,7 +62,7 @@ def compare(
             rows_read.append(read(folder))
         except (ValueError, OSError) as reason:
             not_here.append((folder.name, " ".join(str(reason).split())))
-    groups = together(grouped(named_apart(rows_read)), margin)
+    groups = together(grouped(repeats.merged(named_apart(rows_read))), margin)
     rows = tuple(row for group in groups for row in group.rows)
     distance, why_not = over_datasets(groups)
     return Comparison(
@@ -72,7 +72,7 @@ def compare(
         questions=answers.questions(groups),
         equal_over_datasets=equal_over_datasets(groups, margin),
         unequal=tuple(equality.unequal(rows)),
-        notes=tuple(equality.notes(rows)),
+        notes=(*equality.notes(rows), *repeats.notes(rows)),
         left_out=tuple(not_here),
         critical_difference=distance,
         no_critical_difference=why_not,

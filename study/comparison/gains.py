@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from study.comparison.groups import Group
+from study.comparison.repeats import contrasted
 from study.comparison.rows import Row
-from study.statistics import Contrast, adjusted, contrast
+from study.statistics import Contrast, adjusted
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ def gains(group: Group) -> list[Gains]:
             continue
         total = sum(rows[one].accuracy.mean - rows[other].accuracy.mean for rows in both.values())
         before, after = (one, other) if one == "none" or (total < 0 and other != "none") else (other, one)
-        terms = {name: [(1.0, rows[after].correct), (-1.0, rows[before].correct)] for name, rows in both.items()}
-        each = {name: contrast(weighted) for name, weighted in terms.items()}
+        terms = {name: [(1.0, rows[after]), (-1.0, rows[before])] for name, rows in both.items()}
+        each = {name: contrasted(weighted) for name, weighted in terms.items()}
         order = sorted(each, key=lambda name: (-each[name].mean, name))
         more = {
-            (a, b): contrast([*terms[a], *((-weight, correct) for weight, correct in terms[b])])
+            (a, b): contrasted([*terms[a], *((-weight, row) for weight, row in terms[b])])
             for a, b in combinations(order, 2)
         }
         of_pretrainings.append(Gains(before, after, {name: each[name] for name in order}, more))

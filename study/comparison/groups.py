@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from study.comparison import repeats
 from study.comparison.rows import Row, common_metric
-from study.statistics import Difference, Equivalence, adjusted, differences, letters, ranks, within
+from study.statistics import Difference, Equivalence, adjusted, letters, ranks, within
 from trainables.metrics import Metric
 
 MOST_IN_PAIRS = 100
@@ -126,8 +127,7 @@ def paired(title: str, rows: Sequence[Row]) -> Group:
     if len(ordered) > MOST_IN_PAIRS:
         why = f"{len(ordered)} rows on {title} are not compared in pairs: at most {MOST_IN_PAIRS} are; choose some"
         return replace(group, not_paired=why)
-    compared = differences({row.name: row.correct for row in ordered})
-    return group.with_differences(compared)
+    return group.with_differences(repeats.differences(ordered))
 
 
 def distinct(rows: Sequence[Row]) -> list[Row]:

@@ -8,7 +8,6 @@ import numpy as np
 
 from study.data.splits import DatasetSplits, subset
 from study.design.study import Study
-from study.execution.evaluate import new_seeds
 from study.options.arguments import ALL
 from study.results.record import Row
 from trainables.run import Run
@@ -40,7 +39,7 @@ class Planned:
 
 def plan(study: Study, amounts: Sequence[Amount], depths: Sequence[int]) -> list[Planned]:
     """A run for every amount, freeze depth and seed."""
-    return [Planned(amount, depth, seed) for amount in amounts for depth in depths for seed in new_seeds(study)]
+    return [Planned(amount, depth, seed) for amount in amounts for depth in depths for seed in study.test_seeds]
 
 
 def amounts(splits: DatasetSplits, chosen: Sequence[int | None] | None) -> list[Amount]:

@@ -28,6 +28,13 @@ from trainables.recipe import Recipe
 EARLY_STOPPING = ("asha", "none")
 MOST = 1_000_000  # trials, seeds and the like
 LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
+SEEDS_OF_A_STUDY = (
+    1000  # which no study with another seed trains with: of replicates the first half, of tests the other
+)
+# Raised where the same options come to mean other runs. A record that was begun before goes on by the rules of its own:
+# before 2, replicates and tests had the same seeds, which a study with the next seed had in part too; trials that were
+# stopped early were no candidates; and the last epoch of the test was the median of the best ones.
+PROTOCOL = 2
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class Study:
         recipe: how long every trial trains, and the values of what is not searched.
         fixed: hyperparameters that are taken out of the search, each at its value.
         table: what is searched, before `fixed` is taken out; None for the architecture's own table.
+        split_seed: of the split into train, validation and test; of train and validation where a test set is given.
+        protocol: which rules say what runs there are: see PROTOCOL.
         metric: what decides on validation which epoch, trial and point is best.
         preprocessing: the variant's own unless it is given.
         grad_accum: into how many parts a batch is divided, None for as few as fit in memory.
@@ -53,6 +62,7 @@ class Study:
     recipe: Recipe
     trials: int = 32
     seed: int = 0
+    split_seed: int = 0
     fixed: Mapping[str, Value] = field(default_factory=dict)
     table: Space | None = None
     metric: Metric = Metric.ACCURACY
@@ -67,6 +77,7 @@ class Study:
     preprocessing: Preprocessing | None = None
     grad_accum: int | None = None
     sync_batchnorm: bool = False
+    protocol: int = PROTOCOL
 
     def __post_init__(self) -> None:
         for name in ("trials", "seeds", "top_k", "workers_per_trial"):
@@ -82,6 +93,10 @@ class Study:
             raise ValueError(f"images-per-class must be at least 1, got {self.images_per_class}")
         if not 0 <= self.seed <= LARGEST_SEED - self.seeds:
             raise ValueError(f"seed must be 0 to {LARGEST_SEED - self.seeds}, got {self.seed}")
+        if not 0 <= self.split_seed <= LARGEST_SEED:
+            raise ValueError(f"split-seed must be 0 to {LARGEST_SEED}, got {self.split_seed}")
+        if self.protocol > 1 and self.seeds >= SEEDS_OF_A_STUDY // 2:
+            raise ValueError(f"seeds must be at most {SEEDS_OF_A_STUDY // 2 - 1}, got {self.seeds}")
         check_name(self.name)
         object.__setattr__(self, "metric", Metric(choose("metric", self.metric, list(Metric))))
         choose("precision", self.precision, ["auto", *PRECISIONS])
@@ -107,6 +122,39 @@ class Study:
     @property
     def folder(self) -> Path:
         return self.results / self.name
+
+    def repeat(self, number: int) -> "Study":
+        """A repeat of the whole procedure, with its own search, split, draw and run seeds; repeat 0 is this study."""
+        if not number:
+            return self
+        return replace(
+            self,
+            name=f"{self.name}-repeat{number + 1}",
+            seed=self.seed + number,
+            split_seed=self.split_seed + number,
+        )
+
+    @property
+    def search_seed(self) -> int:
+        """That every trial trains with."""
+        return self.seed if self.protocol == 1 else self._run_seed(0)
+
+    @property
+    def replicate_seeds(self) -> list[int]:
+        """None of them is the search's."""
+        first = self.seed + 1 if self.protocol == 1 else self._run_seed(1)
+        return [first + i for i in range(self.seeds)]
+
+    @property
+    def test_seeds(self) -> list[int]:
+        """None of them has had a part in choosing the winner."""
+        if self.protocol == 1:
+            return self.replicate_seeds
+        return [self._run_seed(SEEDS_OF_A_STUDY // 2 + 1) + i for i in range(self.seeds)]
+
+    def _run_seed(self, place: int) -> int:
+        """Of the seeds that are this study's alone; beyond the largest there is they begin again."""
+        return (SEEDS_OF_A_STUDY * self.seed + place) % (LARGEST_SEED + 1 - SEEDS_OF_A_STUDY)
 
     @cached_property
     def architecture(self) -> Architecture:
@@ -178,6 +226,8 @@ class Study:
             "trials": self.trials,
             "epochs": self.recipe.epochs,
             "seed": self.seed,
+            "split_seed": self.split_seed,
+            "protocol": self.protocol,
             "seeds": self.seeds,
             "top_k": self.top_k,
             "metric": self.metric.value,

@@ -8,38 +8,18 @@ import numpy as np
 
 from study.design.states import Phase, RunStatus
 from study.design.study import Study
+from study.execution.candidates import candidates
 from study.results.record import Record, Row
 from study.statistics import accuracy_interval, confusion, most_confused, scores
 from trainables.hyperparameters import as_row
 from trainables.run import Run
-
-PAPER = "trial-000"
-
-
-def candidates(study: Study, record: Record) -> list[Row]:
-    """The best completed trials by the study's metric on validation, of distinct points, and the paper's point."""
-    completed = [row for row in record.trials if row["status"] == RunStatus.COMPLETED]
-    ranked = sorted(completed, key=lambda row: (-study.metric.merit(study.metric.of(row)), row["trial_id"]))
-    distinct = {study.point_of(row): row for row in reversed(ranked)}  # of equal points the better ranked one
-    best = [row for row in ranked if distinct[study.point_of(row)] is row][: study.top_k]
-    paper = [
-        row
-        for row in record.trials
-        if row["trial_id"] == PAPER and study.point_of(row) not in map(study.point_of, best)
-    ]
-    return best + paper
-
-
-def new_seeds(study: Study) -> list[int]:
-    """The seeds of replicates and test runs: none of them is the search's."""
-    return [study.seed + 1 + i for i in range(study.seeds)]
 
 
 def replicate_runs(study: Study, record: Record, template: Run) -> dict[str, tuple[Row, Run]]:
     """The runs that step 3 of the protocol needs, by run id: every candidate under every seed."""
     runs = {}
     for row in candidates(study, record):
-        for seed in new_seeds(study):
+        for seed in study.replicate_seeds:
             name = f"replicate-{row['trial_id'].removeprefix('trial-')}-seed{seed}"
             runs[name] = row, replace(template, run_id=name, hyperparameters=study.point_of(row), seed=seed)
     return runs
@@ -89,7 +69,7 @@ def test_runs(study: Study, winner: Row, template: Run) -> dict[str, tuple[Row, 
                 keep_state=True,
             ),
         )
-        for seed in new_seeds(study)
+        for seed in study.test_seeds
     }
 
 

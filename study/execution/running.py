@@ -14,6 +14,7 @@ from study.cluster import connection, preemption
 from study.design.states import Phase, RunStatus, StudyStatus
 from study.execution import evaluate, room
 from study.execution.attempts import Attempts, check_most
+from study.execution.candidates import START, eligible
 from study.execution.failures import Unfinished
 from study.execution.pool import Pool
 from study.execution.search import search
@@ -127,8 +128,8 @@ class Running:
         ranked = evaluate.ranking(session.study, record)
         if ranked[0]["score"] is None:
             raise NoCompletedRuns(f"no replicate was completed: {reasons(record.runs)}")
-        paper = next((row for row in ranked if row["trial_id"] == evaluate.PAPER), None)
-        record.note(replicates=ranked, winner=ranked[0], paper=paper)
+        paper = next((row for row in ranked if row["trial_id"] == START), None)
+        record.note(replicates=ranked, candidates=len(eligible(session.study, record)), winner=ranked[0], paper=paper)
         spent(session, "replicate", start)
 
     def test(self) -> None:
@@ -157,7 +158,7 @@ class Running:
             raise
 
     def _trial_started(self, name: str, point: dict[str, Any]) -> None:
-        self.tracker.begin(name, Phase.SEARCH, config(self.session, point, self.session.study.seed))
+        self.tracker.begin(name, Phase.SEARCH, config(self.session, point, self.session.study.search_seed))
 
     def _trial_ended(self, row: Row, curve: list[Row]) -> None:
         session = self.session

@@ -115,9 +115,10 @@ class Session:
         record = Record(study.folder)
         resume.check_begun(study.folder, record.study)
         if record.begun:
+            study = resume.by_its_rules(study, record.study)
             resume.check_same(study, record.study, tested=bool(record.tables["predictions"]))
         splits = subset(
-            split(resolve.load(study.dataset, study.request)),
+            split(resolve.load(study.dataset, study.request), seed=study.split_seed),
             fraction=study.train_fraction,
             images_per_class=study.images_per_class,
             seed=study.seed,
@@ -165,7 +166,7 @@ class Session:
             model=self.model(),
             hyperparameters=study.point({}),
             recipe=study.recipe,
-            seed=study.seed,
+            seed=study.search_seed,
             split_digests=self.splits.digests(),
             precision=study.precision,
             boundaries=self.execution.boundaries,

@@ -69,6 +69,7 @@ def add_study(parser: Parser) -> Group:
     add_data(data := parser.add_argument_group("the images"))
     data.add_argument("--train-fraction", type=float, metavar="F", help="train on this part of train, stratified")
     data.add_argument("--images-per-class", type=int, metavar="N", help="train on so many images of every class")
+    data.add_argument("--split-seed", type=int, default=0, metavar="N", help="of the split (default %(default)s)")
     add_training(parser.add_argument_group("the training"))
     add_search(parser.add_argument_group("the budget and the search"))
     add_machine(parser.add_argument_group("the machine"))
@@ -130,6 +131,14 @@ def add_search(group: Group) -> None:
         "--seeds", type=int, default=3, metavar="N", help="of replicates and tests (default %(default)s)"
     )
     group.add_argument("--seed", type=int, default=0, metavar="N", help="of the search (default %(default)s)")
+    group.add_argument(
+        "--repeats",
+        type=int,
+        default=1,
+        metavar="R",
+        help="of the whole procedure, each with its own search, split, draw and seeds: what is established then holds "
+        "for others, too (default %(default)s)",
+    )
 
 
 def add_machine(group: Group) -> None:

@@ -24,6 +24,7 @@ from trainables.choices import GPU_PRECISIONS, PRECISIONS, choose, needs_gpu
 from trainables.metrics import Metric
 
 Meant = TypeVar("Meant")
+MOST_REPEATS = 1000
 EXAMPLES = """examples:
   python -m study.run --model coatnet --trials 32
   python -m study.run --model vit --pretraining none --trials 16 --name vit-from-scratch
@@ -71,18 +72,26 @@ def parse(given: Sequence[str] | None = None) -> tuple[StudyKeywords, list[str]]
 
 
 def studies(options: StudyKeywords) -> list[Study]:
-    """The studies that the options may mean: one, or one per scale where only torch or a cluster knows of a GPU.
+    """The repeats that the options may mean: of one study, or of one per scale where only torch or a cluster knows.
 
     Raises ValueError for every mistake that shows without them.
     """
 
-    def study_at(scale: str) -> Study:
-        study = configure(options, scale)
-        resume.check_folder(study, resume=options.resume)
-        resume.check_record(study)
-        return study
+    def repeats_at(scale: str) -> list[Study]:
+        studies = repeats(configure(options, scale), options.repeats)
+        for study in studies:
+            resume.check_folder(study, resume=options.resume)
+            resume.check_record(study)
+        return studies
 
-    return at_some_scale(options.scale, study_at)
+    return [study for repeats in at_some_scale(options.scale, repeats_at) for study in repeats]
+
+
+def repeats(study: Study, number: int) -> list[Study]:
+    """Of the whole procedure; the first is the study itself. Raises ValueError for a mistake."""
+    if not 1 <= number <= MOST_REPEATS:
+        raise ValueError(f"repeats must be 1 to {MOST_REPEATS}, got {number}")
+    return [study.repeat(one) for one in range(number)]
 
 
 def at_some_scale(requested: str, of: Callable[[str], Meant]) -> list[Meant]:
@@ -127,6 +136,7 @@ def configure(options: StudyKeywords, scale: str) -> Study:
         recipe=recipe,
         trials=options.trials,
         seed=options.seed,
+        split_seed=options.split_seed,
         fixed=spaces.fixed(options.fix, variant.backbone_stages),
         table=spaces.read(options.space, variant.backbone_stages) if options.space else None,
         metric=Metric(choose("metric", options.metric, Metric)),

@@ -95,7 +95,9 @@ def seconds(study: Study) -> float:
 
 
 def title(study: Study) -> str:
-    return f"{label(study.model, study.pretrained_variant.pretraining)} on {place.name_of(study.dataset)}"
+    """The repeats of a row are told apart by their seeds."""
+    words = f"{label(study.model, study.pretrained_variant.pretraining)} on {place.name_of(study.dataset)}"
+    return f"{words}, seed {study.seed}" if study.seed else words
 
 
 def label(model: str, pretraining: str) -> str:
@@ -219,17 +221,19 @@ def running(options: ComparisonKeywords, scale: str, why: str = "") -> Plan:
             "--data-dir and --data-option are of one dataset: run the comparison once a dataset, with the same --name"
         )
     folder = folder_of(options, "-".join(["compare", *map(place.name_of, datasets)]))
-    studies, left_out = [], []
+    rows, left_out = [], []
     for dataset in datasets:
         for model in models:
             there = architecture.get(model).pretrainings(scale)
             for pretraining in dict.fromkeys(options.pretraining or there[:1]):
                 if pretraining in there:
                     one = options.row(model=model, pretraining=pretraining, dataset=dataset, results=folder)
-                    studies.append(command_line.configure(one, scale))
+                    rows.append(command_line.repeats(command_line.configure(one, scale), options.repeats))
                 else:
                     why_not = f"there are no {pretraining} weights of it at scale {scale}, but {', '.join(there)}"
                     left_out.append((f"{label(model, pretraining)} on {place.name_of(dataset)}", why_not))
+    # all rows of a repeat before the next: a comparison that is cut short has whole ones
+    studies = [study for repeat in zip(*rows, strict=True) for study in repeat]
     if not studies:
         raise ValueError(f"no row is left: {left_out[0][0]}: {left_out[0][1]}")
     apart(studies)

@@ -81,6 +81,8 @@ class SharedKeywords(DataKeywords):
     top_k: int = 3
     seeds: int = 3
     seed: int = 0
+    split_seed: int = 0
+    repeats: int = 1
     max_concurrent: int | None = None
     trials_per_gpu: str | None = None
     max_failures: int = 2

@@ -12,7 +12,8 @@ from study.results.study_file import Configuration
 from trainables import architecture
 
 SAME = (
-    *("name", "model", "scale", "variant", "dataset", "trials", "seed", "seeds", "top_k", "fixed", "metric"),
+    *("name", "model", "scale", "variant", "dataset", "trials", "seed", "split_seed", "protocol", "seeds", "top_k"),
+    *("fixed", "metric"),
     *("early_stopping", "precision", "workers_per_trial", "sync_batchnorm", "train_fraction", "images_per_class"),
 )
 

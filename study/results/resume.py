@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,15 @@ def check_begun(folder: Path, recorded: StudyFile) -> None:
         )
 
 
+def by_its_rules(study: Study, recorded: StudyFile) -> Study:
+    """The study under the protocol that its record was begun by."""
+    begun = recorded.configuration
+    return replace(study, protocol=begun.protocol) if begun else study
+
+
 def check_same(study: Study, recorded: StudyFile, *, tested: bool) -> None:
     """Raises ValueError if the recorded study is another one; more trials are welcome until the test set was seen."""
+    study = by_its_rules(study, recorded)
     space = {name: domain.facts() for name, domain in study.space.items()}
     now = msgspec.to_builtins({**study.facts(), "space": space})
     before = msgspec.to_builtins(recorded.configuration) | {"space": recorded.space}

@@ -30,6 +30,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         data_options: the dataset's own settings, by name.
+        split_seed: of the splits.
+        protocol: the rules that say what runs there are; 1 in a record from before they had a number.
         grad_accum: into how many parts a batch is divided, or `auto`.
         fixed: hyperparameters that were taken out of the search, by name.
         recipe: its name, epochs, milestones, and its value of every hyperparameter, flat.
@@ -53,6 +55,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     workers_per_trial: int
     recipe: Row
     metric: Metric = Metric.ACCURACY
+    split_seed: int = 0
+    protocol: int = 1
     data_options: dict[str, str] = {}
     duplicates: str = "auto"
     train_fraction: float | None = None
@@ -177,6 +181,7 @@ class StudyFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: dict[str, float] = {}
     search: dict[RunStatus, int] = {}
     replicates: tuple[Row, ...] = ()
+    candidates: int | None = None
     winner: Row | None = None
     paper: Row | None = None
     test: TestResult | None = None

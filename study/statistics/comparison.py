@@ -72,11 +72,13 @@ class Difference(Contrast):
         mcnemar_p: exact McNemar test of one run against another, median over all pairs of seeds. It asks whether two
             trained networks differ, not whether two recipes do: seeds may differ too. Nothing is ranked by it.
         probability_better: share of pairs of seeds in which the first is more accurate, ties counting half
-            (Bouthillier et al. 2021).
+            (Bouthillier et al. 2021); with repeats of pairs of these.
+        again: where the difference of another replication of as many repeats lies, 95 %; None without repeats.
     """
 
     mcnemar_p: float
     probability_better: float
+    again: Interval | None = field(default=None, kw_only=True)
 
 
 def differences(correct: Mapping[str, np.ndarray]) -> dict[tuple[str, str], Difference]:

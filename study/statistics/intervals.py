@@ -120,7 +120,15 @@ def score_bounds(
         between, left = seed_variances(values, of_mean, of_one)
         alone = images_alone(over_images - left, between, of_one / seeds)
         variance = Variance(alone, between, np.full_like(mean, seeds - 1))
-    worth = np.divide(binomial, variance.total, out=np.full_like(mean, images), where=binomial > 0)
+    return wilson(mean, variance, images, level)
+
+
+def wilson(mean: np.ndarray, variance: Variance, images: int, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's interval of a share, with as many images as its variance is worth; `images` where it has none."""
+    binomial = mean * (1 - mean)
+    worth = np.divide(
+        binomial, variance.total, out=np.full_like(mean, images), where=(binomial > 0) & (variance.total > 0)
+    )
     z = variance.critical((1 - level) / 2)
     middle = (mean + z**2 / (2 * worth)) / (1 + z**2 / worth)
     half = z / (1 + z**2 / worth) * np.sqrt(binomial / worth + z**2 / (4 * worth**2))

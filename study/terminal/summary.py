@@ -1,5 +1,7 @@
 """The one screen that a study ends with, from its record."""
 
+from collections.abc import Sequence
+
 from study.results import place
 from study.results.point import backbone_stages, format_point, metric, of_test, score, shown
 from study.results.record import Record, Row
@@ -38,6 +40,23 @@ def summary(record: Record) -> str:
         ("search log", f"optuna-dashboard {folder / 'optuna.journal'}"),
     ]
     return "\n".join(f"  {label:<12}{text}" if label else text for label, text in lines)
+
+
+def of_repeats(records: Sequence[Record], accuracy: float, interval: tuple[float, float]) -> str:
+    """Repeats of one study: their mean, and a line for each."""
+    facts, (low, high) = records[0].configuration, interval
+    lines = [
+        f"  {'':<12}{facts.variant} on {facts.dataset}: test accuracy {accuracy:.2%}, 95 % interval {low:.2%} to "
+        f"{high:.2%}, over {len(records)} repeats of search, split and draw"
+    ]
+    for record in records:
+        test, one = record.test, record.configuration
+        below, above = test.interval
+        lines.append(
+            f"  {f'seed {one.seed}':<12}{test.accuracy:.2%} ({below:.2%} to {above:.2%} given its search, split and "
+            f"draw), winner {record.winner['trial_id']}: {place.shown(record.folder / 'report.html')}"
+        )
+    return "\n".join(lines)
 
 
 def other_metric(test: TestResult, by: Metric) -> str:

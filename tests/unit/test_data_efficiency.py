@@ -167,12 +167,13 @@ def test_a_larger_part_holds_every_smaller_one_and_another_seed_draws_another(
         assert run.split_digests["train"].content == parts["train"].content
         assert run.split_digests["val"].chosen is run.split_digests["test"].chosen is None
         drawn[one.amount.images_per_class, one.seed] = run.split_digests["train"].chosen
-    for seed in (1, 2):
+    for seed in study.test_seeds:
         small, large = drawn[2, seed], drawn[5, seed]
         assert set(small) < set(large)
         assert np.bincount(splits.source.labels[splits.train[large]]).tolist() == [5] * 10
         assert drawn[None, seed] is None
-    assert drawn[2, 1].tolist() != drawn[2, 2].tolist()
+    first, second = study.test_seeds
+    assert drawn[2, first].tolist() != drawn[2, second].tolist()
 
 
 @pytest.mark.parametrize("images", [10, 50, 64, 65, 200, 1000, 1077])
