@@ -75,7 +75,13 @@ def probe(model: Model, splits: DatasetSplits, resources: Resources, *, seeds: i
         known, test = concatenate(extracted["train"], extracted["val"]), extracted["test"]
         start = perf_counter()
         train, val = division(splits, known, seed)
-        fit = ridge(known.values, known.label, test.values, classes=model.classes, train=train, val=val)
+        fit = ridge(
+            *(known.values, known.label, test.values),
+            classes=model.classes,
+            train=train,
+            val=val,
+            fitted=fitted(splits, known),
+        )
         ridge_seconds += perf_counter() - start
         fits.append(fit)
         answers = Predictions(test.index, test.label, fit.predicted, fit.confidence, 0.0)
@@ -143,6 +149,13 @@ def division(splits: DatasetSplits, known: Features, seed: int) -> tuple[np.ndar
     return np.searchsorted(known.index, train), np.searchsorted(known.index, val)
 
 
+def fitted(splits: DatasetSplits, known: Features) -> np.ndarray:
+    """Rows of `known` that the test's regression is fitted to: a study of a part of train tests on just that part."""
+    if splits.chosen is None:
+        return np.arange(len(known.index))
+    return np.searchsorted(known.index, splits.train[splits.chosen])
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is probed, all of it checked.
@@ -188,18 +201,17 @@ def format_probe(row: dict[str, Any]) -> str:
 
 
 def probe_study(session: Session) -> None:
-    """Probes the model of a study that has just ended, on its own splits, into its folder.
-
-    Not of a part of train: the features are those of all of it.
-    """
+    """Probes the model of a study that has just ended, on its own splits, into its folder."""
     study = session.study
-    if session.splits.chosen is not None or (study.folder / "probe.json").exists():
+    if (study.folder / "probe.json").exists():
         return
     session.terminal.say(f"linear probe of {study.variant}")
     resources = session.allocate().resources
     probed = probe(session.model(), session.splits, resources, seeds=study.seeds, precision=study.precision)
     words = ["--model", study.model, "--scale", study.scale, "--pretraining", probed.row["pretraining"]]
     command = provenance.command([*words, "--dataset", study.dataset], module="study.probe")
+    if session.splits.chosen is not None:
+        command += "  # but of the study's own part of train"
     write(study.folder, session.splits, [probed], command)
 
 

@@ -85,6 +85,7 @@ def ridge(
     train: np.ndarray,
     val: np.ndarray,
     penalties: Sequence[float] | np.ndarray = PENALTIES,
+    fitted: np.ndarray | None = None,
 ) -> Probe:
     """Chooses the penalty on validation, fits train + validation with it, and predicts the test images.
 
@@ -94,6 +95,7 @@ def ridge(
         classes: how many; labels are below it.
         train, val: (n,) int64 each, which rows of `features` they are.
         penalties: per image; at equal accuracy on validation the larger one is chosen.
+        fitted: (n,) int64, which rows of `features` the test is predicted from; None for all.
 
     Returns:
         The predictions of the regression that was fitted last, and the accuracy on validation of the one before.
@@ -101,5 +103,6 @@ def ridge(
     values = Ridge.of(features[train], labels[train], classes).predict(features[val], penalties)
     accuracies = (values.argmax(axis=2) == labels[val]).mean(axis=1)
     val_accuracy, penalty = max(zip(accuracies.tolist(), map(float, penalties), strict=True))
-    [tested] = Ridge.of(features, labels, classes).predict(test_features, [penalty])
+    last = np.arange(len(labels)) if fitted is None else fitted
+    [tested] = Ridge.of(features[last], labels[last], classes).predict(test_features, [penalty])
     return Probe(penalty, val_accuracy, tested.argmax(axis=1), tested.max(axis=1).clip(0, 1))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from study.comparison.comparison import Comparison
+from study.comparison.floor import Floor, floor
 from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
 from study.results import place
@@ -12,6 +13,7 @@ from study.text import duration
 
 MOST_ROWS = 20  # on one screen
 FEWEST_ROWS = 5  # of a dataset
+FLOOR = "ridge regression on the frozen features"
 RANKS = "rank: 1 + the rows found to be better; rows that share a letter are not distinguishable"
 
 
@@ -47,13 +49,15 @@ def ranked(group: Group, most: int) -> str:
     width = max(len(row.label) for row in shown)
     lines = [
         f"on {group.title}, {group.n_test} test images; 95 % intervals {given(group.repeats)}",
-        f"  rank  {'':<{width}}  {'accuracy':<22}  {'macro-F1':<22}  {'seeds':>5}  {'trials':>6}  search",
+        f"  rank  {'':<{width}}  {'accuracy':<22}  {'floor':>5}  {'macro-F1':<22}  {'seeds':>5}  {'trials':>6}  search",
         *(line(row, group, width) for row in shown),
     ]
     if len(group.rows) > len(shown):
         lines.append(f"  and {len(group.rows) - len(shown)} more")
     if group.ranks and len(group.rows) > 1:
         lines.append(f"  {RANKS}")
+    if any(floor(row) for row in shown):
+        lines.append(f"  floor: {FLOOR}, which a searched head should exceed")
     return "\n".join(lines)
 
 
@@ -61,8 +65,13 @@ def line(row: Row, group: Group, width: int) -> str:
     rank = f"{group.ranks[row.name]} {group.letters[row.name]}" if group.ranks else "–"
     return (
         f"  {rank:<4}  {row.label:<{width}}  {interval(row.accuracy):<22}  "
-        f"{interval(row.macro_f1):<22}  {len(row.seeds):>5}  {row.trials:>6}  {duration(row.device_seconds)}"
+        f"{percent(floor(row)):>5}  {interval(row.macro_f1):<22}  {len(row.seeds):>5}  {row.trials:>6}  "
+        f"{duration(row.device_seconds)}"
     )
+
+
+def percent(of: Floor | None) -> str:
+    return "–" if of is None else f"{100 * of.accuracy:.2f}"
 
 
 def interval(score: Score) -> str:

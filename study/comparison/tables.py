@@ -8,10 +8,11 @@ from typing import Any
 
 from study.comparison.comparison import Comparison
 from study.comparison.equality import weights
+from study.comparison.floor import Floor, floor
 from study.comparison.gains import gains
 from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
-from study.comparison.summary import RANKS, interval
+from study.comparison.summary import FLOOR, RANKS, interval, percent
 from study.files import write_json, write_text
 from study.results.as_csv import as_csv
 from study.results.place import shown
@@ -19,7 +20,18 @@ from study.statistics import Contrast, Equivalence, ExpectedBest, conditions, gi
 from study.text import p_value, sentence
 
 SCORES = ("accuracy", "mean_class_accuracy", "macro_f1")
-HEAD = ("rank", "letters", "model", "accuracy", "mean class accuracy", "macro-F1", "seeds", "trials", "parameters")
+HEAD = (
+    "rank",
+    "letters",
+    "model",
+    "accuracy",
+    "floor",
+    "mean class accuracy",
+    "macro-F1",
+    "seeds",
+    "trials",
+    "parameters",
+)
 PAIRS = ("pair", "points", "95 % interval", "p (Holm)", "p (McNemar)", "P(A > B)", "different", "could be found")
 EQUAL = "P(equal within {margin:g} points)"
 LATEX = {
@@ -120,8 +132,16 @@ def facts(row: Row) -> dict[str, Any]:
         "expected_best": expected(row.expected_best),
         "winner": row.record.study.winner,
         "weights": weights(row),
+        "floor": of_floor(floor(row)),
         "record": shown(row.record.folder),
     }
+
+
+def of_floor(found: Floor | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    above = of_contrast(found.above) if found.above else None
+    return {"accuracy": found.accuracy, "interval": list(found.interval), "above": above}
 
 
 def scores(row: Row) -> dict[str, Score]:
@@ -136,14 +156,22 @@ def rows_as_csv(comparison: Comparison) -> str:
     """A line per row; fractions, not percent."""
     bounds = [f"{name}_{end}" for name in SCORES for end in ("mean", "low", "high")]
     names = ("dataset", "rank", "letters", "name", "label", "model", "family", "variant", "pretraining")
-    counted = ("n_test", "seeds", "trials", "parameters", "search_device_seconds")
+    counted = ("floor", "n_test", "seeds", "trials", "parameters", "search_device_seconds")
     rows = []
     for group in comparison.groups:
         for row in group.rows:
             here = place(group, row) | {"dataset": group.title}
             words = [here[name] if name in here else getattr(row, name) for name in names]
             numbers = [value for score in scores(row).values() for value in (score.mean, *score.interval)]
-            counts = [row.n_test, len(row.seeds), row.trials, row.parameters, row.device_seconds]
+            of = floor(row)
+            counts = [
+                of.accuracy if of else None,
+                row.n_test,
+                len(row.seeds),
+                row.trials,
+                row.parameters,
+                row.device_seconds,
+            ]
             rows.append([*words, *numbers, *counts])
     return as_csv([*names, *bounds, *counted], rows)
 
@@ -157,7 +185,9 @@ def ranked(group: Group) -> Table:
             str(group.ranks.get(row.name, "–")),
             group.letters.get(row.name, "–"),
             row.label,
-            *(interval(score) for score in scores(row).values()),
+            interval(row.accuracy),
+            percent(floor(row)),
+            *(interval(score) for name, score in scores(row).items() if name != "accuracy"),
             str(len(row.seeds)),
             str(row.trials),
             "–" if row.parameters is None else f"{row.parameters:,}",
@@ -168,7 +198,8 @@ def ranked(group: Group) -> Table:
 
 def basis(group: Group) -> str:
     """What the numbers of a group's tables are."""
-    return f"Accuracies in percent, with 95 % intervals over seeds and test images, {given(group.repeats)}."
+    over = f"over seeds and test images, {given(group.repeats)}"
+    return f"Accuracies in percent, with 95 % intervals {over}; floor: {FLOOR}."
 
 
 def pairs(group: Group) -> Table:
@@ -246,7 +277,7 @@ def in_latex(group: Group) -> str:
         [
             r"\begin{table}",
             rf"  \caption{{{caption}}}",
-            r"  \begin{tabular}{rllrrrrrr}",
+            r"  \begin{tabular}{rllrrrrrrr}",
             r"  \toprule",
             latex_line(head),
             r"  \midrule",

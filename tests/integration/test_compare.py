@@ -76,7 +76,7 @@ def test_a_comparison_that_is_interrupted_goes_on_skips_what_is_done_and_is_read
     assert {row["name"] for row in found["groups"][0]["rows"]} == {first.name, second.name}
     assert found["unequal"] == found["notes"] == []
     page = (folder / "report.html").read_text()
-    assert "linear probe" in page
+    assert "ridge regression on the frozen features" in page
     assert "Who is ahead with how many images per class" in page
     for place in (first, second):
         [probed] = json.loads((place / "probe.json").read_text())["probes"]

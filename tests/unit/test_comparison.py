@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from study.comparison import Comparison, Group, compare
+from study.comparison.floor import floor
 from study.comparison.gains import gains
 from study.comparison.groups import MOST_IN_PAIRS
 from study.comparison.summary import summary
@@ -349,6 +352,33 @@ def test_rows_that_are_equal_within_a_margin_are_said_to_be(tmp_path: Path) -> N
     comparison = compare(made, margin=0.03)
     assert "they are equal within 3 points" in comparison.answer
     assert {one.verdict for one in comparison.groups[0].equivalences.values()} == {"equal"}
+
+
+def test_a_head_that_is_worse_than_ridge_regression_is_said_to_be_under_trained(tmp_path: Path) -> None:
+    model = {"parameters": 1, "stage_names": ["stem", "head"]}
+    scores = {"seeds": [1], "scores": [0.8], "val_accuracies": [0.8], "score": 0.8}
+    winner = {"trial_id": "trial-000", "freeze_depth": 1, "last_epoch": 2, **scores}
+    folder = study(tmp_path, "vit", MIDDLE, model=model, winner=winner)
+    found = {"variant": "vit_mini", "accuracy": 0.86, "interval": [0.82, 0.89]}
+    (folder / "probe.json").write_text(json.dumps({"probes": [found]}))
+    assert compare([folder]).notes == (
+        "ViT from scratch on insects is 1.0 points below ridge regression on its own frozen features: its head was "
+        "under-trained",
+    )
+    rows = [
+        row | {"variant": "vit_mini", "predicted": row["label"] if row["index"] % 100 < 86 else 1 - row["label"] % 2}
+        for row in Record(folder).tables["predictions"]
+        if row["seed"] == 1
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "probe.parquet")
+    (row,) = compare([folder]).rows
+    of = floor(row)
+    assert of is not None
+    assert of.above is not None
+    assert of.above.mean == pytest.approx(
+        row.accuracy.mean - np.mean([one["predicted"] == one["label"] for one in rows])
+    )
+    assert re.search(r"1\.0 points \[-\d\.\d, \d\.\d\] below", compare([folder]).notes[0])
 
 
 def test_equal_studies_differ_in_nothing(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import Ridge as SklearnsRidge
 from sklearn.preprocessing import StandardScaler
 
-from study.baselines.probe import concatenate, division
+from study.baselines.probe import concatenate, division, fitted
 from study.baselines.ridge import PENALTIES, Ridge, ridge
 from study.data import named
-from study.data.splits import DatasetSplits, split
+from study.data.splits import DatasetSplits, split, subset
 from trainables.features import Features
 
 CLASSES = 4
@@ -135,3 +135,20 @@ def test_on_pixels_of_digits_it_reaches_what_linear_regression_is_known_to(split
     train, val = division(splits, known, 1)
     seen = ridge(known.values, known.label, test.values, classes=10, train=train, val=val)
     assert 0.9 < (seen.predicted == test.label).mean() < 0.98
+
+
+def test_a_part_of_train_is_all_that_the_tests_regression_is_fitted_to() -> None:
+    splits = subset(split(named.load("digits")), images_per_class=5)
+    assert splits.chosen is not None
+    index = np.sort(np.concatenate([splits.train[splits.chosen], splits.val]))
+    known = Features(np.empty((len(index), 0)), splits.source.labels[index], index)
+    assert (known.index[fitted(splits, known)] == splits.train[splits.chosen]).all()
+
+
+def test_what_is_not_fitted_is_not_predicted_from() -> None:
+    features, labels = images(90, 10)
+    others, _ = images(40, 10, seed=1)
+    half = np.arange(0, 90, 2)
+    seen = ridge(features, labels, others, classes=CLASSES, train=half, val=half + 1, fitted=half)
+    [alone] = Ridge.of(features[half], labels[half], CLASSES).predict(others, [seen.penalty])
+    assert (seen.predicted == alone.argmax(axis=1)).all()

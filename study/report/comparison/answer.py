@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from study.comparison import Comparison, Group, Row, Score
+from study.comparison.floor import Floor, floor
 from study.comparison.rows import common_metric
 from study.comparison.summary import RANKS
 from study.report.blocks import Section
 from study.report.comparison import cost
-from study.report.comparison.extras import Probe, probe
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.scale import Scale, scale
 from study.report.comparison.styles import Style, families, style_of, word
@@ -45,7 +45,7 @@ class Line:
     style: Style
     rank: int | None
     letters: str
-    probe: Probe | None
+    probe: Floor | None
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
 
 def standing(group: Group, among: Sequence[Row], suffix: str) -> Standing:
     lines = [
-        Line(row, style_of(row, among), group.ranks.get(row.name), group.letters.get(row.name, ""), probe(row))
+        Line(row, style_of(row, among), group.ranks.get(row.name), group.letters.get(row.name, ""), floor(row))
         for row in group.rows
     ]
     ends = [bound for row in group.rows for bound in (*row.accuracy.interval, *row.accuracies)]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from study.comparison import Comparison, Group, Question, Row
+from study.comparison.floor import floor
 from study.report.blocks import Facts, Section, empty
-from study.report.comparison.extras import probe
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.styles import style_of, word
 from study.report.numbers import MISSING, duration, metric_gain, percent
@@ -42,7 +42,7 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Table]:
         Column("accuracy", "Accuracy", percent, "share"),
         Column("mean_class_accuracy", "Mean class accuracy", percent, "number"),
         Column("macro_f1", "Macro-F1", percent, "number"),
-        Column("linear_probe", "Linear probe", percent, "number"),
+        Column("linear_probe", "Ridge regression", percent, "number"),
         Column("gain", "Search over paper’s recipe", gain_of(group.metric), "number"),
         Column("seeds", "Seeds", whole, "number"),
         Column("trials", "Trials", whole, "number"),
@@ -51,7 +51,7 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Table]:
     ]
     rows = []
     for row in group.rows:
-        of_probe = probe(row)
+        of_probe = floor(row)
         rows.append(
             {
                 "label": row.label,
