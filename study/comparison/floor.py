@@ -35,6 +35,8 @@ def floor(row: Row) -> Floor | None:
 
     Raises ValueError for a file that is damaged.
     """
+    if row.repeats:
+        return of_repeats([floor(one) for one in row.repeats])
     path = row.record.folder / "probe.json"
     if not path.exists():
         return None
@@ -49,6 +51,14 @@ def floor(row: Row) -> Floor | None:
     if correct is None:
         return found
     return Floor(found.accuracy, found.interval, contrast([(1.0, row.correct), (-1.0, correct)]))
+
+
+def of_repeats(each: Sequence[Floor | None]) -> Floor | None:
+    """Their mean; the interval is the first one's, which is of its images."""
+    known = [one for one in each if one is not None]
+    if len(known) < len(each):
+        return None
+    return Floor(float(np.mean([one.accuracy for one in known])), known[0].interval)
 
 
 def answers(path: Path, row: Row) -> np.ndarray | None:

@@ -3,11 +3,14 @@
 A test that finds no difference does not say that there is none. These are probabilities that the second model is more
 accurate by more than the margin, that both are equal within it, and that the first is more accurate, each from a flat
 prior. A verdict needs 95 %.
+
+Over repeats of the whole procedure the variance has Nadeau & Bengio's correction and Student's t (`study.statistics.
+repeats`), and these are the probabilities of the Bayesian correlated t test; given one search, split and draw they are
+those that seeds and images leave.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import Literal
 
 import numpy as np
@@ -48,28 +51,6 @@ def tail(distance: float, variance: Variance) -> float:
     """The probability of more than 0 at a mean that lies so far above 0: the t' of `Variance.critical`."""
     beyond = contrast_p(np.array(distance), variance) / 2
     return 1 - beyond if distance > 0 else beyond
-
-
-def correlated_t(differences: Sequence[float], correlation: float, margin: float) -> Equivalence:
-    """The Bayesian correlated t test, of the differences of several repeats of the whole procedure.
-
-    Repeats whose training sets overlap vary by less than new data would (Nadeau & Bengio 2003): two of them are
-    correlated, by the share of the images that is the test set where each repeat draws its own.
-
-    Args:
-        differences: of each repeat, two or more.
-        correlation: of two repeats, from 0 up to, not including, 1.
-    """
-    from scipy.stats import t
-
-    values = np.array(differences, float)
-    n = len(values)
-    scale = sqrt(values.var(ddof=1) * (1 / n + correlation / (1 - correlation)))
-    if scale == 0:
-        mean = float(values.mean())
-        return Equivalence(margin, float(mean < -margin), float(abs(mean) <= margin), float(mean > margin))
-    worse, upto = (float(p) for p in t.cdf([-margin, margin], n - 1, loc=values.mean(), scale=scale))
-    return Equivalence(margin, worse, upto - worse, 1 - upto)
 
 
 def signed_rank(differences: Sequence[float], margin: float, *, draws: int = 20_000, seed: int = 0) -> Equivalence:

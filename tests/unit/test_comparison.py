@@ -357,7 +357,12 @@ def test_rows_that_are_equal_within_a_margin_are_said_to_be(tmp_path: Path) -> N
 def test_a_head_that_is_worse_than_ridge_regression_is_said_to_be_under_trained(tmp_path: Path) -> None:
     model = {"parameters": 1, "stage_names": ["stem", "head"]}
     scores = {"seeds": [1], "scores": [0.8], "val_accuracies": [0.8], "score": 0.8}
-    winner = {"trial_id": "trial-000", "freeze_depth": 1, "last_epoch": 2, **scores}
+    winner: dict[str, Any] = {
+        "trial_id": "trial-000",
+        "freeze_depth": 1,
+        "last_epoch": 2,
+        "trained_share": 0.1,
+    } | scores
     folder = study(tmp_path, "vit", MIDDLE, model=model, winner=winner)
     found = {"variant": "vit_mini", "accuracy": 0.86, "interval": [0.82, 0.89]}
     (folder / "probe.json").write_text(json.dumps({"probes": [found]}))
@@ -366,7 +371,7 @@ def test_a_head_that_is_worse_than_ridge_regression_is_said_to_be_under_trained(
         "under-trained",
     )
     rows = [
-        row | {"variant": "vit_mini", "predicted": row["label"] if row["index"] % 100 < 86 else 1 - row["label"] % 2}
+        {**row, "variant": "vit_mini", "predicted": row["label"] if row["index"] % 100 < 86 else 1 - row["label"] % 2}
         for row in Record(folder).tables["predictions"]
         if row["seed"] == 1
     ]

@@ -6,7 +6,6 @@ from scipy.stats import norm, ttest_1samp
 
 from study.statistics import Interval, adjusted, signed_rank, within
 from study.statistics.comparison import Difference, difference
-from study.statistics.equivalence import correlated_t
 from study.statistics.intervals import Variance
 
 
@@ -34,12 +33,11 @@ def test_few_seeds_make_equality_less_sure() -> None:
     assert within(0.0, variance(0.002, seeds=1.0), 0.005).equal < within(0.0, variance(0.002), 0.005).equal
 
 
-def test_without_correlation_the_correlated_t_is_students() -> None:
-    values = [0.01, 0.013, 0.004, 0.02]
-    found = correlated_t(values, 0.0, 0.005)
+def test_where_the_rest_is_one_samples_spread_the_probabilities_are_students() -> None:
+    values = np.array([0.01, 0.013, 0.004, 0.02])
+    over = Variance(np.array(0.0), np.array(values.var(ddof=1) / 4), np.array(3.0))
+    found = within(float(values.mean()), over, 0.005)
     assert found.better == pytest.approx(1 - ttest_1samp(values, 0.005, alternative="greater").pvalue)
-    assert correlated_t(values, 0.3, 0.005).better < found.better
-    assert correlated_t([0.01, 0.01], 0.3, 0.005).verdict == "better"
 
 
 def test_over_datasets_small_differences_are_equal_and_large_ones_are_not() -> None:
