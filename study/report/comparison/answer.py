@@ -19,21 +19,8 @@ from study.text import joined, plural, sentence
 from trainables.metrics import Metric
 
 COLUMNS = (
-    *(
-        "rank",
-        "letters",
-        "name",
-        "label",
-        "family",
-        "pretraining",
-        "dataset",
-        "accuracy",
-        "low",
-        "high",
-        "seeds",
-        "accuracies",
-    ),
-    *("n_test", "mean_class_accuracy", "macro_f1", "linear_probe", "parameters", "trials"),
+    *("rank", "letters", "name", "label", "family", "pretraining", "dataset", "accuracy", "low", "high"),
+    *("seeds", "accuracies", "n_test", "mean_class_accuracy", "macro_f1", "linear_probe", "parameters", "trials"),
 )
 
 
