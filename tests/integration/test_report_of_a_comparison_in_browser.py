@@ -172,7 +172,8 @@ def test_the_tab_key_reaches_every_kind_of_control_in_the_order_of_the_page(tab:
 def test_a_link_downloads_the_numbers_of_its_table(untouched: Tab, comparison: Comparison, tmp_path: Path) -> None:
     file = untouched.downloaded(tmp_path, "#standing .csv")
     assert file.name == "standing.csv"
-    assert [line["name"] for line in csv.DictReader(file.read_text().splitlines())] == [row.name for row in comparison.rows]
+    lines = csv.DictReader(file.read_text().splitlines())
+    assert [line["name"] for line in lines] == [row.name for row in comparison.rows]
 
 
 @pytest.mark.parametrize("width", [390, 820])
