@@ -18,7 +18,7 @@ from study.execution.candidates import START, eligible
 from study.execution.failures import Unfinished
 from study.execution.pool import Pool
 from study.execution.search import search
-from study.execution.searcher import SAMPLER
+from study.execution.searcher import RANDOM_TRIALS, SAMPLER
 from study.execution.session import Interrupted, NoCompletedRuns, Session, graceful_shutdown
 from study.execution.watchdog import Watchdog
 from study.report import study as report
@@ -98,6 +98,10 @@ class Running:
         start = perf_counter()
         if study.budget < study.trials:
             session.warn_once([f"the space has {study.budget} points, so as many trials train each of them once"])
+        if study.budget <= RANDOM_TRIALS and len(record.trials) < study.budget:
+            session.warn_once(
+                [f"{study.budget} trials are all drawn at random: TPE proposes from the {RANDOM_TRIALS + 1}th on"]
+            )
         with session.terminal.phase(Phase.SEARCH, study.budget, len(record.trials)):
             search(
                 study,

@@ -26,7 +26,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
-from study.design.space import Choices, Domain, Space, contains
+from study.design.space import DEPTH, Choices, Domain, Range, Space, contains
 from study.design.states import RunStatus
 from study.design.study import Study
 from study.results.record import Record, Row
@@ -39,6 +39,11 @@ STATES = {
     RunStatus.PRUNED: TrialState.PRUNED,
     RunStatus.FAILED: TrialState.FAIL,
 }
+# TPE's own default: so many trials are drawn at random before it proposes any
+RANDOM_TRIALS = 10
+# Of these, that the head alone is trained: drawn uniformly from 0 to all, the chance in ten draws would be 84 % for the
+# 6 freeze depths of a ResNet-50, and 40 % for the 20 of a CoAtNet-1
+HEAD_ALONE = 1 / 6
 DRAWS = 10  # of the sampler, before a point is drawn from all that are left
 
 Point = tuple[Any, ...]  # the values of what is searched, in the order of the space
@@ -126,7 +131,9 @@ class Searcher(NotSaved, OptunaSearch):
         for draw in range(DRAWS):
             entropy = [self._study.seed, number, *([draw] if draw else [])]
             seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
-            self._optuna.sampler = TPESampler(**SAMPLER, seed=seed)
+            self._optuna.sampler = TPESampler(**SAMPLER, n_startup_trials=RANDOM_TRIALS, seed=seed)
+            if (depth := self._drawn_depth(number, seed)) is not None:
+                self._optuna.enqueue_trial({DEPTH: depth})
             trial = self._optuna.ask(fixed_distributions=self._distributions)
             if self._key(trial.params) not in self._proposed:
                 return trial
@@ -137,6 +144,20 @@ class Searcher(NotSaved, OptunaSearch):
         chosen = left[np.random.default_rng([self._study.seed, number]).integers(len(left))]
         self._optuna.enqueue_trial(dict(zip(self._distributions, chosen, strict=True)))
         return self._optuna.ask(fixed_distributions=self._distributions)
+
+    def _drawn_depth(self, number: int, seed: int) -> int | None:
+        """The freeze depth of a trial at random, where it may be anything up to all of the backbone.
+
+        So that training the head alone has the same chance in every model, however many stages that is cut into.
+        """
+        domain = self._study.space.get(DEPTH)
+        to_the_head = isinstance(domain, Range) and domain.high == self._study.backbone_stages
+        if self._study.protocol == 1 or not 0 < number < RANDOM_TRIALS or not to_the_head:
+            return None
+        assert isinstance(domain, Range)
+        draw = np.random.default_rng(seed)
+        low, high = int(domain.low), int(domain.high)
+        return high if draw.random() < HEAD_ALONE else int(draw.integers(low, high))
 
     def _begun_at(self, number: int) -> dict[str, Any] | None:
         """The parameters of a trial that was begun, if it still may be one; trial 0 has its point without this."""

@@ -104,7 +104,7 @@ def test_a_search_that_goes_on_proposes_what_an_undisturbed_one_proposes(tmp_pat
 
 
 def test_a_trial_that_has_a_checkpoint_is_proposed_at_its_point_whatever_has_ended_since(tmp_path: Path) -> None:
-    study = study_of(tmp_path)
+    study = study_of(tmp_path, seed=1)
     record = Record(study.folder)
     searched(study, record, 12)
     searcher = Searcher(study, record)
@@ -176,3 +176,15 @@ def test_a_search_by_loss_looks_for_the_smallest(tmp_path: Path) -> None:
     journal = optuna.load_study(study_name=study.name, storage=storage)
     assert journal.direction == optuna.study.StudyDirection.MINIMIZE
     assert journal.best_value == min(t.value for t in journal.trials if t.value is not None)
+
+
+def test_the_head_alone_has_the_same_chance_in_every_model_however_many_stages_it_has(tmp_path: Path) -> None:
+    shares = []
+    for model in ("alexnet", "coatnet"):
+        alone, drawn = 0, 0
+        for seed in range(12):
+            study = study_of(tmp_path / f"{model}{seed}", model=model, variant=f"{model}_mini", seed=seed)
+            depths = [one["hyperparameters"]["freeze_depth"] for one in searched(study, Record(study.folder), 10)[1:]]
+            alone, drawn = alone + depths.count(study.backbone_stages), drawn + len(depths)
+        shares.append(alone / drawn)
+    assert all(0.07 < share < 0.28 for share in shares), shares

@@ -1,0 +1,145 @@
+"""How often a conclusion is reached again: many whole studies, compared as a comparison compares them.
+
+    python -m benchmarks.replication                      # one test set, draws and train/validation splits of their own
+    python -m benchmarks.replication --dataset digits     # a test set of its own for every split
+
+Four mini models, head-only on cached features, 10 trials, ASHA, the best two and the starting point replicated, 3 seeds
+(docs/protocol.md). A replication is a comparison of the four models over R repeats; no two replications share a search,
+a split, a draw or a seed of a run. R = 1 is a comparison as it was before there were repeats, of the same studies.
+
+(a) the same model in two replications is called different; goal: at most 5 %
+(b) a difference that one replication finds (after Holm) is found again by another, or contradicted; goal: at most 5 %
+    contradicted
+(c) the interval for another replication's difference (`again`) holds it; goal: 93 to 97 %. Beside it the interval of
+    the truth, which need not: another replication has an error of its own
+
+Rates of (a) are of replications of one model in pairs, which are not independent: ten give 45 pairs. With one test set,
+200 studies take about 7 minutes on one core; `--keep FILE` keeps their answers, and asks nothing twice.
+"""
+
+import argparse
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import combinations, permutations
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from benchmarks import _whole_studies
+from benchmarks._whole_studies import MODELS
+from study.statistics.comparison import Difference, adjusted, difference
+from study.statistics.repeats import Design, difference_of_repeats
+
+GOAL = "(a) at most 5 %, (b) at most 5 % contradicted, (c) 93 to 97 %"
+STUDIES, REPEATS = 200, (1, 2, 3, 5)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Of one study on its test images: (seeds, images) bool, (images,) which these are, how many it trained on."""
+
+    correct: np.ndarray
+    index: np.ndarray
+    trained: int
+
+
+Kept = dict[tuple[str, int], Answers]  # by model and seed
+Replication = Mapping[str, Sequence[Answers]]  # by model, of each repeat
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", choices=("fashion_unseen", "digits"), default="fashion_unseen")
+    parser.add_argument("--studies", type=int, default=STUDIES, metavar="N", help="default %(default)s")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="default %(default)s")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="of answers, which are not asked for again")
+    options = parser.parse_args()
+    kept = answers(options.dataset, options.studies // len(MODELS), options.processes, options.keep)
+    for repeats in REPEATS:
+        for line in report(kept, repeats):
+            print(line, flush=True)
+
+
+def answers(dataset: str, seeds: int, processes: int, keep: Path | None) -> Kept:
+    """Of every model under every seed."""
+    kept: Kept = pickle.loads(keep.read_bytes()) if keep and keep.exists() else {}
+    wanted = [(model, seed) for seed in range(seeds) for model in MODELS if (model, seed) not in kept]
+    start = perf_counter()
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        asked = pool.map(one, [dataset] * len(wanted), *zip(*wanted, strict=True)) if wanted else ()
+        for number, (key, found) in enumerate(zip(wanted, asked, strict=True), 1):
+            kept[key] = found
+            if number % 20 == 0 or number == len(wanted):
+                print(f"round {number} of {len(wanted)} studies, after {perf_counter() - start:.0f} s", flush=True)
+                if keep:
+                    keep.write_bytes(pickle.dumps(kept))
+    return kept
+
+
+def one(dataset: str, model: str, seed: int) -> Answers:
+    each = None if dataset == "digits" else 60
+    study = _whole_studies.described(model, dataset=dataset, seed=seed, split_seed=seed, images_per_class=each)
+    done = _whole_studies.run(study)
+    sizes = _whole_studies.splits_of(study).sizes()
+    return Answers(done.correct, done.index, sizes["train"] + (sizes["val"] if each is None else 0))
+
+
+def report(kept: Kept, repeats: int) -> Iterator[str]:
+    """Of all replications of so many repeats, none of which shares a study with another."""
+    seeds = max(seed for _, seed in kept) + 1
+    numbers = [range(first, first + repeats) for first in range(0, seeds - repeats + 1, repeats)]
+    replications = [{model: [kept[model, seed] for seed in each] for model in MODELS} for each in numbers]
+    found = [compared(one) for one in replications]
+    head = f"{repeats} repeats, {len(replications)} replications" if repeats > 1 else f"as before, {seeds} comparisons"
+    same = [
+        between(one[model], other[model])
+        for one, other in combinations(replications, 2)
+        for model in MODELS
+        if one_test_set([*one[model], *other[model]])
+    ]
+    if same:
+        rates = [np.mean([pair.p < 0.05 for pair in same[place :: len(MODELS)]]) for place in range(len(MODELS))]
+        each = ", ".join(f"{model} {rate:.1%}" for model, rate in zip(MODELS, rates, strict=True))
+        yield f"{head}: (a) the same model is called different in {np.mean(rates):.1%} of {len(same)} pairs ({each})"
+    again, against, sure, held, truth, asked = 0, 0, 0, 0, 0, 0
+    for here, there in permutations(found, 2):
+        for pair, first in here.items():
+            second = there[pair]
+            held += first.again is not None and first.again.low <= second.mean <= first.again.high
+            truth += first.interval.low <= second.mean <= first.interval.high
+            asked += 1
+            if first.different:
+                sure += 1
+                again += second.different and (first.mean > 0) == (second.mean > 0)
+                against += second.different and (first.mean > 0) != (second.mean > 0)
+    share = np.mean([one.different for pairs in found for one in pairs.values()])
+    width = 100 * np.mean([(one.interval.high - one.interval.low) / 2 for pairs in found for one in pairs.values()])
+    yield (
+        f"{head}: (b) {share:.0%} of differences are found; of these {again / sure:.1%} again, {against / sure:.1%} "
+        f"contradicted ({sure} of pairs of comparisons)"
+    )
+    holds = f"that for another replication {held / asked:.1%}, " if repeats > 1 else ""
+    yield f"{head}: (c) another's difference is in {holds}that of the truth {truth / asked:.1%} (+- {width:.2f} points)"
+
+
+def compared(one: Replication) -> dict[tuple[str, str], Difference]:
+    return adjusted({(a, b): between(one[a], one[b]) for a, b in combinations(MODELS, 2)})
+
+
+def between(a: Sequence[Answers], b: Sequence[Answers]) -> Difference:
+    if len(a) == 1:
+        return difference(a[0].correct, b[0].correct)
+    design = Design.of([one.index for one in a], a[0].trained)
+    return difference_of_repeats([one.correct for one in a], [one.correct for one in b], design)
+
+
+def one_test_set(several: Sequence[Answers]) -> bool:
+    return all(np.array_equal(one.index, several[0].index) for one in several)
+
+
+if __name__ == "__main__":
+    main()
