@@ -16,13 +16,16 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import sqrt
 from time import perf_counter
+from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.stats import norm
 
-from study.statistics import score_intervals
+from study.statistics import expected_best, score_intervals
 from study.statistics.comparison import SIGNIFICANCE, contrast_variance, difference_bounds
 from study.statistics.intervals import accuracy_bounds
+from study.statistics.stability import Seeds, unstable
 
 GOAL = "at most 5 % false positives, 93 to 97 % coverage"
 
@@ -33,17 +36,31 @@ SHARED = 0.7  # how much of what makes an image hard two models share
 STUDIES, AT_ONCE = 1200, 50
 AHEAD, POWER_STUDIES = (0.005, 0.01, 0.02, 0.03), 400
 CLASSES, SCORED_STUDIES = 10, 400
+BAD, DROP = 0.1, 0.04  # how many seeds are bad, and by how much
+TRIALS, SEARCHES = 20, 2000
 
 
 @dataclass(frozen=True)
 class Truth:
-    """Two recipes on one test set; the second is more accurate by `ahead`."""
+    """Two recipes on one test set; the second is more accurate by `ahead`, and a share of its seeds may be bad."""
 
     images: int
     accuracy: float
     spread: float
     hardness: float
     ahead: float = 0.0
+    spread_of_second: float | None = None
+    bad: float = 0.0
+
+    def levels(self, accuracy: float, bad: np.ndarray) -> np.ndarray:
+        """Of seeds of which some are bad, so that all of them together have the accuracy."""
+        apart = norm.ppf(accuracy) - norm.ppf(accuracy - DROP)
+
+        def expected(good: float) -> float:
+            return float((1 - self.bad) * norm.cdf(good) + self.bad * norm.cdf(good - apart) - accuracy)
+
+        good = brentq(expected, norm.ppf(accuracy), norm.ppf(accuracy) + apart)
+        return np.where(bad, good - apart, good)
 
 
 @dataclass(frozen=True)
@@ -78,6 +95,9 @@ def main() -> None:
     print(f"coverage of macro-F1 {f1:.1%}, of mean class accuracy {recall:.1%} (360 images, 3 seeds, accuracy 90 %)")
     for seeds in SEEDS:
         print(f"false positives of gains, {seeds} seeds: {gained(seeds):.1%}", flush=True)
+    for images in (1000, 6000):
+        unstable_models(images)
+    bands()
     for images in (360, 1000, 6000):
         power(images)
 
@@ -107,10 +127,13 @@ def answers(truth: Truth, studies: int, generator: np.random.Generator) -> Itera
 
     for _ in range(studies // AT_ONCE):
         shared = normal(AT_ONCE, 1, truth.images)
-        both = []
-        for accuracy in (truth.accuracy, truth.accuracy + truth.ahead):
-            level = float(norm.ppf(accuracy))
-            of_seed = float(truth.spread / norm.pdf(level)) ** 2  # variances, which add to 1
+        both: list[np.ndarray] = []
+        second = truth.spread if truth.spread_of_second is None else truth.spread_of_second
+        for accuracy, spread in ((truth.accuracy, truth.spread), (truth.accuracy + truth.ahead, second)):
+            of_seed = float(spread / norm.pdf(norm.ppf(accuracy))) ** 2  # variances, which add to 1
+            level: Any = norm.ppf(accuracy)
+            if truth.bad and both:  # the second model has bad seeds, and in the mean the same accuracy
+                level = truth.levels(accuracy, generator.random((AT_ONCE, SEEDS[-1], 1)) < truth.bad)
             of_image = truth.hardness * (1 - of_seed)
             image = sqrt(SHARED) * shared + sqrt(1 - SHARED) * normal(AT_ONCE, 1, truth.images)
             known = level + sqrt(of_seed) * normal(AT_ONCE, SEEDS[-1], 1) + sqrt(of_image) * image
@@ -124,6 +147,47 @@ def outcome(truth: Truth, seeds: int, a: np.ndarray, b: np.ndarray) -> tuple[flo
     covered = (low <= truth.accuracy) & (truth.accuracy <= high)
     difference = (below <= truth.ahead) & (truth.ahead <= above)
     return float(covered.mean()), float(difference.mean()), float(((below > 0) | (above < 0)).mean())
+
+
+def unstable_models(images: int) -> None:
+    """Models that the intervals do not hold for: what is flagged of them, and how wrong the others are."""
+    usual = Truth(images, 0.9, 0.003, 0.7)
+    cases = {
+        "stable": usual,
+        "unequal spreads": replace(usual, spread=0.001, spread_of_second=0.02),
+        f"{BAD:.0%} bad seeds": replace(usual, bad=BAD),
+    }
+    for name, truth in cases.items():
+        generator = np.random.default_rng(images)
+        told: dict[int, list[tuple[bool, bool]]] = {seeds: [] for seeds in SEEDS}
+        for a, b in answers(truth, STUDIES, generator):
+            for seeds in SEEDS:
+                below, above = difference_bounds(b[:, :seeds], a[:, :seeds])
+                flags = [
+                    bool(unstable({"a": Seeds(one, images), "b": Seeds(other, images)}))
+                    for one, other in zip(a[:, :seeds].mean(axis=2), b[:, :seeds].mean(axis=2), strict=True)
+                ]
+                told[seeds] += zip(((below > 0) | (above < 0)).tolist(), flags, strict=True)
+        for seeds, found in told.items():
+            rest = [wrong for wrong, flagged in found if not flagged]
+            print(
+                f"{name}, {images} images, {seeds} seeds: false positives {np.mean([w for w, _ in found]):.1%}; "
+                f"flagged {np.mean([flagged for _, flagged in found]):.1%}, of the others {np.mean(rest):.1%}",
+                flush=True,
+            )
+
+
+def bands() -> None:
+    """How often the spread of the expected best holds what such searches reach on average."""
+    generator = np.random.default_rng(0)
+    searches = generator.beta(6, 2, (SEARCHES, TRIALS))
+    for n in (2, 5, 10, 20):
+        reached = generator.beta(6, 2, (100_000, n)).max(axis=1).mean()
+        held = []
+        for search in searches:
+            spread = expected_best(search, 1.0, replicates=200).interval(n)
+            held.append(spread.low <= reached <= spread.high)
+        print(f"the spread of the expected best of {n} of {TRIALS} trials holds it in {np.mean(held):.0%}", flush=True)
 
 
 def report(name: str, chosen: Iterable[Rates]) -> None:

@@ -25,7 +25,10 @@ def questions(groups: Sequence[Group]) -> tuple[Question, ...]:
         ("Which is the most accurate?", [best(group) for group in groups]),
         ("Attention, convolution or both?", [families(group) for group in groups]),
         ("What does the pretraining change?", [pretraining(group) for group in groups]),
-        ("Which model gains the most from pretraining?", [who_gains(group) for group in groups]),
+        (
+            "Which model gains the most from pretraining?",
+            [who_gains(group, found) for group, found in zip(groups, gains(groups), strict=True)],
+        ),
     )
     answered = [(question, " ".join(filter(None, each))) for question, each in candidates]
     return tuple(Question(question, conditional(text, groups)) for question, text in answered if text)
@@ -182,9 +185,9 @@ def pretraining(group: Group) -> str:
     return " ".join(sentences)
 
 
-def who_gains(group: Group) -> str:
+def who_gains(group: Group, found: Sequence[Gains]) -> str:
     """For any two pretrainings that several models share, who gains the most, and more than whom."""
-    return " ".join(gained(group, gain) for gain in gains(group))
+    return " ".join(gained(group, gain) for gain in found)
 
 
 def gained(group: Group, gain: Gains) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from study.comparison import answers, equality, floor, repeats
+from study.comparison import answers, equality, floor, repeats, stability
 from study.comparison.answers import Question
 from study.comparison.groups import Group, grouped, together
 from study.comparison.rows import Row, read
@@ -72,7 +72,7 @@ def compare(
         questions=answers.questions(groups),
         equal_over_datasets=equal_over_datasets(groups, margin),
         unequal=tuple(equality.unequal(rows)),
-        notes=(*equality.notes(rows), *floor.notes(rows), *repeats.notes(rows)),
+        notes=(*equality.notes(rows), *floor.notes(rows), *stability.notes(groups), *repeats.notes(rows)),
         left_out=tuple(not_here),
         critical_difference=distance,
         no_critical_difference=why_not,

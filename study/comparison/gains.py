@@ -1,5 +1,6 @@
 """What pretraining gives each model, and whether it gives one more than another: from a group of rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -25,8 +26,28 @@ class Gains:
     more: dict[tuple[str, str], Contrast]
 
 
-def gains(group: Group) -> list[Gains]:
-    """For any two pretrainings that several models share; each p is adjusted by Holm over all of the group.
+def gains(groups: Sequence[Group]) -> list[list[Gains]]:
+    """Of each group, for any two pretrainings that several models share; p is adjusted by Holm over all of them."""
+    found = [of_group(group) for group in groups]
+    sure = adjusted(
+        {
+            (i, j, pair): one
+            for i, here in enumerate(found)
+            for j, gain in enumerate(here)
+            for pair, one in gain.more.items()
+        }
+    )
+    return [
+        [
+            Gains(gain.before, gain.after, gain.each, {pair: sure[i, j, pair] for pair in gain.more})
+            for j, gain in enumerate(here)
+        ]
+        for i, here in enumerate(found)
+    ]
+
+
+def of_group(group: Group) -> list[Gains]:
+    """No p is adjusted.
 
     Models that have several rows with one pretraining are left out: which of them gained cannot be said.
     """
@@ -53,8 +74,4 @@ def gains(group: Group) -> list[Gains]:
             for a, b in combinations(order, 2)
         }
         of_pretrainings.append(Gains(before, after, {name: each[name] for name in order}, more))
-    sure = adjusted({(i, pair): one for i, gain in enumerate(of_pretrainings) for pair, one in gain.more.items()})
-    return [
-        Gains(gain.before, gain.after, gain.each, {pair: sure[i, pair] for pair in gain.more})
-        for i, gain in enumerate(of_pretrainings)
-    ]
+    return of_pretrainings

@@ -9,7 +9,7 @@ from typing import Any
 from study.comparison.comparison import Comparison
 from study.comparison.equality import weights
 from study.comparison.floor import Floor, floor
-from study.comparison.gains import gains
+from study.comparison.gains import Gains, gains
 from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
 from study.comparison.summary import FLOOR, RANKS, interval, percent
@@ -62,7 +62,9 @@ def everything(comparison: Comparison) -> dict[str, Any]:
         "unequal": list(comparison.unequal),
         "notes": list(comparison.notes),
         "left_out": [{"row": name, "why": why} for name, why in comparison.left_out],
-        "groups": [group_facts(group) for group in comparison.groups],
+        "groups": [
+            group_facts(group, found) for group, found in zip(comparison.groups, gains(comparison.groups), strict=True)
+        ],
         "equal_over_datasets": [
             {"first": a, "second": b, **of_equivalence(one)} for (a, b), one in comparison.equal_over_datasets.items()
         ],
@@ -71,7 +73,7 @@ def everything(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def group_facts(group: Group) -> dict[str, Any]:
+def group_facts(group: Group, found: Sequence[Gains]) -> dict[str, Any]:
     return {
         "title": group.title,
         "given": given(group.repeats),
@@ -96,7 +98,7 @@ def group_facts(group: Group) -> dict[str, Any]:
                     {"first": first, "second": second, **of_contrast(one)} for (first, second), one in gain.more.items()
                 ],
             }
-            for gain in gains(group)
+            for gain in found
         ],
         "not_paired": group.not_paired,
     }

@@ -9,7 +9,10 @@ from study.statistics.intervals import Interval
 
 @dataclass(frozen=True)
 class ExpectedBest:
-    """Expected best validation accuracy by budget; arrays (trials,), entry n - 1 for n trials."""
+    """Expected best validation accuracy by budget; arrays (trials,), entry n - 1 for n trials.
+
+    `low` and `high` are how far it spreads over draws of the trials that were seen. They are no confidence interval.
+    """
 
     trials: np.ndarray
     device_seconds: np.ndarray
@@ -26,9 +29,11 @@ def expected_best(
 ) -> ExpectedBest:
     """Expected maximum of n trials drawn from those of a search (Dodge et al. 2019, equation 4), for every n up to all.
 
-    It holds for trials that do not depend on each other; a sampler that learns comes later to its good ones. The
-    interval is the bootstrap's over trials; as no trial is better than the best one seen, it is too short at its upper
-    end when n is near the number of trials. Device-seconds are those of n trials of mean length, as in the paper.
+    It holds for trials that do not depend on each other; a sampler that learns comes later to its good ones. The spread
+    is the bootstrap's over the trials that were seen, none of which is better than the best one. As a 95 % interval for
+    what such a search reaches on average it is too short, the more so the nearer n is to all trials: docs/protocol.md
+    has figures. Nothing that the trials say bounds it from above. Device-seconds are those of n trials of mean length,
+    as in the paper.
 
     Args:
         val_accuracy: (trials,) of every trial that gave one.

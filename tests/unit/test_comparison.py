@@ -265,7 +265,7 @@ def test_which_model_gains_the_most_from_pretraining_is_answered_where_several_h
         r"19\.0 points \[.*\]\.",
         answer,
     )
-    (found,) = gains(comparison.groups[0])
+    ((found,),) = gains(comparison.groups)
     assert (found.before, found.after, [*found.each]) == ("none", "in1k", ["ViT", "ResNet"])
 
 

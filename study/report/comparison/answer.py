@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from study.comparison import Comparison, Group, Row, Score
+from study.comparison import Comparison, Group, Row, Score, stability
 from study.comparison.floor import Floor, floor
 from study.comparison.rows import common_metric
 from study.comparison.summary import RANKS
@@ -33,6 +33,7 @@ class Line:
     rank: int | None
     letters: str
     probe: Floor | None
+    unstable: str
 
 
 @dataclass(frozen=True)
@@ -181,8 +182,16 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
 
 
 def standing(group: Group, among: Sequence[Row], suffix: str) -> Standing:
+    shaky = stability.of(group)
     lines = [
-        Line(row, style_of(row, among), group.ranks.get(row.name), group.letters.get(row.name, ""), floor(row))
+        Line(
+            row,
+            style_of(row, among),
+            group.ranks.get(row.name),
+            group.letters.get(row.name, ""),
+            floor(row),
+            shaky.get(row.name, ""),
+        )
         for row in group.rows
     ]
     ends = [bound for row in group.rows for bound in (*row.accuracy.interval, *row.accuracies)]

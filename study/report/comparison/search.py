@@ -140,7 +140,10 @@ def expected_figure(
         ),
         columns=["name", "label", budget, "expected_best", "low", "high"],
         rows=numbers,
-        caption="As if trials were drawn independently; bands: 95 % over trials.",
+        caption=(
+            "As if trials were drawn independently. Bands are the spread over draws of the trials that were seen "
+            "(95 %), no confidence intervals: nobody has seen what better trials there are."
+        ),
         shape="wide",
         legend=legend([row for row, _ in curves], among, lines=True),
     )
