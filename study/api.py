@@ -149,6 +149,8 @@ def compare(
     data_efficiency: Sequence[int | None] | None = None,
     parallel_rows: int | str = "auto",
     rope: float | None = None,
+    register: Place | None = None,
+    primary: Sequence[str] | None = None,
     scale: str = "auto",
     trials: int = 32,
     epochs: int | None = None,
@@ -196,6 +198,8 @@ def compare(
         records: folders of studies, or folders that hold them, here or at s3://...: they are read, and nothing is run.
         data_efficiency: then train every winner on so many images of every class, None being all; empty for a ladder.
         rope: within how many points of accuracy two rows count as equal; None where that is not asked.
+        register: a file that says, before anything runs, what will be compared.
+        primary: with it, the names of the two rows whose difference is tested alone.
 
     The others are the options of `python -m study.compare`. The same call again skips the rows that are done.
 
@@ -212,6 +216,8 @@ def compare(
         data_efficiency=data_efficiency,
         parallel_rows=str(parallel_rows),
         rope=rope,
+        register=path(register),
+        primary=primary,
         scale=scale,
         trials=trials,
         epochs=epochs,

@@ -10,6 +10,7 @@ it checks and what it writes.
 import sys
 from collections.abc import Sequence
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from study import entry
 from study.options import comparison as command_line
@@ -21,6 +22,9 @@ from study.results import bucket, lock, provenance
 from study.rows.running import run_rows
 from study.terminal.mistake import ended, fail
 from study.terminal.supervisor import tell
+
+if TYPE_CHECKING:
+    from study.comparison.registration import Registration
 
 __all__ = ["main", "parser"]
 
@@ -65,6 +69,7 @@ def compare(options: ComparisonKeywords, command: str, *, since: float) -> Compa
 
 def carried_out(plan: Plan, command: str, *, since: float) -> ComparisonResult:
     """Runs what the plan lacks, and writes the comparison of all that it has. Raises KeyboardInterrupt."""
+    registration = registered(plan, command)
     failed = run_rows(plan, command, since=since) if plan.studies else {}
     measured = measure_data_efficiency(plan, failed)
 
@@ -73,12 +78,42 @@ def carried_out(plan: Plan, command: str, *, since: float) -> ComparisonResult:
     from study.report import comparison as report
 
     comparison = records.compare(
-        plan.folders(without=failed), [*plan.left_out, *failed.items()], margin=plan.options.margin
+        plan.folders(without=failed),
+        [*plan.left_out, *failed.items()],
+        margin=plan.options.margin,
+        registration=registration,
     )
     if comparison.rows:
         tables.write(comparison, plan.folder, command)
         report.write(comparison, plan.folder, command=command)
     return ComparisonResult(plan.folder, comparison, failed, measured)
+
+
+def registered(plan: Plan, command: str) -> "Registration | None":
+    """What was registered of this comparison; written now, where that was asked for and nothing has begun.
+
+    Raises ValueError for a registration that comes too late, or is damaged.
+    """
+    from study.comparison.registration import NAME, Registration
+
+    options = plan.options
+    places = [plan.folder, *(options.records or ())]
+    given = options.register or next((place / NAME for place in places if (place / NAME).is_file()), None)
+    if given is None:
+        return None
+    if given.is_file():
+        found = Registration.read(given)
+    else:
+        if begun := [study.name for study in plan.studies if (study.folder / "study.json").exists()]:
+            raise ValueError(
+                f"{given} would be written too late: {begun[0]} has begun; register before anything runs, or choose "
+                "another --name"
+            )
+        found = Registration.of(plan.studies, options.primary, options.rope, command)
+        found.write(given)
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    found.write(plan.folder / NAME)
+    return found
 
 
 def measure_data_efficiency(plan: Plan, failed: dict[str, str]) -> int:

@@ -32,6 +32,7 @@ from torch import Tensor
 
 from trainables import progress
 from trainables.batches import CachedSplit
+from trainables.cache_folder import cache_folder
 
 Facts = Mapping[str, Any]
 Chunk = tuple[
@@ -93,8 +94,7 @@ class Store:
         Raises ValueError if the limit is not a number above 0.
         """
         verified = {} if verified is None else verified
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        folder = Path(os.environ.get("STUDY_CACHE") or base / "attention-or-convolution").expanduser()
+        folder = cache_folder()
         given = os.environ.get("STUDY_CACHE_GIB")
         if given:
             try:

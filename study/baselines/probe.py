@@ -212,6 +212,7 @@ def probe_study(session: Session) -> None:
     command = provenance.command([*words, "--dataset", study.dataset], module="study.probe")
     if session.splits.chosen is not None:
         command += "  # but of the study's own part of train"
+    session.looked("ridge regression", run_of(session.model(), session.splits, 0, study.precision))
     write(study.folder, session.splits, [probed], command)
 
 

@@ -1,6 +1,6 @@
 """All of a comparison, from the folders of its studies."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -10,10 +10,14 @@ import numpy as np
 from study.comparison import answers, equality, floor, repeats, stability
 from study.comparison.answers import Question
 from study.comparison.groups import Group, grouped, together
+from study.comparison.registration import Registered, Registration, registered
 from study.comparison.rows import Row, read
+from study.results import ledger
+from study.results.ledger import Looks
 from study.results.place import shown
 from study.statistics import CriticalDifference, Equivalence, critical_difference, signed_rank
 from study.statistics.datasets import FEWEST
+from study.text import plural
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Comparison:
     notes: what may differ, but should be known.
     left_out: rows that are not here, each with the reason.
     equal_over_datasets: by two labels, whether they are equal within the margin over five datasets or more.
+    looks: by the title of a group, how often its test images were looked at on this machine.
+    registered: what became of a registration; None where there is none.
     critical_difference: over datasets; None where `no_critical_difference` says why.
     """
 
@@ -38,6 +44,8 @@ class Comparison:
     notes: tuple[str, ...]
     left_out: tuple[tuple[str, str], ...]
     equal_over_datasets: dict[tuple[str, str], Equivalence]
+    looks: dict[str, Looks]
+    registered: Registered | None
     critical_difference: CriticalDifference | None
     no_critical_difference: str | None
 
@@ -47,13 +55,18 @@ class Comparison:
 
 
 def compare(
-    folders: Iterable[Path], left_out: Sequence[tuple[str, str]] = (), *, margin: float | None = None
+    folders: Iterable[Path],
+    left_out: Sequence[tuple[str, str]] = (),
+    *,
+    margin: float | None = None,
+    registration: Registration | None = None,
 ) -> Comparison:
     """The comparison of the finished studies in these folders; of the others, why they are left out.
 
     Args:
         left_out: rows that never were a folder, each with the reason.
         margin: within which two accuracies count as equal, a fraction; None where that is not asked.
+        registration: what was registered before anything ran; None for none.
     """
     rows_read: list[Row] = []
     not_here = list(left_out)
@@ -72,11 +85,34 @@ def compare(
         questions=answers.questions(groups),
         equal_over_datasets=equal_over_datasets(groups, margin),
         unequal=tuple(equality.unequal(rows)),
-        notes=(*equality.notes(rows), *floor.notes(rows), *stability.notes(groups), *repeats.notes(rows)),
+        notes=(
+            *equality.notes(rows),
+            *looked(groups),
+            *floor.notes(rows),
+            *stability.notes(groups),
+            *repeats.notes(rows),
+        ),
         left_out=tuple(not_here),
+        looks={group.title: ledger.looks(group.rows[0].test_set) for group in groups},
+        registered=registered(registration, groups, None if margin is None else round(100 * margin, 9))
+        if registration
+        else None,
         critical_difference=distance,
         no_critical_difference=why_not,
     )
+
+
+def looked(groups: Sequence[Group]) -> Iterator[str]:
+    """Of test images that more studies were tested on here than are compared."""
+    for group in groups:
+        here = {(one.config.name, one.record.study.started or "") for row in group.rows for one in repeats.each(row)}
+        studies = ledger.looks(group.rows[0].test_set).studies
+        if more := studies - here:
+            yield (
+                f"{group.title}: its test images were looked at by {plural(len(studies | here), 'study')} on this "
+                f"machine, of which {len(more)} are not in this comparison: what was chosen by them is not told by an "
+                "interval"
+            )
 
 
 def named_apart(rows: Sequence[Row]) -> list[Row]:

@@ -21,6 +21,7 @@ def summary(comparison: Comparison, folder: Path) -> str:
     blocks = [
         "\n".join(f"UNEQUAL: {what}" for what in comparison.unequal),
         comparison.answer,
+        "\n".join(registration(comparison)),
         *tables(comparison.groups),
         "\n".join(f"note: {note}" for note in comparison.notes),
         "\n".join(f"left out: {name}: {why}" for name, why in comparison.left_out),
@@ -33,6 +34,11 @@ def summary(comparison: Comparison, folder: Path) -> str:
         }
         blocks.append("\n".join(f"  {what:<12}{where}" for what, where in places.items()))
     return "\n\n".join(block for block in blocks if block)
+
+
+def registration(comparison: Comparison) -> list[str]:
+    found = comparison.registered
+    return [line for line in (str(found), found.primary and f"{found.primary}.") if line] if found else []
 
 
 def tables(groups: Sequence[Group]) -> list[str]:

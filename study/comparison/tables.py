@@ -12,7 +12,7 @@ from study.comparison.floor import Floor, floor
 from study.comparison.gains import Gains, gains
 from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
-from study.comparison.summary import FLOOR, RANKS, interval, percent
+from study.comparison.summary import FLOOR, RANKS, interval, percent, registration
 from study.files import write_json, write_text
 from study.results.as_csv import as_csv
 from study.results.place import shown
@@ -68,6 +68,11 @@ def everything(comparison: Comparison) -> dict[str, Any]:
         "equal_over_datasets": [
             {"first": a, "second": b, **of_equivalence(one)} for (a, b), one in comparison.equal_over_datasets.items()
         ],
+        "registered": asdict(comparison.registered) if comparison.registered else None,
+        "looks": {
+            title: {"studies": len(looks.studies), "others": looks.others, "runs": looks.runs}
+            for title, looks in comparison.looks.items()
+        },
         "critical_difference": asdict(distance) if distance else None,
         "no_critical_difference": comparison.no_critical_difference,
     }
@@ -232,6 +237,7 @@ def probability(equal: Equivalence | None) -> str:
 def as_markdown(comparison: Comparison) -> str:
     blocks = [f"**Unequal:** {markdown(what)}" for what in comparison.unequal]
     blocks.append(markdown(comparison.answer))
+    blocks += map(markdown, registration(comparison))
     for question in comparison.questions:
         if question.answer != comparison.answer:  # with one dataset the first is answered above
             blocks += [f"## {question.question}", markdown(question.answer)]

@@ -114,6 +114,8 @@ class Measurement:
 
     def keep(self, planned: Planned, run: Run, outcome: Outcome) -> None:
         self.session.warn_once(outcome.notes)
+        if outcome.predictions:
+            self.session.looked("data efficiency", run)
         row = row_of(planned, run, outcome)
         self.rows = [*(other for other in self.rows if other["run_id"] != run.run_id), row]
         data_efficiency.write(self.session.study.folder, self.rows)

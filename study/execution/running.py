@@ -210,6 +210,7 @@ class Running:
             self.tracker.log(run.run_id, epoch)
         source = session.splits.source
         if predictions:
+            session.looked("test", run)
             record.keep_predictions(run.seed, predictions, source.images.name)
         kept = {row["seed"] for row in record.tables["predictions"]}
         if predictions and outcome.state is not None and run.seed == min(kept):

@@ -21,7 +21,7 @@ from study.design.execution import Execution
 from study.design.states import StudyStatus
 from study.design.study import Study
 from study.execution.failures import NoCompletedRuns as NoCompletedRuns
-from study.results import going_on, lock, resume
+from study.results import going_on, ledger, lock, resume
 from study.results.lock import Lock
 from study.results.record import Record, Row
 from study.terminal.progress import Terminal
@@ -215,6 +215,12 @@ class Session:
         """Raises Interrupted if the user has asked to stop."""
         if self.interrupted.is_set():
             raise Interrupted
+
+    def looked(self, what: str, run: Run) -> None:
+        """A run has predicted the test images: the machine's ledger counts it."""
+        test_set = run.split_digests["test"].content
+        started = self.record.study.started or ""
+        ledger.note(test_set, what=what, study=self.study.name, started=started, run=run.run_id)
 
     def note(self, line: str) -> None:
         """Something that happens to the study while it runs."""

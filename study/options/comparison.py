@@ -32,7 +32,7 @@ COMMON = (
     *("models", "pretraining", "datasets", "records", "scale", "data_efficiency", "trials", "epochs", "recipe"),
     *("fix", "space", "seeds", "name", "results", "config"),
 )
-READING = {"records", "rope", "name", "results", "quiet", "verbose"}  # what --from leaves a choice of
+READING = {"records", "rope", "register", "name", "results", "quiet", "verbose"}  # what --from leaves a choice of
 
 
 @dataclass(frozen=True)
@@ -162,6 +162,19 @@ def parser() -> Parser:
         help="within how many points of accuracy two rows count as equal (default: that is not asked)",
     )
     what.add_argument(
+        "--register",
+        type=arguments.path,
+        metavar="FILE",
+        help="write what will be compared, with a hash, before anything runs; where FILE is there, say whether what "
+        "was run is what it says",
+    )
+    what.add_argument(
+        "--primary",
+        nargs=2,
+        metavar="ROW",
+        help="with --register: the two rows, by the names of their studies, whose difference is tested alone",
+    )
+    what.add_argument(
         "--requirements",
         nargs="*",
         type=arguments.images_per_class,
@@ -199,9 +212,18 @@ def possible(options: ComparisonKeywords) -> list[Plan]:
     Raises ValueError for every mistake that shows without them.
     """
     _ = options.rows_at_once, options.margin
+    check_registration(options)
     if options.records:
         return [reading(options)]
     return command_line.at_some_scale(options.scale, lambda name: running(options, name))
+
+
+def check_registration(options: ComparisonKeywords) -> None:
+    """Raises ValueError for a mistake."""
+    if options.primary and not options.register:
+        raise ValueError("--primary is of a comparison that is registered: give --register FILE with it")
+    if options.records and options.register and not options.register.is_file():
+        raise ValueError(f"{options.register} is not there: a registration is written before anything runs")
 
 
 def reading(options: ComparisonKeywords) -> Plan:

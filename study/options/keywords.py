@@ -128,6 +128,8 @@ class ComparisonKeywords(SharedKeywords):
     data_efficiency: Sequence[int | None] | None = None
     parallel_rows: str = "auto"
     rope: float | None = None
+    register: Path | None = None
+    primary: Sequence[str] | None = None
     name: str | None = None
 
     @property

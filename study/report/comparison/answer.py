@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from study.comparison import Comparison, Group, Row, Score, stability
 from study.comparison.floor import Floor, floor
 from study.comparison.rows import common_metric
-from study.comparison.summary import RANKS
+from study.comparison.summary import RANKS, registration
 from study.report.blocks import Section
 from study.report.comparison import cost
 from study.report.comparison.per_dataset import per_dataset
@@ -98,6 +98,7 @@ class Button:
 class FirstScreen(Section):
     kicker: str = ""
     warning: str = ""
+    registered: str = ""
     buttons: Sequence[tuple[str, Sequence[Button]]] = ()
 
 
@@ -109,6 +110,7 @@ def section(comparison: Comparison) -> Section:
         lead=comparison.answer,
         template="first_screen_of_several.html",
         kicker=budget(comparison),
+        registered=". ".join(registration(comparison)),
         warning=warning(comparison),
         buttons=buttons(comparison),
     )

@@ -1,6 +1,7 @@
 """Why the comparison can be believed: a checklist from the records, and the exact commands."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from study.comparison import Comparison, Row
@@ -11,13 +12,17 @@ from study.report.numbers import count, duration
 from study.report.study import protocol as of_a_study
 from study.report.study.protocol import STEPS, data, entries, has_content, in_words
 from study.report.tables import Column, Table
-from study.text import sentence
+from study.text import plural, sentence
 
 
 def section(comparison: Comparison, command: str = "") -> Section:
     """`command` is what made the comparison, empty where that is not known."""
     rows = comparison.rows
     blocks: list[Any] = [checklist(comparison)] if rows else []
+    blocks += (
+        [Facts("Registered before it was run", entries(asdict(found)))] if (found := comparison.registered) else []
+    )
+    blocks += [Facts("How often the test images were looked at on this machine", looks(comparison))] if rows else []
     blocks += [Note(f"Not equal: {what}.") for what in comparison.unequal]
     blocks += [Note(f"{sentence(note)}.") for note in comparison.notes]
     blocks += [Code("The command of this comparison", command)]
@@ -98,6 +103,11 @@ def checklist(comparison: Comparison) -> Table:
             f"{duration(seconds)} of wall time for all rows" if seconds else "no times recorded",
         ),
         (
+            "Registered before it was run, and run as registered?",
+            comparison.registered is not None and not comparison.registered.deviations,
+            str(comparison.registered or "not registered: --register FILE"),
+        ),
+        (
             "All rows that were wanted are here?",
             not comparison.left_out,
             "; ".join(f"{name}: {reason}" for name, reason in comparison.left_out) or "none was left out",
@@ -109,6 +119,18 @@ def checklist(comparison: Comparison) -> Table:
         [Column("question", "Question"), Column("answer", "Answer"), Column("evidence", "Evidence")],
         [{"question": q, "answer": "yes" if ok else "no", "evidence": why} for q, ok, why in items],
     )
+
+
+def looks(comparison: Comparison) -> list[tuple[str, str]]:
+    """Of each test set, by this machine's ledger."""
+    return [
+        (
+            title,
+            f"{plural(len(found.studies), 'study')} tested, {plural(found.others, 'other look')}, "
+            f"{plural(found.runs, 'prediction')} of all of them",
+        )
+        for title, found in comparison.looks.items()
+    ]
 
 
 def seeds_of(rows: Sequence[Row]) -> str:
