@@ -53,10 +53,13 @@ def ranked(group: Group, most: int) -> str:
     """The best rows of a group, each with its rank and the letters of the rows that it is not told apart from."""
     shown = group.rows[:most]
     width = max(len(row.label) for row in shown)
+    ranks = [place_of(group, row) for row in shown]
+    wide = max(4, *map(len, ranks))
     lines = [
         f"on {group.title}, {group.n_test} test images; 95 % intervals {given(group.repeats)}",
-        f"  rank  {'':<{width}}  {'accuracy':<22}  {'floor':>5}  {'macro-F1':<22}  {'seeds':>5}  {'trials':>6}  search",
-        *(line(row, group, width) for row in shown),
+        f"  {'rank':<{wide}}  {'':<{width}}  {'accuracy':<22}  {'floor':>5}  {'macro-F1':<22}  {'seeds':>5}  "
+        f"{'trials':>6}  search",
+        *(f"  {rank:<{wide}}  {line(row, width)}" for rank, row in zip(ranks, shown, strict=True)),
     ]
     if len(group.rows) > len(shown):
         lines.append(f"  and {len(group.rows) - len(shown)} more")
@@ -67,10 +70,13 @@ def ranked(group: Group, most: int) -> str:
     return "\n".join(lines)
 
 
-def line(row: Row, group: Group, width: int) -> str:
-    rank = f"{group.ranks[row.name]} {group.letters[row.name]}" if group.ranks else "–"
+def place_of(group: Group, row: Row) -> str:
+    return f"{group.ranks[row.name]} {group.letters[row.name]}" if group.ranks else "–"
+
+
+def line(row: Row, width: int) -> str:
     return (
-        f"  {rank:<4}  {row.label:<{width}}  {interval(row.accuracy):<22}  "
+        f"{row.label:<{width}}  {interval(row.accuracy):<22}  "
         f"{percent(floor(row)):>5}  {interval(row.macro_f1):<22}  {len(row.seeds):>5}  {row.trials:>6}  "
         f"{duration(row.device_seconds)}"
     )

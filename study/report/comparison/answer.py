@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from study.comparison import Comparison, Group, Row, Score, stability
-from study.comparison.floor import Floor, floor
+from study.comparison.floor import Floor, below, floor
 from study.comparison.rows import common_metric
 from study.comparison.summary import RANKS, registration
 from study.report.blocks import Section
@@ -26,14 +26,14 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the table. `rank` is None where rows are not compared in pairs."""
+    """One row of the table. `rank` is None where rows are not compared in pairs; a flag is a word, and why."""
 
     row: Row
     style: Style
     rank: int | None
     letters: str
     probe: Floor | None
-    unstable: str
+    flags: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -183,6 +183,11 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     return [standing(group, among, suffix), cost.picture(group, among, suffix)]
 
 
+def flags(row: Row, unstable: str) -> list[tuple[str, str]]:
+    each = (("unstable: more seeds", unstable), ("below its floor", below(row, floor(row))))
+    return [(flag, why) for flag, why in each if why]
+
+
 def standing(group: Group, among: Sequence[Row], suffix: str) -> Standing:
     shaky = stability.of(group)
     lines = [
@@ -192,7 +197,7 @@ def standing(group: Group, among: Sequence[Row], suffix: str) -> Standing:
             group.ranks.get(row.name),
             group.letters.get(row.name, ""),
             floor(row),
-            shaky.get(row.name, ""),
+            flags(row, shaky.get(row.name, "")),
         )
         for row in group.rows
     ]
