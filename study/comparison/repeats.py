@@ -11,6 +11,7 @@ import numpy as np
 from study.comparison.rows import Row, Score
 from study.statistics import Contrast, Difference, adjusted, contrast
 from study.statistics.comparison import difference
+from study.statistics.confidence import mean_confidence
 from study.statistics.repeats import (
     Design,
     accuracy_of_repeats,
@@ -68,6 +69,7 @@ def together(repeats: Sequence[Row]) -> Row:
         accuracy=Score(mean([row.accuracy for row in repeats]), accuracy),
         mean_class_accuracy=Score(mean([row.mean_class_accuracy for row in repeats]), intervals["mean_class_accuracy"]),
         macro_f1=Score(mean([row.macro_f1 for row in repeats]), intervals["macro_f1"]),
+        confidence=mean_confidence([row.confidence for row in repeats]),
     )
     if not how.same_images:
         return whole

@@ -11,7 +11,7 @@ from study.design.states import RunStatus, StudyStatus
 from study.results.point import metric
 from study.results.record import Record
 from study.results.study_file import Configuration
-from study.statistics import ExpectedBest, Interval, expected_best, score_intervals
+from study.statistics import Confidence, ExpectedBest, Interval, confidence_of, expected_best, score_intervals
 from study.statistics.intervals import class_means
 from study.text import FROM_SCRATCH, joined
 from trainables import architecture
@@ -42,6 +42,7 @@ class Row:
         seeds: of the test runs.
         index, label_of: (images,) the test images and their classes.
         predicted: (seeds, images) classes.
+        confidence: whether it is as often right as it says; None where the record does not tell.
         recall: of each class, the mean over seeds; None for a class without test images.
         metric: what chose the best epochs, trials and the winner, on validation.
         expected_best: by the metric; None where no trial has a value of it.
@@ -76,6 +77,7 @@ class Row:
     index: np.ndarray = field(compare=False, repr=False)
     label_of: np.ndarray = field(compare=False, repr=False)
     predicted: np.ndarray = field(compare=False, repr=False)
+    confidence: Confidence | None
     record: Record = field(compare=False, repr=False)
     repeats: tuple["Row", ...] = field(default=(), compare=False, repr=False)
 
@@ -123,7 +125,7 @@ def from_record(record: Record) -> Row:
     if study.status is not StudyStatus.FINISHED:
         raise ValueError(f"it is not finished but {study.status}; go on with: {going_on(study.command or '')}")
     facts, data, classes = record.configuration, record.data, record.data.classes
-    seeds, index, label, predicted = answers(record, len(classes))
+    seeds, index, label, predicted, confidence = answers(record, len(classes))
     intervals = score_intervals(label, predicted, len(classes))
     means = class_means(label, predicted, len(classes), np.ones((len(label), 1)))
     accuracies = (predicted == label).mean(axis=1)
@@ -153,6 +155,7 @@ def from_record(record: Record) -> Row:
         index=index,
         label_of=label,
         predicted=predicted,
+        confidence=confidence_of(predicted == label, confidence) if np.isfinite(confidence).all() else None,
         record=record,
     )
 
@@ -161,8 +164,8 @@ def going_on(command: str) -> str:
     return command if "--resume" in command or "study.run" not in command else f"{command} --resume"
 
 
-def answers(record: Record, classes: int) -> tuple[tuple[int, ...], np.ndarray, np.ndarray, np.ndarray]:
-    """Seeds, (images,) index and label, (seeds, images) predicted; takes them out of the record.
+def answers(record: Record, classes: int) -> tuple[tuple[int, ...], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Seeds, (images,) index and label, (seeds, images) predicted and confidence; takes them out of the record.
 
     Raises ValueError where the seeds did not answer the same images.
     """
@@ -174,16 +177,18 @@ def answers(record: Record, classes: int) -> tuple[tuple[int, ...], np.ndarray, 
     )
     if min(label.min(), predicted.min()) < 0 or max(label.max(), predicted.max()) >= classes:
         raise ValueError(f"its predictions name classes that it does not have: it has {classes}")
+    confidence = np.array([row.get("confidence", np.nan) for row in rows], np.float32)
     order = np.lexsort((index, seed))
     seeds, n = np.unique(seed, return_counts=True)
     unequal = f"its {len(seeds)} seeds did not predict the same images: predictions.parquet is not complete"
     if len(set(n)) > 1:
         raise ValueError(unequal)
     index, label, predicted = (values[order].reshape(len(seeds), -1) for values in (index, label, predicted))
+    confidence = confidence[order].reshape(len(seeds), -1)
     once = (np.diff(index[0]) > 0).all()
     if not once or (index != index[0]).any() or (label != label[0]).any():
         raise ValueError(unequal)
-    return tuple(seeds.tolist()), index[0], label[0], predicted
+    return tuple(seeds.tolist()), index[0], label[0], predicted, confidence
 
 
 def introduced(model: str) -> tuple[str, str]:

@@ -139,6 +139,7 @@ def facts(row: Row) -> dict[str, Any]:
         "expected_best": expected(row.expected_best),
         "winner": row.record.study.winner,
         "weights": weights(row),
+        "confidence": asdict(row.confidence) if row.confidence else None,
         "floor": of_floor(floor(row)),
         "record": shown(row.record.folder),
     }

@@ -7,6 +7,7 @@ The libraries are imported where they are used: a study is half way through its 
 from study.statistics.classification import confusion, most_confused, scores
 from study.statistics.comparison import Contrast, Difference, adjusted, contrast, differences, ranks
 from study.statistics.conditions import given
+from study.statistics.confidence import Confidence, confidence_of
 from study.statistics.data_efficiency import Crossing, Curve, Needed, compared, crossings, curve, images_needed
 from study.statistics.datasets import CriticalDifference, critical_difference
 from study.statistics.equivalence import Equivalence, signed_rank, within
@@ -15,6 +16,7 @@ from study.statistics.letters import letters
 from study.statistics.trials import ExpectedBest, expected_best
 
 __all__ = [
+    "Confidence",
     "Contrast",
     "CriticalDifference",
     "Crossing",
@@ -27,6 +29,7 @@ __all__ = [
     "accuracy_interval",
     "adjusted",
     "compared",
+    "confidence_of",
     "confusion",
     "contrast",
     "critical_difference",

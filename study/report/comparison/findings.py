@@ -14,6 +14,11 @@ from study.report.tables import Column, Table
 from study.results.point import score
 from trainables.metrics import Metric
 
+CONFIDENCE = (
+    "Calibration error: how far confidence and accuracy are apart, in 15 bins (ECE). NLL of being right: of the "
+    "probability that the answer had of being right or wrong."
+)
+
 
 @dataclass(frozen=True)
 class Questions:
@@ -42,6 +47,8 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Table]:
         Column("accuracy", "Accuracy", percent, "share"),
         Column("mean_class_accuracy", "Mean class accuracy", percent, "number"),
         Column("macro_f1", "Macro-F1", percent, "number"),
+        Column("calibration_error", "Calibration error", percent, "number"),
+        Column("log_likelihood", "NLL of being right", nats, "number"),
         Column("linear_probe", "Ridge regression", percent, "number"),
         Column("gain", "Search over paper’s recipe", gain_of(group.metric), "number"),
         Column("seeds", "Seeds", whole, "number"),
@@ -60,6 +67,8 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Table]:
                 "accuracy": row.accuracy.mean,
                 "mean_class_accuracy": row.mean_class_accuracy.mean,
                 "macro_f1": row.macro_f1.mean,
+                "calibration_error": row.confidence.calibration_error if row.confidence else None,
+                "log_likelihood": row.confidence.log_likelihood if row.confidence else None,
                 "linear_probe": of_probe.accuracy if of_probe else None,
                 "gain": gain(row, group.metric),
                 "seeds": len(row.seeds),
@@ -71,9 +80,15 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Table]:
     if not any(row["linear_probe"] for row in rows):
         columns = [column for column in columns if column.name != "linear_probe"]
     unit = "how much smaller the loss is" if group.metric is Metric.LOSS else f"in points of {group.metric.words}"
-    caption = f"Means over seeds. The gain of the search is {unit} on validation, where the winner was chosen."
+    caption = (
+        f"Means over seeds. {CONFIDENCE} The gain of the search is {unit} on validation, where the winner was chosen."
+    )
     styles = [style_of(row, among) for row in group.rows]
     return [Table(f"scores{suffix}", "Every score", columns, rows, caption=caption, styles=styles)]
+
+
+def nats(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.3f}"
 
 
 def whole(value: int | None) -> str:

@@ -1,21 +1,24 @@
 """Test images on which the families disagree: those that only one of them gets right."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from study.comparison import Comparison, Group, Row
-from study.report.blocks import Note, Section, empty
+from study.comparison.missed import missed
+from study.report.blocks import Gallery, Note, Sample, Section, empty
 from study.report.comparison.confusion import Picture
 from study.report.comparison.opposites import representatives
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.pictures import embedded, kept
 from study.report.comparison.styles import Style, families, style_of, word
+from study.report.numbers import percent
 from study.report.tables import Column, Table
 
 MOST_OF_A_FAMILY = 12
+MOST_MISSED = 100
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,45 @@ def section(comparison: Comparison) -> Section:
 def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     rows = representatives(group.rows, [name for name in families(group.rows) if name != "unknown"])
     if len(rows) < 2:
-        return [Note(f"On {group.title} there are no two families of one pretraining to disagree.")]
+        note = Note(f"On {group.title} there are no two families of one pretraining to disagree.")
+        return [note, *missed_by_all(group, suffix)]
     right = {name: row.correct.mean(axis=0) > 0.5 for name, row in rows.items()}
     table = np.stack(list(right.values()))
     alone = {name: right[name] & (table.sum(axis=0) == 1) for name in rows}
     pictures = kept(group)
     sections = [disagreement(name, alone[name], rows, among, pictures) for name in rows]
-    return [counts(rows, alone, table, suffix), *sections]
+    return [counts(rows, alone, table, suffix), *sections, *missed_by_all(group, suffix)]
+
+
+def missed_by_all(group: Group, suffix: str) -> list[Any]:
+    """What no row gets right, and what they take it for: some of these labels may be wrong."""
+    found = missed(group)
+    if not found:
+        return []
+    pictures = kept(group)
+    samples = []
+    for one in [one for one in found if one.place in pictures][:MOST_OF_A_FAMILY]:
+        base64, media, small = embedded(pictures[one.place])
+        samples.append(Sample(base64, small, one.index, one.label, one.answer, percent(one.share, 0), media))
+    title = "Right for no row: candidates for wrong labels"
+    columns = [
+        Column("index", "Image"),
+        Column("label", "Its label"),
+        Column("answer", "Taken for"),
+        Column("share", "By so many runs", lambda share: percent(share, 0), "share"),
+        Column("image", "Where"),
+    ]
+    shown = [asdict(one) for one in found[:MOST_MISSED]]
+    caption = (
+        f"{len(found):,} test images that no row gets right in most of its runs"
+        f"{f', the first {MOST_MISSED} of them' if len(found) > MOST_MISSED else ''}. Where nearly all runs agree on "
+        "another class, look whether the label is right."
+    )
+    table = Table(f"missed{suffix}", title, columns, shown, caption=caption)
+    gallery = Gallery(
+        "What no row gets right", "Of these the ones that the records keep; the share of runs that agree.", samples
+    )
+    return [table, *([gallery] if samples else [])]
 
 
 def counts(rows: dict[str, Row], alone: dict[str, np.ndarray], table: np.ndarray, suffix: str) -> Table:
