@@ -89,7 +89,10 @@ class Keeper:
         return None
 
     def after_step(self, training: Training) -> None:
-        """Keeps the training when it is time. Raises Preempted, when it is kept, where it cannot go on here."""
+        """Keeps the training when it is time. Raises Preempted, when it is kept, where it cannot go on here.
+
+        A batch of validation or of the test is a step here, too: a node that has notice does not wait for their end.
+        """
         if self.checkpoints.every == inf:
             return
         self._steps += 1

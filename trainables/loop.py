@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import isfinite
 from time import perf_counter
 from typing import Any
@@ -114,8 +114,9 @@ def fit(
     validate_every_epoch: bool = True,
     state: "State | None" = None,
     after_step: "Callable[[Training], object]" = lambda training: None,
-) -> None:
-    """Trains `model` in place and reports every epoch.
+    while_validating: "Callable[[Training], object]" = lambda training: None,
+) -> "Training":
+    """Trains `model` in place and reports every epoch; returns the training as it is after its last step.
 
     Args:
         model: on its device, with the weights to start from.
@@ -128,6 +129,7 @@ def fit(
         validate_every_epoch: if not, only after the last one; the reports before it carry None.
         state: of a training of the same arguments, which this one goes on from; the epochs before are reported again.
         after_step: called after every step: the training may be kept then, or ended by what this raises.
+        while_validating: likewise after batches of validation, when the training is as it was after the last step.
 
     Raises:
         ValueError: the model has no layer that a hyperparameter would change, or not so many stages to freeze.
@@ -152,7 +154,8 @@ def fit(
         if not isfinite(train_loss):
             raise NotFinite(f"the training loss is {train_loss} in epoch {training.epoch}")
         validates = val is not None and (validate_every_epoch or training.epoch == last)
-        predictions = predict(model, val, precision, memory, world) if val is not None and validates else None
+        looks = partial(while_validating, training)
+        predictions = predict(model, val, precision, memory, world, looks) if val is not None and validates else None
         values = predictions.scores if predictions else {}
         ended = Epoch(
             epoch=training.epoch,
@@ -167,7 +170,7 @@ def fit(
         )
         report(ended)
         if training.epoch == last:
-            return
+            return training
         training.curve.append(ended)
         training.begin_epoch()
 
@@ -216,6 +219,7 @@ class Training:
     images: Examples
     step: Step
     losses: list[Tensor]
+    statistics: list[Tensor] | None  # this worker's own of BatchNorm, when its last step was the epoch's
     lr: float
     start: float
     drawn_from: Tensor  # the state of `order` from which the epoch's order is drawn
@@ -252,6 +256,7 @@ class Training:
             self.begin_phase(begins.index(self.epoch - 1))
         self.start = perf_counter()
         self.losses, self.lr, self.drawn_from = [], self.step.lr, self.order.get_state()
+        self.statistics = None
 
     def begin_phase(self, number: int) -> None:
         self.phase = number
@@ -276,11 +281,13 @@ class Training:
         for batch, images_of_all in zip(batches, images.batch_sizes(size)[done:], strict=True):
             self.losses.append(step(*batch, boundary, images_of_all))
             after_step(self)
+        self.statistics = [statistic.clone() for statistic in running_statistics(self.model)]
         world.average_statistics(self.model)
         return float(world.all_reduce_sum(torch.stack(self.losses).mean())) / world.size
 
     def state(self) -> State:
-        """As it is now: the tensors go on changing."""
+        """As it was after its last step: the tensors go on changing."""
+        statistics = running_statistics(self.model) if self.statistics is None else self.statistics
         shared = {
             "phase": self.phase,
             "curve": [asdict(epoch) for epoch in self.curve],
@@ -294,7 +301,7 @@ class Training:
         }
         own = {
             "losses": torch.stack(self.losses).cpu(),
-            "statistics": [statistic.cpu() for statistic in running_statistics(self.model)],
+            "statistics": [statistic.cpu() for statistic in statistics],
             "random": torch.get_rng_state(),
             "random_of_device": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
@@ -311,7 +318,7 @@ class Training:
             statistic.copy_(kept)
         self.step.load_state_dict(shared["step"])
         self.memory.load_state_dict(shared["memory"])
-        self.losses = list(own["losses"].to(self.device).unbind())
+        self.losses, self.statistics = list(own["losses"].to(self.device).unbind()), None
         self.lr, self.start, self.drawn_from = shared["lr"], perf_counter() - shared["seconds"], shared["order"]
         self.order.set_state(self.drawn_from)
         self.mixes.set_state(shared["mixes"])
@@ -331,8 +338,17 @@ def predict(
     precision: Precision,
     memory: Memory | None = None,
     world: World | None = None,
+    after_batch: Callable[[], object] = lambda: None,
 ) -> Predictions:
     """The model's predictions on a split, in the split's order; each worker makes a part of them, and gets all.
+
+    Args:
+        model: on its device.
+        source: with batches on the same device.
+        precision: what it computes in.
+        memory: how many images it computes at once.
+        world: the workers.
+        after_batch: called after a batch, as often in every worker; what it raises ends this.
 
     Raises NotFinite if the model has none to give.
     """
@@ -342,7 +358,8 @@ def predict(
     device, mine = split.labels.device, world.chunk(torch.arange(len(split)))
     predicted, confidence = [torch.empty(0, dtype=torch.int64, device=device)], [torch.empty(0, device=device)]
     loss = torch.zeros((), device=device)
-    for images, labels in split.in_order(EVALUATION_BATCH, world):
+    in_all = len(split) // world.size // EVALUATION_BATCH  # batches that every worker has
+    for number, (images, labels) in enumerate(split.in_order(EVALUATION_BATCH, world)):
 
         def compute(size: int, images: Tensor = images) -> Tensor:
             with precision.autocast():
@@ -354,6 +371,8 @@ def predict(
         predicted.append(best)
         confidence.append(probability)
         progress.tick()
+        if number < in_all:
+            after_batch()
     loss = world.all_reduce_sum(loss)
     if not isfinite(loss):
         raise NotFinite(f"the model's loss is {float(loss)} after training")

@@ -7,7 +7,7 @@ import gc
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from time import perf_counter
 from typing import Any
 
@@ -130,7 +130,7 @@ def work(
         report(row)
 
     try:
-        fit(
+        training = fit(
             model,
             reader.source(
                 *run.fit_on,
@@ -150,9 +150,11 @@ def work(
             validate_every_epoch=run.validate_every_epoch,
             state=kept.training if kept else None,
             after_step=keeper.after_step,
+            while_validating=keeper.after_step,
         )
         if run.predict_on:
-            outcome.predictions = predict(model, reader.source(run.predict_on, epochs=1), choice, memory, workers)
+            looks, images = partial(keeper.after_step, training), reader.source(run.predict_on, epochs=1)
+            outcome.predictions = predict(model, images, choice, memory, workers, looks)
             reader.check()
             outcome.bytes_read = reader.bytes_read
         if run.keep_state and workers.rank == 0:

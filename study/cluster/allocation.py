@@ -143,7 +143,7 @@ def on_cpus(workers: int, requested: int | None, cluster: Cluster, run_bytes: Ca
     notes: list[str] = []
     if room != wanted and concurrent < (requested or max(1, sum(wanted) // workers)):
         asked = f"--max-concurrent {requested}: " if requested else ""
-        notes.append(f"{asked}{concurrent} at a time, for the memory of {cluster} has no room for more")
+        notes.append(f"{asked}{concurrent} at a time, for memory has no room for more ({cluster})")
     processes = concurrent * workers
     left = [node.cpus - owners(workers, concurrent) for node in nodes]
     each = min(1.0, *(cpus / count for cpus, count in zip(left, room, strict=True)))

@@ -37,7 +37,7 @@ def image_index(given: str, request: DatasetRequest) -> ImageIndex:
         if paths:
             return tables.image_index(given, filesystem, place, paths, dict(request.settings))
         return folder.image_index(given, filesystem, place)
-    except OSError as error:
+    except (OSError, pa.ArrowException) as error:  # the latter of Azure
         raise ValueError(f"dataset {given} cannot be read: {' '.join(str(error).split())[:300]}") from error
 
 

@@ -5,7 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from types import FrameType
 from typing import TYPE_CHECKING, Self
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from torch import Tensor
 
 from study.cluster import connection, environment, gpu, nodes
-from study.cluster.allocation import Allocation, allocate
+from study.cluster.allocation import GIB, Allocation, allocate
 from study.data import resolve
 from study.data.reading import datasets_of_study, start_helpers_here
 from study.data.splits import DatasetSplits, split, subset
@@ -27,7 +27,7 @@ from study.results.record import Record, Row
 from study.terminal.progress import Terminal
 from study.terminal.runs import format_run
 from study.terminal.supervisor import in_order, tell
-from trainables import building, checkpoint_folder
+from trainables import building, checkpoint_folder, measuring
 from trainables.augmentation import needs_margin
 from trainables.checkpoint_folder import Checkpoints
 from trainables.images import here
@@ -38,6 +38,9 @@ from trainables.weights.reading import digest
 
 if TYPE_CHECKING:
     from trainables.images import SplitImages
+
+
+MARGIN = 1.1  # for what torch's allocator keeps of memory in pieces
 
 
 class Interrupted(Exception):
@@ -192,11 +195,13 @@ class Session:
         """What each of its runs may use of the cluster, and how many run at a time. Raises NoPlace."""
         execution = self.execution
         shared = execution.max_concurrent is not None or execution.trials_per_gpu is not None
+        cluster = nodes.here(gpu_memory=shared)
+        measures = execution.trials_per_gpu == "auto" and any(node.gpus for node in cluster.nodes)
         found = allocate(
             self.study.workers_per_trial,
             execution.max_concurrent,
-            nodes.here(gpu_memory=shared),
-            self.run_bytes,
+            cluster,
+            self.measured_bytes if measures else self.run_bytes,
             per_gpu=execution.trials_per_gpu,
         )
         self.warn_once(found.notes)
@@ -210,6 +215,22 @@ class Session:
         size = (study.preprocessing or study.pretrained_variant.preprocessing).size
         half = gpu.available() and study.precision not in {"fp32", "tf32"}
         return training_bytes(built, size, ceil(batch / (study.grad_accum or 1)), half=half)
+
+    def measured_bytes(self) -> float:
+        """What the tensors of a run take at most, as its largest step takes it on a GPU; an estimate where none does.
+
+        A trial that has ended is no measure of it: the next one may freeze less, and have larger batches.
+        """
+        study = self.study
+        sizes = [int(str(size)) for size in study.possible("batch_size")]
+        depths = [int(str(depth)) for depth in study.possible("freeze_depth")]
+        largest = study.point({"batch_size": max(sizes), "freeze_depth": min(depths)})
+        run = replace(self.template(), model=replace(self.model(), weights=None), hyperparameters=largest)
+        measured = measuring.on_a_gpu(run)
+        if measured is None:
+            return self.run_bytes()
+        self.warn_once([f"a run takes {measured / GIB:.1f} GiB of a GPU, measured by a step of the largest"])
+        return MARGIN * measured
 
     def check(self) -> None:
         """Raises Interrupted if the user has asked to stop."""

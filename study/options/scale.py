@@ -20,6 +20,7 @@ def chosen(requested: str) -> tuple[str, str]:
     """
     if possible(requested) == (requested,):
         return requested, f"scale {requested}, as asked"
+    here = "this machine" if environment.address() is None else "this Ray cluster"
     if gpu.available():
-        return "paper", "scale paper, for this Ray cluster has a GPU (--scale mini for the small models)"
-    return "mini", "scale mini, for this Ray cluster has no GPU (--scale paper for the models of the paper)"
+        return "paper", f"scale paper, for {here} has a GPU (--scale mini for the small models)"
+    return "mini", f"scale mini, for {here} has no GPU (--scale paper for the models of the paper)"

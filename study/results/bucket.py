@@ -75,22 +75,25 @@ class Folder:
         import pyarrow.fs as pafs
 
         selector = pafs.FileSelector(self.base, recursive=True, allow_not_found=True)
+        with asked():
+            found = self.filesystem.get_file_info(selector)
         return {
             one.path.removeprefix(f"{self.base}/"): (one.size, one.mtime_ns)
-            for one in self.filesystem.get_file_info(selector)
+            for one in found
             if one.type == pafs.FileType.File and one.base_name != LOCK
         }
 
     def read(self, name: str) -> bytes:
-        with self.filesystem.open_input_stream(f"{self.base}/{name}") as file:
+        with asked(), self.filesystem.open_input_stream(f"{self.base}/{name}") as file:
             return bytes(file.read())
 
     def write(self, name: str, content: bytes) -> None:
-        with self.filesystem.open_output_stream(f"{self.base}/{name}") as file:
+        with asked(), self.filesystem.open_output_stream(f"{self.base}/{name}") as file:
             file.write(content)
 
     def remove(self, name: str) -> None:
-        self.filesystem.delete_file(f"{self.base}/{name}")
+        with asked():
+            self.filesystem.delete_file(f"{self.base}/{name}")
 
     def local(self, *, tracking: bool = True) -> dict[str, Stamp]:
         """What is in the working copy, but for what is being written, and without `tracking` for W&B's files."""
@@ -128,6 +131,17 @@ class Folder:
         return place.shown(self.path)
 
 
+@contextmanager
+def asked() -> Iterator[None]:
+    """Around what a bucket is asked for. Raises OSError also for what pyarrow has no name for: it does so for Azure."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except pa.ArrowException as error:
+        raise OSError(one_line(error)) from None
+
+
 def folder_of(path: Path) -> Folder | None:
     """The place of a working copy; None for a path that is no copy. Raises ValueError where it cannot be asked."""
     given = place.address(path)
@@ -147,6 +161,9 @@ def opened(given: str) -> "tuple[pafs.FileSystem, str]":
     from study.data.resolve import impatient
 
     filesystem, base = pafs.FileSystem.from_uri(impatient(given))
+    # pyarrow finds Azure's logins in the environment, but not the key of an account, and takes none in an address
+    if given.startswith("abfs") and (key := os.environ.get("AZURE_STORAGE_KEY")):
+        filesystem = pafs.AzureFileSystem(**{**filesystem.__reduce__()[1][0], "account_key": key})
     return filesystem, base.rstrip("/")
 
 

@@ -123,6 +123,7 @@ class Client:
     def _connect(self) -> None:
         (self._folder / "wandb").mkdir(parents=True, exist_ok=True)
         self._stamp = stamp(self._folder / "wandb" / "stamp")
+        service.load()
         import wandb
 
         exits = sys.exit, sys.excepthook

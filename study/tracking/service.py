@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from study.tracking.tracker import Mode
+from trainables import scratch
 
 if TYPE_CHECKING:
     import wandb
@@ -57,7 +59,18 @@ def account(folder: Path) -> Iterator[str | None]:
         environment.restore()
 
 
+def load() -> None:
+    """Imports the client, whose temporary folders are made then: where the next study sweeps them if this one dies."""
+    before = tempfile.tempdir
+    tempfile.tempdir = str(scratch.here())
+    try:
+        import wandb  # noqa: F401
+    finally:
+        tempfile.tempdir = before
+
+
 def _entity() -> str | None:
+    load()
     import wandb
 
     if not wandb.login(prompt=False, verify=False):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,7 +55,12 @@ def little_memory(model: StagedModel, limit: int) -> StagedModel:
     return model
 
 
-def run(
+def run(model: StagedModel, train: BoundarySource, val: BoundarySource | None = None, **given: Any) -> list[Epoch]:
+    """Fits the model in place and returns its curve; `given` is what `run_whole` takes."""
+    return run_whole(model, train, val, **given)[0]
+
+
+def run_whole(
     model: StagedModel,
     train: BoundarySource,
     val: BoundarySource | None = None,
@@ -70,15 +76,16 @@ def run(
     also: Callable[[Epoch], None] = lambda epoch: None,
     state: State | None = None,
     after_step: Callable[[Training], object] = lambda training: None,
-) -> list[Epoch]:
-    """Fits the model in place and returns its curve."""
+    while_validating: Callable[[Training], object] = lambda training: None,
+) -> tuple[list[Epoch], Training]:
+    """Fits the model in place and returns its curve, and the training."""
     curve: list[Epoch] = []
 
     def report(epoch: Epoch) -> None:
         curve.append(epoch)
         also(epoch)
 
-    fit(
+    training = fit(
         model,
         train,
         val,
@@ -93,8 +100,9 @@ def run(
         validate_every_epoch=validate_every_epoch,
         state=state,
         after_step=after_step,
+        while_validating=while_validating,
     )
-    return curve
+    return curve, training
 
 
 def numbers(curve: list[Epoch]) -> list[Epoch]:

@@ -83,39 +83,13 @@ def test_where_there_is_no_cloud_nothing_is_waited_for(monkeypatch: pytest.Monke
 
 
 @pytest.mark.nodes
-def test_a_study_goes_on_without_a_node_that_is_taken_away(metadata: str, tmp_path: Path) -> None:
-    study = ["study.run", "--model", "alexnet", "--pretraining", "none", "--trials", "3", "--epochs", "1"]
-    study += ["--top-k", "1", "--seeds", "1", "--wandb", "disabled", "--max-concurrent", "2", "--name", "spot"]
-    Metadata.taken.set()
-    with ray_nodes(tmp_path, 1, {"num_cpus": 2, "env_vars": variables(metadata)}) as nodes:
-        ran = nodes.run(*study)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    # it is gone as soon as its runs have left it, perhaps before anybody looks
-    assert "goes away in 1" in ran.stderr or "a node was lost" in ran.stderr
-    assert ran.stderr.count("goes away") <= 1
-    record = Record(tmp_path / "results" / "spot")
-    assert {row["status"] for row in record.trials} <= {"completed", "pruned"}
-
-
-@pytest.mark.nodes
 def test_a_run_leaves_its_node_at_once_and_goes_on_elsewhere_from_where_it_was(metadata: str, tmp_path: Path) -> None:
     """Only nodes with a GPU can take the run: a second one comes when the first has had its notice."""
-    study = ["study.run", "--model", "resnet", "--pretraining", "none", "--trials", "1", "--epochs", "30", "--verbose"]
-    study += [
-        "--top-k",
-        "1",
-        "--seeds",
-        "1",
-        "--wandb",
-        "disabled",
-        "--name",
-        "moved",
-        "--fix",
-        "freeze_depth=0",
-        "--scale",
-        "mini",
-    ]
+    study = ["study.run", "--model", "alexnet", "--pretraining", "none", "--trials", "1", "--epochs", "8", "--verbose"]
+    study += ["--top-k", "1", "--seeds", "1", "--wandb", "disabled", "--name", "moved", "--scale", "mini"]
+    study += ["--fix", "freeze_depth=0", "--trials-per-gpu", "auto"]
     node: dict[str, Any] = {"num_cpus": 2, "num_gpus": 1}
+    Metadata.taken.set()  # it is heard of before the images are read: at the first step
     with (
         ray_nodes(tmp_path, 1, {**node, "env_vars": variables(metadata)}) as nodes,
         started(nodes, *study) as (process, out, err),
@@ -124,17 +98,18 @@ def test_a_run_leaves_its_node_at_once_and_goes_on_elsewhere_from_where_it_was(m
         def said() -> str:
             return out.read_text() + err.read_text()
 
-        wait_until(lambda: "trial-000 begins on" in said(), "no trial began")
-        Metadata.taken.set()
-        wait_until(
-            lambda: "a node was lost, and what it ran goes on elsewhere: trial-000" in said(),
-            "the notice was not heard",
-        )
+        lost = "a node was lost, and what it ran goes on elsewhere: trial-000"
+        wait_until(lambda: lost in said() or process.poll() is not None, "the notice was not heard")
         nodes.add(**node)
         assert process.wait(SECONDS) == 0, said()
-    epochs = re.findall(r"trial-000 goes on from its checkpoint, in epoch (\d+)", said())
-    assert len(epochs) == 1
+    assert "goes away in 1" in said() or lost in said()  # it is gone as soon as its run has left, perhaps unseen
+    assert said().count("goes away") <= 1
+    assert "GiB of a GPU, measured by a step of the largest" in said()
+    [epoch] = re.findall(r"trial-000 goes on from its checkpoint, in epoch (\d+)", said())
+    assert 1 <= int(epoch) <= 8
     record = Record(tmp_path / "results" / "moved")
-    assert [(row["status"], row["epochs"]) for row in record.trials] == [("completed", 30)]
-    assert [row["epoch"] for row in record.curve("trial-000")] == list(range(1, 31))
+    assert record.study.resources is not None
+    assert record.study.resources.gpus == 0.5  # as many as have a CPU each
+    assert [(row["status"], row["epochs"]) for row in record.trials] == [("completed", 8)]
+    assert [row["epoch"] for row in record.curve("trial-000")] == list(range(1, 9))
     assert not (tmp_path / "results" / "moved" / ".checkpoints").exists()

@@ -13,7 +13,7 @@ from tests.contract.tiny import CPU, FP32, POINT, RECIPE, digits, losses, run, u
 from trainables.checkpoint import Keeper
 from trainables.checkpoint_folder import Checkpoints
 from trainables.hyperparameters import Hyperparameters
-from trainables.loop import Training, predict
+from trainables.loop import EVALUATION_BATCH, Training, predict
 from trainables.preemption import Preempted
 from trainables.world import World, current_world
 
@@ -31,8 +31,17 @@ class Killed(Exception):
     pass
 
 
-def trained(case: str, keeper: Keeper, world: World, *, until: int | None = None) -> dict[str, Any]:
-    """What a run comes to that is kept after each step, and ends after some of them."""
+def trained(
+    case: str, keeper: Keeper, world: World, *, until: int | None = None, images: int = 17, leaves: bool = False
+) -> dict[str, Any]:
+    """What a run comes to that is kept after each step, and ends after some of them.
+
+    Args:
+        case, keeper, world: what is trained, what keeps it, and this worker.
+        until: it is killed after so many steps; None: it is not.
+        images: that it validates on.
+        leaves: whether this worker's node has notice when it validates.
+    """
     name, point = CASES[case]
     kept, steps = keeper.load(), 0
 
@@ -43,10 +52,14 @@ def trained(case: str, keeper: Keeper, world: World, *, until: int | None = None
         if steps == until:
             raise Killed
 
-    model, val = untrained(name), digits(17, start=48)
-    state = kept.training if kept else None
+    def while_validating(training: Training) -> None:
+        keeper.leaving = lambda: leaves
+        keeper.after_step(training)
+
+    model, val = untrained(name), digits(images, start=48)
+    given: dict[str, Any] = {"point": point, "world": world, "state": kept.training if kept else None}
     try:
-        curve = run(model, digits(47), val, point=point, world=world, state=state, after_step=after_step)
+        curve = run(model, digits(47), val, after_step=after_step, while_validating=while_validating, **given)
     except (Killed, Preempted) as end:
         return {"ended": type(end).__name__, "steps": steps}
     return {
@@ -86,6 +99,13 @@ def worker(rank: int, folder: str) -> None:
         (leaving / "run.checkpoint").write_bytes(b"damaged")
     dist.barrier()
     seen["damaged"] = trained("batch norm", keeper_in(leaving, world, every=1e9), world)
+    validates, many = Path(folder, "validates"), WORKERS * EVALUATION_BATCH + 1
+    left = trained("batch norm", keeper_in(validates, world), world, images=many, leaves=rank == 1)
+    seen["validates"] = [
+        left,
+        trained("batch norm", keeper_in(validates, world, every=1e9), world, images=many),
+        trained("batch norm", keeper_in(leaving / "not", world, every=1e9), world, images=many),
+    ]
     torch.save(seen, Path(folder, f"{rank}.pt"))
     dist.destroy_process_group()
 
@@ -118,6 +138,13 @@ def test_workers_that_go_on_give_the_run_of_workers_that_were_never_ended(
 def test_all_workers_end_after_the_same_step_where_the_node_of_one_goes_away(workers: list[dict[str, Any]]) -> None:
     assert {seen["one leaves"]["ended"] for seen in workers} == {"Preempted"}
     assert len({seen["one leaves"]["steps"] for seen in workers}) == 1
+
+
+def test_all_workers_leave_validation_where_the_node_of_one_goes_away(workers: list[dict[str, Any]]) -> None:
+    for seen in workers:
+        left, again, undisturbed = seen["validates"]
+        assert left == {"ended": "Preempted", "steps": STEPS}
+        assert same(again, undisturbed)
 
 
 def test_a_damaged_checkpoint_is_used_by_no_worker(workers: list[dict[str, Any]]) -> None:

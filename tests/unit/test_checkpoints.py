@@ -3,8 +3,10 @@
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from pathlib import Path
+from threading import Event
 from time import sleep
 from typing import Any
 
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor
 
 from study.execution.failures import lost_node
-from tests.contract.tiny import CPU, POINT, RECIPE, digits, little_memory, numbers, run, untrained
+from tests.contract.tiny import CPU, FP32, POINT, RECIPE, digits, little_memory, numbers, run, run_whole, untrained
 from trainables.architecture import Preprocessing
 from trainables.checkpoint import Keeper, Unusable, packed, unpacked
 from trainables.checkpoint_folder import Checkpoints
@@ -243,6 +245,43 @@ def test_a_run_whose_node_goes_away_is_kept_after_its_next_step_and_ends(tmp_pat
     assert found.training.steps == 1
     curve = run(untrained("vit"), digits(47), state=found.training)
     assert numbers(curve) == numbers(run(untrained("vit"), digits(47)))
+
+
+def kept_before(folder: Path) -> State:
+    """What was kept of a run that left while it validated after its second epoch, or was tested."""
+    found = kept_run(folder).load()
+    assert found is not None
+    assert (found.training.epochs, found.training.steps) == (1, STEPS)
+    return found.training
+
+
+def test_a_run_whose_node_goes_away_while_it_validates_or_is_tested_does_not_wait_for_the_end_of_that(
+    tmp_path: Path,
+) -> None:
+    val, notice = digits(600, start=48), Event()  # three batches
+    keeper = kept_run(tmp_path, every=1e6, leaving=notice.is_set)
+    keeper.load()
+
+    def in_epoch_2(training: Training) -> None:
+        if training.epoch == 2:
+            notice.set()
+            keeper.after_step(training)
+
+    def whole(state: State | None = None, **given: Any) -> Seen:
+        model = untrained("resnet")
+        curve, training = run_whole(model, digits(47), val, state=state, **given)
+        tested = predict(model, val, FP32, after_batch=partial(keeper.after_step, training))
+        return Seen(numbers(curve), model.library_state_dict(), tested)
+
+    undisturbed = whole()
+    with pytest.raises(Preempted):
+        whole(while_validating=in_epoch_2)
+    state = kept_before(tmp_path)
+    with pytest.raises(Preempted):  # again, before it is over
+        whole(state)
+    state = kept_before(tmp_path)
+    notice.clear()
+    assert whole(state) == undisturbed
 
 
 def test_who_wants_no_checkpoints_has_none_and_is_not_ended_either(tmp_path: Path) -> None:

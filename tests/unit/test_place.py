@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.fs as pafs
 import pytest
 
-from study.results import place
+from study.results import bucket, place
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +72,18 @@ def test_what_can_be_no_place_is_one_line_without_the_secret(given: str | Path, 
         place.local(given)
     assert "hidden" not in str(reason.value)
     assert "\n" not in str(reason.value)
+
+
+def test_what_pyarrow_has_no_name_for_is_a_place_that_does_not_answer() -> None:
+    """So it says that Azure refuses a login; it is a kind of no other exception."""
+    with pytest.raises(OSError, match="Unknown error: failed: AuthenticationException"), bucket.asked():
+        raise pa.ArrowException("Unknown error: failed:\nAuthenticationException")
+
+
+def test_results_in_azure_take_the_key_of_an_account_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_KEY", "a2V5")
+    filesystem, base = bucket.opened("abfs://account@127.0.0.1:9/container/folder?enable_tls=false")
+    authority = {"blob_storage_authority": "127.0.0.1:9", "dfs_storage_authority": "127.0.0.1:9"}
+    schemes = {"blob_storage_scheme": "http", "dfs_storage_scheme": "http"}
+    assert filesystem == pafs.AzureFileSystem("account", account_key="a2V5", **authority, **schemes)
+    assert base == "container/folder"

@@ -23,7 +23,7 @@ from study.results import place, resume
 from study.results.study_file import StudyFile
 from study.tracking import service
 from tests.unit.test_config import study
-from trainables import architecture
+from trainables import architecture, scratch
 from trainables.choices import choose
 
 ROOT = Path(__file__).parents[2]
@@ -162,6 +162,18 @@ def test_who_has_disabled_wandb_has_none(value: str, no_wandb: None, monkeypatch
     assert isinstance(tracking.start(None, Path(), "a-study"), tracking.Disabled)
     monkeypatch.setenv("WANDB_DISABLED", "false")
     assert service.mode_of_environment() == "online"
+
+
+def test_the_temporary_folders_of_a_client_that_was_killed_are_swept(tmp_path: Path) -> None:
+    code = "import os; from study.tracking import service; service.load(); os.kill(os.getpid(), 9)"
+    variables = {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
+    given = {name: value for name, value in os.environ.items() if name not in ("RAY_TMPDIR", "STUDY_SCRATCH")}
+    ran = subprocess.run([sys.executable, "-c", code], env=given | variables, check=False)
+    assert ran.returncode == -9
+    [of_user] = [path for path in tmp_path.iterdir() if "wandb" in path.name or path.name.startswith("study-")]
+    [claimed] = scratch.folders(of_user)
+    assert any("wandb" in path.name for path in claimed.iterdir())  # else this test says nothing
+    assert not scratch.held(claimed)
 
 
 # Homes and paths
