@@ -22,6 +22,8 @@ WANTED: list[tuple[str, str, int, str, int]] = [
     ("resnet", "paper", 10, "in1k", 0),
     ("resnet", "paper", 10, "in1k", 0),
     ("resnet", "paper", 10, "in21k", 0),
+    ("resnet", "paper", 10, "in1k", 0),  # 257 classes
+    ("resnet", "paper", 10, "in21k", 0),
     ("vit", "paper", 5, "in1k", 14),
     ("vit", "paper", 5, "in21k", 14),
     ("coatnet", "paper", 10, "in1k", 0),
