@@ -10,9 +10,8 @@ import psutil
 import pytest
 import ray
 import yaml
-from ray.cluster_utils import Cluster
 
-from tests.nodes import ROOT, STORE_BYTES, Nodes
+from tests.nodes import ROOT, STORE_BYTES, Cluster, Nodes
 
 STORE = {"object_store_memory": STORE_BYTES}
 COMMANDS = ("initialization", "setup", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray")

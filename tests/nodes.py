@@ -9,20 +9,114 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import psutil
-import ray
+import ray.cluster_utils
 from ray._common.utils import reset_ray_address
-from ray._private.worker import global_worker
-from ray.cluster_utils import Cluster
-from ray.experimental import internal_kv
 
 ROOT = Path(__file__).parents[1]
 STORE_BYTES = 100 << 20  # of Ray's objects, on each node
+
+
+class Cluster:
+    """Ray's cluster of nodes on this machine, in a process of its own.
+
+    For a client of an ended cluster takes its process with it after a minute, and this process goes on.
+    """
+
+    def __init__(self) -> None:
+        self._process = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        self._process.submit(begin).result()
+
+    @property
+    def address(self) -> str:
+        return self._process.submit(address).result()
+
+    def add(self, sees: Mapping[Path, Path], **resources: Any) -> int:
+        """The number of a new node. Raises OSError where it cannot have a view of its own."""
+        return self._process.submit(add, sees, resources).result()
+
+    def kill(self, node: int) -> None:
+        self._process.submit(kill, node).result()
+
+    def shutdown(self) -> None:
+        self._process.submit(end).result()
+        self._process.shutdown()
+
+
+# In that process
+
+_cluster: ray.cluster_utils.Cluster | None = None
+_nodes: list[Any] = []
+
+
+def begin() -> None:
+    global _cluster
+    _cluster = ray.cluster_utils.Cluster()
+
+
+def running() -> ray.cluster_utils.Cluster:
+    assert _cluster is not None
+    return _cluster
+
+
+def address() -> str:
+    return str(running().address)
+
+
+def add(sees: Mapping[Path, Path], resources: Mapping[str, Any]) -> int:
+    def start() -> Any:
+        return running().add_node(object_store_memory=STORE_BYTES, include_dashboard=False, **resources)
+
+    _nodes.append(in_a_view(sees, start) if sees else start())
+    reset_ray_address()  # no command may take this for the cluster of this machine
+    return len(_nodes) - 1
+
+
+def kill(node: int) -> None:
+    running().remove_node(_nodes[node], allow_graceful=False)
+
+
+def end() -> None:
+    running().shutdown()
+
+
+CLONE_FS, CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x200, 0x20000, 0x1000, 0x4000, 1 << 18
+
+
+def in_a_view(sees: Mapping[Path, Path], start: Callable[[], Any]) -> Any:
+    """What `start` returns; the processes that it starts are in a mount namespace of their own.
+
+    Raises OSError where this process may not arrange that.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def done(failed: int) -> None:
+        if failed:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+    ours, folder = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY), Path.cwd()
+    done(libc.unshare(CLONE_NEWNS))
+    try:
+        done(libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None))
+        for path, other in sees.items():
+            done(libc.mount(bytes(other), bytes(path), None, ctypes.c_ulong(MS_BIND), None))
+        return start()
+    finally:
+        libc.unshare(CLONE_FS)  # threads that were started meanwhile share what changes here
+        back = libc.setns(ours, CLONE_NEWNS)
+        os.close(ours)
+        os.chdir(folder)
+        assert back == 0, os.strerror(ctypes.get_errno())
+
+
+# In the process of the tests
 
 
 @dataclass
@@ -31,30 +125,29 @@ class Nodes:
 
     cluster: Cluster
     folder: Path
-    nodes: list[Any] = field(default_factory=list)
+    nodes: list[int] = field(default_factory=list)
 
-    def add(self, *, sees: Mapping[Path, Path] | None = None, **resources: Any) -> Any:
+    def add(self, *, sees: Mapping[Path, Path] | None = None, **resources: Any) -> int:
         """Starts a node: `num_cpus`, `num_gpus`, `resources`, `env_vars`; its cached activations are its own.
 
         Args:
             sees: paths at which the node's processes see another file or folder than all others, as another machine
-                would. Skips the test where this process may not arrange that.
+                would. Skips the test where a process may not arrange that.
         """
-        cache = self.folder / f"cache-{len(self.nodes)}"
-        variables = {"STUDY_CACHE": str(cache)} | resources.pop("env_vars", {})
+        import pytest
 
-        def start() -> Any:
-            return self.cluster.add_node(
-                object_store_memory=STORE_BYTES, include_dashboard=False, env_vars=variables, **resources
-            )
-
-        self.nodes.append(in_a_view(sees, start) if sees else start())
-        reset_ray_address()  # no command may take this for the cluster of this machine
+        variables = {"STUDY_CACHE": str(self.folder / f"cache-{len(self.nodes)}")} | resources.pop("env_vars", {})
+        try:
+            self.nodes.append(self.cluster.add(sees or {}, env_vars=variables, **resources))
+        except OSError as error:
+            if not sees:
+                raise
+            pytest.skip(f"a node cannot have a view of its own here: {error.strerror}")
         return self.nodes[-1]
 
-    def kill(self, node: Any) -> None:
+    def kill(self, node: int) -> None:
         """SIGKILL for all processes of a node."""
-        self.cluster.remove_node(node, allow_graceful=False)
+        self.cluster.kill(node)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -80,34 +173,6 @@ class Nodes:
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
-CLONE_FS, CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x200, 0x20000, 0x1000, 0x4000, 1 << 18
-
-
-def in_a_view(sees: Mapping[Path, Path], start: Callable[[], Any]) -> Any:
-    """What `start` returns; the processes that it starts are in a mount namespace of their own."""
-    import pytest
-
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def done(failed: int) -> None:
-        if failed:
-            pytest.skip(f"a node cannot have a view of its own here: {os.strerror(ctypes.get_errno())}")
-
-    ours, folder = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY), Path.cwd()
-    done(libc.unshare(CLONE_NEWNS))
-    try:
-        done(libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None))
-        for path, other in sees.items():
-            done(libc.mount(bytes(other), bytes(path), None, ctypes.c_ulong(MS_BIND), None))
-        return start()
-    finally:
-        libc.unshare(CLONE_FS)  # threads that were started meanwhile share what changes here
-        back = libc.setns(ours, CLONE_NEWNS)
-        os.close(ours)
-        os.chdir(folder)
-        assert back == 0, os.strerror(ctypes.get_errno())
-
-
 @contextmanager
 def ray_nodes(folder: Path, *nodes: dict[str, Any] | int) -> Iterator[Nodes]:
     """A cluster of a head and more nodes, each given by its CPUs or by what `Nodes.add` takes."""
@@ -119,8 +184,6 @@ def ray_nodes(folder: Path, *nodes: dict[str, Any] | int) -> Iterator[Nodes]:
         yield running
     finally:
         running.cluster.shutdown()
-        if ray.is_initialized():  # it has taken the client of the session's own Ray away, too
-            internal_kv._initialize_internal_kv(global_worker.gcs_client)  # type: ignore[attr-defined]
 
 
 @dataclass
