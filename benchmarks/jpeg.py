@@ -99,7 +99,7 @@ def later(splits: DatasetSplits) -> float:
         Store.here(),
         splits.digests()["train"],
         PREPROCESSING,
-        iter_image_batches(prepare(splits, PREPROCESSING, ("train",))["train"]),
+        lambda: prepare(splits, PREPROCESSING, ("train",))["train"],
     )
     assert entry
     rows = torch.randperm(IMAGES)

@@ -63,7 +63,7 @@ def main() -> None:
         for _ in iter_image_batches(train):  # Ray's processes have started
             break
         with measured("fill the store", images, size):
-            entry = open_or_cache(store, digest["train"], PREPROCESSING, iter_image_batches(train))
+            entry = open_or_cache(store, digest["train"], PREPROCESSING, lambda: train)
         assert entry
         with measured("open, found right before", images):
             again = Store(store.folder, store.limit).open(facts_of_images(digest["train"], PREPROCESSING))

@@ -91,7 +91,9 @@ class Architecture:
     Attributes:
         title: the name for a reader.
         family: what it is built of, one of FAMILIES.
-        paper: the paper's hyperparameters, for a given number of backbone stages.
+        paper: where a search starts, for a given number of backbone stages: the paper's hyperparameters as far as it
+            gives them.
+        from_paper: which of these it gives; the others are ours.
         cut: a built model as its stages, from the images to the head.
         recipes: the family's own, of which the one named paper makes that point the paper's row; docs/paper.md says
             where each number is from.
@@ -103,6 +105,7 @@ class Architecture:
     variants: tuple[Variant, ...]
     cut: "Callable[[Any], list[Stage]]"
     paper: Callable[[int], Hyperparameters]
+    from_paper: tuple[str, ...] = ("freeze_depth",)
     recipes: tuple[Recipe, ...] = ()
 
     def __post_init__(self) -> None:

@@ -81,9 +81,10 @@ class SplitImages:
             return Where(None, None)
         return Where(here(), None) if self.visible_here else Where(None, self.home)
 
-    def dataset(self) -> Dataset:
-        """All of them as `position, index, image, label`, in any order; nothing is read before it is asked for."""
-        blocks = np.array_split(np.arange(self.length), max(1, self.length // ROWS_PER_BLOCK))
+    def dataset(self, positions: np.ndarray | None = None) -> Dataset:
+        """All of them as `position, index, image, label`, or some, in any order; nothing is read before it is asked."""
+        wanted = np.arange(self.length) if positions is None else positions
+        blocks = np.array_split(wanted, max(1, len(wanted) // ROWS_PER_BLOCK))
         content = self.content
 
         def read(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

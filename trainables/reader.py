@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables import boundaries, monitoring, neighbours, planner
+from trainables import boundaries, monitoring, neighbours, planner, siblings
 from trainables.architecture import Preprocessing
 from trainables.augmentation import NONE, needs_margin
 from trainables.batches import CachedSplit, ConcatSplits, Examples, gather_rows
@@ -187,7 +187,7 @@ class Reader:
         dataset = partial(self.shard, ImagesKey(name, margin))
         key, kept = key_of(digest, preprocessing), self.cache.images
         if self.store and key not in kept:
-            entry = open_or_cache(self.store, digest, preprocessing, iter_image_batches(dataset))
+            entry = open_or_cache(self.store, digest, preprocessing, dataset)
             if entry:
                 return self.register(entry)
         if key not in kept:
@@ -208,7 +208,11 @@ class Reader:
         assert self.store
         images = self.images(name)
         size = self.costs(images).boundary_bytes[k]
-        entry = neighbours.open_or_fill(self.store, self.facts(name, k), len(images), size, self.computed(name, k))
+        facts = self.facts(name, k)
+        rows = siblings.copied_or_else(
+            self.store, facts, images.index, images.labels.cpu(), lambda missing: self.computed(name, k, missing)
+        )
+        entry = neighbours.open_or_fill(self.store, facts, len(images), size, rows)
         return self.register(entry) if entry else images
 
     def register(self, entry: Entry) -> CachedSplit:
@@ -216,13 +220,14 @@ class Reader:
         monitoring.tell("study_boundaries_read", 1, model=self.variant)
         return entry.split
 
-    def computed(self, name: str, k: int) -> Iterator[Chunk]:
-        """Boundary k, computed from the nearest that exists, in order."""
+    def computed(self, name: str, k: int, missing: np.ndarray) -> Iterator[Chunk]:
+        """Boundary k at some positions, computed from the nearest that exists, in order."""
         monitoring.tell("study_boundaries_filled", 1, model=self.variant)
         before = self.nearest(name, k)
         size = max(FILLED_ROWS, self.model.rows_at_once(self.device))
-        positions = torch.arange(len(before)).split(size)
-        for rows, (batch, labels) in zip(positions, before.in_order(size), strict=True):
+        positions = torch.from_numpy(missing)
+        some = before if len(missing) == len(before) else before.only(positions)
+        for rows, (batch, labels) in zip(positions.split(size), some.in_order(size), strict=True):
             with torch.inference_mode(), self.precision.autocast():
                 out = self.model.frozen(before.boundary, k, batch.to(self.device))
             yield rows.numpy(), before.index[rows], labels.cpu().numpy(), out
@@ -360,6 +365,7 @@ def facts_of_images(digest: SplitDigest, preprocessing: Preprocessing) -> Facts:
         "format": FORMAT,
         "boundary": 0,
         "images": digest.content,
+        **({"source": digest.source} if digest.source else {}),
         "transform": [preprocessing.size, preprocessing.crop, preprocessing.interpolation],
         "versions": versions(),
     }
@@ -382,16 +388,28 @@ def key_of(digest: SplitDigest, preprocessing: Preprocessing) -> str:
 
 
 def open_or_cache(
-    store: Store, digest: SplitDigest, preprocessing: Preprocessing, rows: Iterator[Chunk]
+    store: Store, digest: SplitDigest, preprocessing: Preprocessing, shard: Callable[[], SplitImages]
 ) -> Entry | None:
-    """Boundary 0, from the store or else from `rows`, which are then kept there; None where it cannot be kept."""
+    """Boundary 0, from the store or else from `shard`, and then kept there; None where it cannot be kept."""
     facts = facts_of_images(digest, preprocessing)
+    rows = images_or_siblings(store, facts, shard)
     return neighbours.open_or_fill(store, facts, digest.length, image_bytes(preprocessing), rows)
 
 
-def iter_image_batches(images: Batched | Callable[[], Batched]) -> Iterator[Chunk]:
+def images_or_siblings(store: Store, facts: Facts, shard: Callable[[], SplitImages]) -> Iterator[Chunk]:
+    """Boundary 0 of a split: what is stored of its images for another, then the others. Nothing is read before."""
+    images = shard()
+    if not facts.get("source"):
+        yield from iter_image_batches(images)
+        return
+    labels, index = images.labels_and_index()
+    yield from siblings.copied_or_else(
+        store, facts, index, labels, lambda missing: iter_image_batches(images.dataset(missing))
+    )
+
+
+def iter_image_batches(dataset: Batched) -> Iterator[Chunk]:
     """Boundary 0 of a split, in any order: Ray Data promises none. Nothing is read before a row is asked for."""
-    dataset = images if isinstance(images, Batched) else images()
     for block in dataset.iter_batches(batch_size=None, batch_format="numpy"):
         yield block["position"], block["index"], block["label"], read_only(block["image"]).permute(0, 3, 1, 2)
 

@@ -40,12 +40,14 @@ class Images(Protocol):
 class SplitDigest:
     """The images of a split: a hash of them, their labels and their order, and how many they are.
 
-    `chosen` are the positions of those that are read, None for all; what is stored is the whole split.
+    `chosen` are the positions of those that are read, None for all; what is stored is the whole split. `source` is a
+    hash of the dataset: what is stored for one split of it serves another.
     """
 
     content: str
     length: int
     chosen: "np.ndarray | None" = field(default=None, compare=False)
+    source: str = field(default="", compare=False)
 
     def facts(self) -> list[str | int | None]:
         """Which images these are, in a few words."""

@@ -27,7 +27,7 @@ from trainables.loop import Epoch, NotFinite, fit, predict
 from trainables.memory import DoesNotFit, Memory, PeakMemory, out_of_memory, release, share_device
 from trainables.precision import Precision, precision
 from trainables.process import PreparedModel, ProcessCache, State
-from trainables.reader import Reader, iter_image_batches, open_or_cache
+from trainables.reader import Reader, open_or_cache
 from trainables.resources import Resources
 from trainables.run import Model, Outcome, Run
 from trainables.splits import ImagesKey
@@ -236,7 +236,7 @@ def cache_images(run: Run, datasets: Mapping[ImagesKey, SplitImages]) -> None:
     """Has the store hold the images of a run on this node."""
     store = Store.here(process.current().verified)
     for key, (digest, preprocessing) in run.images.items():
-        images = open_or_cache(store, digest, preprocessing, iter_image_batches(datasets[key]))
+        images = open_or_cache(store, digest, preprocessing, partial(datasets.__getitem__, key))
         if images:
             images.close()
 

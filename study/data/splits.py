@@ -39,10 +39,12 @@ class DatasetSplits:
     def digests(self) -> dict[str, SplitDigest]:
         """What is in each split, whatever is in the others."""
 
+        source = sha256(self.source.content.encode()).hexdigest()[:16]
+
         def digest(name: str) -> SplitDigest:
             content = self.source.content.encode() + self.rows(name).astype(np.int64).tobytes()
             chosen = self.chosen if name == "train" else None
-            return SplitDigest(sha256(content).hexdigest()[:16], len(self.rows(name)), chosen)
+            return SplitDigest(sha256(content).hexdigest()[:16], len(self.rows(name)), chosen, source)
 
         return {name: digest(name) for name in NAMES}
 

@@ -9,6 +9,7 @@ class Phase(StrEnum):
     SEARCH = "search"
     REPLICATE = "replicate"
     TEST = "test"
+    START = "start"  # the starting point, tested as the winner is
 
 
 class Cause(StrEnum):

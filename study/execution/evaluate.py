@@ -11,6 +11,7 @@ from study.design.study import Study
 from study.execution.candidates import candidates
 from study.results.record import Record, Row
 from study.statistics import accuracy_interval, confusion, most_confused, scores
+from study.statistics.comparison import difference
 from trainables.hyperparameters import as_row
 from trainables.run import Run
 
@@ -71,6 +72,43 @@ def test_runs(study: Study, winner: Row, template: Run) -> dict[str, tuple[Row, 
         )
         for seed in study.test_seeds
     }
+
+
+def start_runs(study: Study, record: Record, template: Run) -> dict[str, tuple[Row, Run]]:
+    """The starting point tested as the winner is, with its seeds: what the search gains, on images that chose nothing.
+
+    None where the start has won, or has no replicate that was completed; nor before protocol 2.
+    """
+    start, winner = record.study.paper, record.winner
+    if study.protocol == 1 or start is None or start["score"] is None or start["trial_id"] == winner["trial_id"]:
+        return {}
+    runs: dict[str, tuple[Row, Run]] = {}
+    for seed, (_, run) in zip(study.test_seeds, test_runs(study, start, template).values(), strict=True):
+        name = f"start-seed{seed}"
+        runs[name] = start, replace(run, run_id=name, keep_state=False)
+    return runs
+
+
+def gain(record: Record) -> dict[str, Any] | None:
+    """The winner's test accuracy less the starting point's; None where that was not tested."""
+    if not record.tables["start"]:
+        return None
+    winner, start = answers(record.tables["predictions"]), answers(record.tables["start"])
+    found = difference(winner, start)
+    return {
+        "accuracies": start.mean(axis=1).tolist(),
+        "accuracy": float(start.mean()),
+        "gain": found.mean,
+        "interval": list(found.interval),
+        "p": found.p,
+    }
+
+
+def answers(rows: list[Row]) -> np.ndarray:
+    """(seeds, images) bool: which predictions are right."""
+    ordered = sorted(rows, key=lambda row: (row["seed"], row["index"]))
+    right = np.array([row["label"] == row["predicted"] for row in ordered])
+    return right.reshape(len({row["seed"] for row in rows}), -1)
 
 
 def verdict(record: Record, classes: tuple[str, ...]) -> dict[str, Any]:

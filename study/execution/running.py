@@ -143,6 +143,8 @@ class Running:
         if not record.tables["predictions"]:
             raise NoCompletedRuns(f"no test run was completed: {reasons(record.runs)}")
         record.note(test=evaluate.verdict(record, session.splits.source.classes))
+        self._run_all(Phase.START, evaluate.start_runs(session.study, record, self.template))
+        record.note(gain=evaluate.gain(record))
         spent(session, "test", start)
 
     def finish(self) -> None:
@@ -211,6 +213,9 @@ class Running:
         source = session.splits.source
         if predictions:
             session.looked("test", run)
+        if predictions and phase is Phase.START:
+            record.keep_predictions(run.seed, predictions, source.images.name, table="start")
+        elif predictions:
             record.keep_predictions(run.seed, predictions, source.images.name)
         kept = {row["seed"] for row in record.tables["predictions"]}
         if predictions and outcome.state is not None and run.seed == min(kept):

@@ -30,7 +30,7 @@ def devices(record: "Record") -> Devices:
 
 
 def device_seconds(record: "Record") -> dict[str, float]:
-    """Seconds of runs times the devices that each held: `search, replicate, test`, `all` of them, and `winner`.
+    """Seconds of runs times the devices that each held: `search, replicate, test, start`, `all` of them, and `winner`.
 
     Failed and pruned runs count: they were paid for. `winner` is one training of the winner on train + validation, the
     mean of its test runs; it is missing before there are any. A boundary that a run filled is in its seconds, for the
@@ -38,7 +38,7 @@ def device_seconds(record: "Record") -> dict[str, float]:
     """
     each = devices(record).of_a_run
     spent = {str(Phase.SEARCH): each * sum(seconds_of(row) for row in record.trials)}
-    for phase in (Phase.REPLICATE, Phase.TEST):
+    for phase in (Phase.REPLICATE, Phase.TEST, Phase.START):
         spent[phase] = each * sum(seconds_of(row) for row in record.runs if row["phase"] == phase)
     spent["all"] = sum(spent.values())
     tests = test_runs(record)

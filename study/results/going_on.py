@@ -6,13 +6,18 @@ from study.results.progress import done_runs, planned_runs
 from study.results.record import Record, Row
 from study.text import joined, shorten
 
-RUNS = {Phase.SEARCH: "trials", Phase.REPLICATE: "replicates", Phase.TEST: "test runs"}
+RUNS = {
+    Phase.SEARCH: "trials",
+    Phase.REPLICATE: "replicates",
+    Phase.TEST: "test runs",
+    Phase.START: "test runs of the starting point",
+}
 
 
 def step(record: Record) -> Phase:
     """The last one that has a finished run."""
     phases = {row["phase"] for row in record.runs}
-    return next((phase for phase in (Phase.TEST, Phase.REPLICATE) if phase in phases), Phase.SEARCH)
+    return next((phase for phase in (Phase.START, Phase.TEST, Phase.REPLICATE) if phase in phases), Phase.SEARCH)
 
 
 def take_back(record: Record) -> list[Row]:

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from study.design.space import DEPTH
-from trainables.hyperparameters import DECLARED, Value
+from study.text import joined
+from trainables import architecture
+from trainables.hyperparameters import DECLARED, REQUIRED, Value
 from trainables.metrics import Metric
 
 if TYPE_CHECKING:
@@ -34,6 +36,35 @@ def shown(record: "Record") -> list[str]:
 def metric(record: "Record") -> Metric:
     """What the study chose by: accuracy in records from before there was a choice."""
     return record.study.configuration.metric if record.study.configuration else Metric.ACCURACY
+
+
+def start_is_the_papers(record: "Record") -> bool:
+    """Whether the paper gives the point that the search starts from, whole: it does for AlexNet alone."""
+    given = record.study.configuration
+    return given is not None and not ours(record) and not set(REQUIRED) & set(fixed(record))
+
+
+def ours(record: "Record") -> list[str]:
+    """What of the starting point the paper does not give; nothing of a model that this version does not have."""
+    given = record.study.configuration
+    if given is None or given.model not in architecture.names():
+        return list(REQUIRED)
+    return [name for name in REQUIRED if name not in architecture.get(given.model).from_paper]
+
+
+def start_title(record: "Record") -> str:
+    """Of the point that the search starts from, as a heading has it."""
+    return "Paper’s recipe" if start_is_the_papers(record) else "Starting point"
+
+
+def start_words(record: "Record") -> str:
+    """`the starting point (learning rate and weight decay are ours)`"""
+    if start_is_the_papers(record):
+        return "the paper’s recipe"
+    which = [DECLARED[name].title for name in ours(record) if name not in fixed(record)]
+    if not which:
+        return "the starting point"
+    return f"the starting point ({joined(which)} {'is' if len(which) == 1 else 'are'} ours)"
 
 
 def backbone_stages(record: "Record") -> int | None:

@@ -95,7 +95,14 @@ def planned_runs(record: Record) -> dict[Phase, int]:
         trials = len(record.trials)
     points = min(facts.top_k, trials) + 1
     replicates = len(study.replicates) or points
-    return {Phase.SEARCH: trials, Phase.REPLICATE: replicates * facts.seeds, Phase.TEST: facts.seeds}
+    start = study.paper if facts.protocol > 1 else None
+    tests_start = start is not None and study.winner is not None and start["trial_id"] != study.winner["trial_id"]
+    return {
+        Phase.SEARCH: trials,
+        Phase.REPLICATE: replicates * facts.seeds,
+        Phase.TEST: facts.seeds,
+        Phase.START: facts.seeds if tests_start else 0,
+    }
 
 
 def done_runs(record: Record) -> dict[Phase, int]:
@@ -104,6 +111,7 @@ def done_runs(record: Record) -> dict[Phase, int]:
         Phase.SEARCH: len(record.trials),
         Phase.REPLICATE: phases.count(Phase.REPLICATE),
         Phase.TEST: phases.count(Phase.TEST),
+        Phase.START: phases.count(Phase.START),
     }
 
 

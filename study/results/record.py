@@ -101,6 +101,16 @@ TABLES = {
             ("image", PLACE),
         ]
     ),
+    "start": pa.schema(
+        [
+            ("seed", pa.int64()),
+            ("index", pa.int64()),
+            ("label", pa.int64()),
+            ("predicted", pa.int64()),
+            ("confidence", pa.float64()),
+            ("image", PLACE),
+        ]
+    ),
     "samples": pa.schema(
         [
             ("seed", pa.int64()),
@@ -358,13 +368,15 @@ class Record:
             with replacing(self.folder / f"{name}.parquet") as part:
                 part.write_bytes(content)
 
-    def keep_predictions(self, seed: int, seen: "Predictions", place: Callable[[int], str | None]) -> None:
+    def keep_predictions(
+        self, seed: int, seen: "Predictions", place: Callable[[int], str | None], *, table: str = "predictions"
+    ) -> None:
         """The predictions of the test run with that seed, in place of any that an interrupted session left.
 
         `place` says of an index where that image is found.
         """
-        others = [row for row in self.tables["predictions"] if row["seed"] != seed]
-        self.replace("predictions", [*others, *prediction_rows(seed, seen, place)])
+        others = [row for row in self.tables[table] if row["seed"] != seed]
+        self.replace(table, [*others, *prediction_rows(seed, seen, place)])
 
     def replace(self, name: str, rows: Iterable[Row]) -> None:
         self.tables[name] = list(rows)

@@ -132,6 +132,24 @@ class TestResult(msgspec.Struct, frozen=True, kw_only=True):
     most_confused: tuple[tuple[str, str, int], ...]
 
 
+class Gain(msgspec.Struct, frozen=True, kw_only=True):
+    """The entry `gain`: what the search gains over the point that it starts from, on the test images.
+
+    Attributes:
+        accuracies: of the starting point, of each run that was completed.
+        accuracy: their mean.
+        gain: the winner's test accuracy less that.
+        interval: of the gain, 95 %, over runs and images.
+        p: of the hypothesis that it is 0.
+    """
+
+    accuracies: tuple[float, ...]
+    accuracy: float
+    gain: float
+    interval: tuple[float, float]
+    p: float
+
+
 class Inference(msgspec.Struct, frozen=True, kw_only=True):
     """How fast a model answers, from uint8 images of its own size on the device, without decoding.
 
@@ -185,6 +203,7 @@ class StudyFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     winner: Row | None = None
     paper: Row | None = None
     test: TestResult | None = None
+    gain: Gain | None = None
     cost: MeasuredCost | None = None
 
     @classmethod

@@ -3,16 +3,25 @@
 from collections.abc import Sequence
 
 from study.results import place
-from study.results.point import backbone_stages, format_point, metric, of_test, score, shown
+from study.results.point import (
+    backbone_stages,
+    format_point,
+    metric,
+    of_test,
+    score,
+    shown,
+    start_is_the_papers,
+    start_words,
+)
 from study.results.record import Record, Row
-from study.results.study_file import TestResult
+from study.results.study_file import Gain, TestResult
 from study.statistics import given
 from study.text import duration, plural
 from trainables.metrics import Metric
 
 
 def summary(record: Record) -> str:
-    """The winner, its test accuracy with an interval, the paper's recipe beside it, and where everything lies."""
+    """The winner, its test accuracy with an interval, the starting point beside it, and where everything lies."""
     study, facts, test = record.study, record.configuration, record.test
     winner, paper, counts, by = record.winner, study.paper, study.search, metric(record)
     low, high = test.interval
@@ -31,8 +40,9 @@ def summary(record: Record) -> str:
             f"macro-F1 {test.macro_f1:.2%}",
         ),
         ("winner", f"{winner['trial_id']}  {described(winner, record)}"),
-        ("the paper's", described(paper, record) if paper else "trial-000 failed"),
+        ("the paper's" if start_is_the_papers(record) else "the start", of_start(record)),
         ("validation", versus(winner, paper, by)),
+        *([("gain", gained(study.gain))] if study.gain else []),
         ("confused", f"{confused} in {len(test.seeds)} x {test.n} predictions" if confused else "nothing"),
         ("search", ", ".join(f"{n} {status}" for status, n in counts.items()) + spent(study.seconds)),
         ("page", place.shown(folder / "report.html")),
@@ -70,17 +80,35 @@ def described(row: Row, record: Record) -> str:
     return f"{point} (trains {row['trained_share']:.1%} of the parameters)"
 
 
+def of_start(record: Record) -> str:
+    """The point that the search starts from, and what of it is ours."""
+    start = record.study.paper
+    if start is None:
+        return "trial-000 failed"
+    words = start_words(record).partition(" (")[2].removesuffix(")")
+    return f"{described(start, record)}{'; ' * bool(words)}{words}"
+
+
+def gained(gain: Gain) -> str:
+    """What the search gains on images that chose nothing; it may be less than nothing."""
+    low, high = (100 * end for end in gain.interval)
+    return (
+        f"{100 * gain.gain:+.2f} points [{low:.2f}, {high:.2f}] over the start on the test images, "
+        f"{given(1)}; the start reaches {gain.accuracy:.2%}"
+    )
+
+
 def versus(winner: Row, paper: Row | None, by: Metric) -> str:
-    """What the winner and the paper's recipe reach on validation."""
+    """What the winner and the starting point reach on validation."""
     of_winner = score(winner, by)
     text = f"{by.words} {by.show(of_winner)} the winner (mean of {plural(len(winner['seeds']), 'seed')})"
     if paper is None or of_winner is None or (of_paper := score(paper, by)) is None:
         return text
     if paper["trial_id"] == winner["trial_id"]:
-        return text + ", which is the paper's own point"
+        return text + ", which is the starting point"
     difference = of_winner - of_paper
     apart = f"{difference:+.4f}" if by is Metric.LOSS else f"{100 * difference:+.2f} points"
-    return f"{text}, {by.show(of_paper)} the paper's ({apart})"
+    return f"{text}, {by.show(of_paper)} the start ({apart})"
 
 
 def spent(seconds: dict[str, float]) -> str:

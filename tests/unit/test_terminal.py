@@ -61,7 +61,7 @@ def test_the_screen_at_the_end_compares_the_winner_and_the_papers_recipe_by_the_
     winner, paper = record.winner, record.study.paper or {}
     validation = line(record, "validation")
     assert f"{metric.words} {metric.show(winner['score'])} the winner (mean of 2 seeds)" in validation
-    assert f"{metric.show(paper['score'])} the paper's" in validation
+    assert f"{metric.show(paper['score'])} the start" in validation
     headline = summary(record).splitlines()[0]
     assert f"test accuracy {record.test.accuracy:.2%}" in headline
     others = {Metric.MACRO_F1: record.test.macro_f1, Metric.MEAN_CLASS_ACCURACY: record.test.mean_class_accuracy}

@@ -158,6 +158,7 @@ ARCHITECTURE = Architecture(
     cut=cut,
     # section I-A.3 and I-D: AdamW, max_lr 0.01, weight decay 0.01, all frozen but the last layer
     paper=lambda backbone_stages: Hyperparameters(lr=1e-2, weight_decay=1e-2, freeze_depth=backbone_stages),
+    from_paper=("lr", "weight_decay", "freeze_depth"),  # section I-B
     recipes=(
         # sections I-B to I-D, the experiments; 15 epochs on Caltech-256
         Recipe(

@@ -50,7 +50,7 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Table]:
         Column("calibration_error", "Calibration error", percent, "number"),
         Column("log_likelihood", "NLL of being right", nats, "number"),
         Column("linear_probe", "Ridge regression", percent, "number"),
-        Column("gain", "Search over paper’s recipe", gain_of(group.metric), "number"),
+        Column("gain", "Search over its start, validation", gain_of(group.metric), "number"),
         Column("seeds", "Seeds", whole, "number"),
         Column("trials", "Trials", whole, "number"),
         Column("wall", "Wall time", duration, "number"),
@@ -96,7 +96,7 @@ def whole(value: int | None) -> str:
 
 
 def gain(row: Row, metric: Metric) -> float | None:
-    """What the search gained over the paper's recipe, on validation; a loss gains by getting smaller."""
+    """What the search gained over where it started, on validation; a loss gains by getting smaller."""
     best, papers = (score(point or {}, metric) for point in (row.record.study.winner, row.record.study.paper))
     return None if best is None or papers is None else metric.merit(best) - metric.merit(papers)
 

@@ -34,7 +34,7 @@ def section(comparison: Comparison) -> Section:
         per_dataset(comparison, blocks),
         lead=(
             "Every finished epoch of every run, one figure per model, all on one scale. The winner is in its family’s "
-            "colour, the paper’s recipe dotted; pruned trials end at a cross."
+            "colour, the starting point dotted; pruned trials end at a cross."
         ),
         short="Curves",
     )
@@ -92,7 +92,7 @@ def groups(row: Row, phase: Phase, style: Style) -> list[learning.Group]:
         replace(group, color=style.color, width=2.4)
         if "winner" in group.name
         else replace(group, color="var(--text)", mark="dot")
-        if "paper" in group.name
+        if "start" in group.name
         else replace(group, color="var(--completed)")
         for group in learning.replicate_groups(row.record)
     ]

@@ -25,7 +25,8 @@ def section(comparison: Comparison) -> Section:
         "search",
         "How the searches went",
         per_dataset(comparison, blocks),
-        lead="Trial 0 is the paper’s recipe in every search, so a line shows what searching added to it.",
+        lead="Trial 0 is where a search starts, the paper’s recipe for AlexNet and ours for the others, so a "
+        "line shows what searching added to it.",
         short="Search",
     )
 

@@ -1,4 +1,4 @@
-"""The first screen: what was asked, what came out, what it cost, and what the paper's recipe gives."""
+"""The first screen: what was asked, what came out, what it cost, and what the starting point gives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from study.design.states import Phase, RunStatus, StudyStatus
 from study.report.blocks import Section
 from study.report.numbers import duration, metric_gain, metric_value, percent
 from study.report.study import record_view
-from study.results.point import of_test, score, scores
+from study.results.point import of_test, score, scores, start_title, start_words
 from study.results.record import Record, Row
 from study.results.study_file import TestResult
 from study.statistics import given
@@ -40,7 +40,7 @@ class Answer:
     """Attributes:
     number: the headline; empty where there is none.
     facts: (name, value) beside the number.
-    contenders: (name, trial) of the best and of the paper's recipe.
+    contenders: (name, trial) of the best and of the starting point.
     rows: (name, a value of each contender).
     """
 
@@ -107,7 +107,7 @@ def subtitle(record: Record) -> str:
 
 def answer(record: Record) -> Answer:
     best, paper = record_view.best(record), record_view.paper(record)
-    contenders = [(record_view.best_name(record).capitalize(), best), ("Paper’s recipe", paper)] if best else []
+    contenders = [(record_view.best_name(record).capitalize(), best), (start_title(record), paper)] if best else []
     there = [(name, row) for name, row in contenders if row]
     number, label, basis = headline(record)
     test = record.study.test
@@ -119,7 +119,7 @@ def answer(record: Record) -> Answer:
         facts(record),
         [(name, row["trial_id"]) for name, row in there],
         comparison(record, [row for _, row in there]),
-        verdict(best, paper, record_view.metric(record)),
+        verdict(best, paper, record_view.metric(record), start_words(record)) + tested_gain(record),
     )
 
 
@@ -173,7 +173,7 @@ def facts(record: Record) -> list[tuple[str, str]]:
 
 
 def comparison(record: Record, contenders: Sequence[Row]) -> list[tuple[str, Sequence[str]]]:
-    """The hyperparameters and the validation results of the best and of the paper's recipe."""
+    """The hyperparameters and the validation results of the best and of the starting point."""
     if not contenders:
         return []
     by = record_view.metric(record)
@@ -192,13 +192,13 @@ def comparison(record: Record, contenders: Sequence[Row]) -> list[tuple[str, Seq
     ]
 
 
-def verdict(best: Row | None, paper: Row | None, by: Metric) -> str:
-    """What the search gained over the paper's recipe, on validation."""
+def verdict(best: Row | None, paper: Row | None, by: Metric, start: str) -> str:
+    """What the search gained over where it started, on validation."""
     if best is None or paper is None or (of_best := score(best, by)) is None or (of_paper := score(paper, by)) is None:
         return ""
     if best["trial_id"] == paper["trial_id"]:
-        return "The paper’s recipe is the best point of this search."
-    gain = over_paper(by, by.merit(of_best) - by.merit(of_paper))
+        return f"{start[:1].upper()}{start[1:]} is the best point of this search."
+    gain = over_start(by, start, by.merit(of_best) - by.merit(of_paper))
     pairs = list(zip(scores(best, by), scores(paper, by), strict=False))
     if len(pairs) < 2:
         return f"{gain}, from one seed each."
@@ -209,7 +209,19 @@ def verdict(best: Row | None, paper: Row | None, by: Metric) -> str:
     )
 
 
-def over_paper(by: Metric, gain: float) -> str:
+def tested_gain(record: Record) -> str:
+    """What the search gained on the test images, which chose nothing; empty where the start was not tested."""
+    gain = record.study.gain
+    if gain is None:
+        return ""
+    low, high = (100 * end for end in gain.interval)
+    return (
+        f" On the test images it gained {100 * gain.gain:+.2f} points, 95 % interval {low:.2f} to {high:.2f}, "
+        f"{given(1)}: the start reaches {percent(gain.accuracy)}."
+    )
+
+
+def over_start(by: Metric, start: str, gain: float) -> str:
     if by is not Metric.LOSS:
-        return f"{metric_gain(by, gain)} points of {by.words} on validation over the paper’s recipe"
-    return f"{metric_gain(by, gain)} of validation loss gained over the paper’s recipe"
+        return f"{metric_gain(by, gain)} points of {by.words} on validation over {start}"
+    return f"{metric_gain(by, gain)} of validation loss gained over {start}"

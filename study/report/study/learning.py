@@ -11,6 +11,7 @@ from study.report import figures
 from study.report.blocks import Figure, Key, Note, Section, empty
 from study.report.numbers import known, metric_value
 from study.report.study import record_view
+from study.results.point import start_title
 from study.results.record import Record, Row
 from study.text import plural
 from trainables.metrics import Metric
@@ -74,7 +75,9 @@ def section(record: Record) -> Section:
         figure(record, Phase.TEST, TRAINING, on_test, test),
     ]
     missing = [
-        name for phase, name in record_view.RUN_NAMES.items() if phase != Phase.SEARCH and not ids(record, phase)
+        name
+        for phase, name in record_view.RUN_NAMES.items()
+        if phase not in (Phase.SEARCH, Phase.START) and not ids(record, phase)
     ]
     notes = [Note(record_view.nothing_yet(record, " and no ".join(missing)))] if missing else []
     lead = "Every finished epoch of every run; hover over a line for its run, and drag to enlarge."
@@ -102,7 +105,9 @@ def search_groups(record: Record) -> list[Group]:
         Group("failed", those(RunStatus.FAILED), colors[RunStatus.FAILED], mark="dot"),
     ]
     if best != record_view.PAPER:
-        groups.append(Group("paper’s recipe", [i for i in trials if i == record_view.PAPER], figures.PAPER, width=2.6))
+        groups.append(
+            Group(start_title(record).lower(), [i for i in trials if i == record_view.PAPER], figures.PAPER, width=2.6)
+        )
     groups.append(Group(record_view.best_name(record), [i for i in trials if i == best], figures.ACCENT, width=2.6))
     return [group for group in groups if group.run_ids]
 

@@ -11,8 +11,8 @@ from study.results.record import Record, Row
 from study.results.study_file import Data, StudyFile, plain
 
 STEPS = (
-    "Search on train, judged on validation; the best recipes and the paper’s again over seeds; the winner, trained on "
-    "train + validation, looks at the test set once per seed."
+    "Search on train, judged on validation; the best recipes and the starting point again over seeds; the winner, "
+    "trained on train + validation, looks at the test set once per seed."
 )
 SHOWN_ELSEWHERE = ("name", "fixed", "recipe", "preprocessing")
 

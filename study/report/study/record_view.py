@@ -1,4 +1,4 @@
-"""What several sections ask of a record: who won, which point is the paper's, what the classes are called."""
+"""What several sections ask of a record: who won, where the search started, what the classes are called."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +12,12 @@ from trainables.hyperparameters import DECLARED, Value
 __all__ = ["backbone_stages", "fixed", "metric", "searched", "shown"]
 
 PAPER = "trial-000"
-RUN_NAMES = {Phase.SEARCH: "trial", Phase.REPLICATE: "replicate", Phase.TEST: "test run"}
+RUN_NAMES = {
+    Phase.SEARCH: "trial",
+    Phase.REPLICATE: "replicate",
+    Phase.TEST: "test run",
+    Phase.START: "test run of the start",
+}
 MOST_REASONS = 3
 
 
@@ -43,7 +48,7 @@ def best(record: Record) -> Row | None:
 
 
 def paper(record: Record) -> Row | None:
-    """The paper's recipe: its replicates, before there are any its trial."""
+    """Where the search started: its replicates, before there are any its trial."""
     if record.study.winner:
         return record.study.paper  # None where its replicates failed
     return next((t for t in record.trials if t["trial_id"] == PAPER), None)
@@ -55,7 +60,7 @@ def best_name(record: Record) -> str:
 
 def badges(record: Record) -> dict[str, list[str]]:
     """The words beside the id of a trial."""
-    words: dict[str, list[str]] = {PAPER: ["paper"]}
+    words: dict[str, list[str]] = {PAPER: ["start"]}
     top = best(record)
     if top:
         words.setdefault(top["trial_id"], []).append(best_name(record))
@@ -104,7 +109,10 @@ def failure(record: Record) -> str:
 def by_phase(record: Record) -> dict[Phase, list[Row]]:
     return {
         Phase.SEARCH: list(record.trials),
-        **{phase: [run for run in record.runs if run["phase"] == phase] for phase in (Phase.REPLICATE, Phase.TEST)},
+        **{
+            phase: [run for run in record.runs if run["phase"] == phase]
+            for phase in (Phase.REPLICATE, Phase.TEST, Phase.START)
+        },
     }
 
 

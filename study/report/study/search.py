@@ -13,6 +13,7 @@ from study.report import figures
 from study.report.blocks import Figure, Key, Note, Section, empty
 from study.report.numbers import MISSING, metric_value
 from study.report.study import record_view
+from study.results.point import start_title
 from study.results.record import Record, Row
 from study.text import plural
 from trainables.hyperparameters import DECLARED, Value
@@ -169,7 +170,7 @@ def special(record: Record, trials: Sequence[Row]) -> list[tuple[str, Row, str, 
     trial_of = {t["trial_id"]: t for t in trials}
     best = (record_view.best(record) or {}).get("trial_id")
     kinds = [
-        ("paper’s recipe", trial_of.get(record_view.PAPER), figures.PAPER, "diamond"),
+        (start_title(record).lower(), trial_of.get(record_view.PAPER), figures.PAPER, "diamond"),
         (record_view.best_name(record), trial_of.get(best), figures.ACCENT, "star"),
     ]
     return [(label, trial, color, mark) for label, trial, color, mark in kinds if trial]
