@@ -73,7 +73,7 @@ def prepare(options: StudyKeywords, number: int = 0) -> "Session":
 
     Raises ValueError for a mistake.
     """
-    possible = command_line.studies(options)
+    possible = command_line.studies(options, number)
 
     from study.cluster import connection
 

@@ -71,14 +71,14 @@ def parse(given: Sequence[str] | None = None) -> tuple[StudyKeywords, list[str]]
     return StudyKeywords.of(options), options.words
 
 
-def studies(options: StudyKeywords) -> list[Study]:
-    """The repeats that the options may mean: of one study, or of one per scale where only torch or a cluster knows.
+def studies(options: StudyKeywords, first: int = 0) -> list[Study]:
+    """The repeats that the options may mean, from the first that is to run: of one study, or one per scale.
 
     Raises ValueError for every mistake that shows without them.
     """
 
     def repeats_at(scale: str) -> list[Study]:
-        studies = repeats(configure(options, scale), options.repeats)
+        studies = repeats(configure(options, scale), options.repeats)[first:]
         for study in studies:
             resume.check_folder(study, resume=options.resume)
             resume.check_record(study)
