@@ -103,12 +103,14 @@ def complete(session: "Session", command: str, *, since: float) -> StudyResult:
     Raises NoPlace, a ValueError, where no node can run it; NoCompletedRuns; OSError where the record cannot be written;
     KeyboardInterrupt.
     """
-    from study.execution import running
+    from study.execution import corruptions, running
     from study.execution.session import Interrupted
 
     try:
         with session.lock:
             running.complete(session, command, since=since)
+            if session.execution.corruptions:
+                corruptions.measure(session)
     except Interrupted:
         raise KeyboardInterrupt from None
     return StudyResult.of(session.record)

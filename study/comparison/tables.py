@@ -14,6 +14,7 @@ from study.comparison.groups import Group
 from study.comparison.rows import Row, Score
 from study.comparison.summary import FLOOR, RANKS, interval, percent, registration
 from study.files import write_json, write_text
+from study.results import corruptions
 from study.results.as_csv import as_csv
 from study.results.place import shown
 from study.statistics import Contrast, Equivalence, ExpectedBest, conditions, given
@@ -140,6 +141,7 @@ def facts(row: Row) -> dict[str, Any]:
         "winner": row.record.study.winner,
         "weights": weights(row),
         "confidence": asdict(row.confidence) if row.confidence else None,
+        "corruptions": corruptions.read(row.record.folder) or None,
         "floor": of_floor(floor(row)),
         "record": shown(row.record.folder),
     }

@@ -28,6 +28,7 @@ class Execution:
         max_failures: how often a run is tried again that failed for the machine's sake.
         stall_timeout: seconds without progress after which a run is ended and tried again; 0 for never, None for many
             times what its steps have taken.
+        corruptions: test the winner on corrupted images too, when the study is finished.
         retries_of_ray: how often Ray is started again when it ends, by a command: in Python it takes the process along.
     """
 
@@ -43,6 +44,7 @@ class Execution:
     verbose: bool = False
     max_failures: int = 2
     stall_timeout: float | None = None
+    corruptions: bool = False
     retries_of_ray: int = 0
 
     def __post_init__(self) -> None:

@@ -75,6 +75,11 @@ def add_study(parser: Parser) -> Group:
     add_machine(parser.add_argument_group("the machine"))
     output = parser.add_argument_group("the record")
     output.add_argument(
+        "--corruptions",
+        action="store_true",
+        help="then test the winner on corrupted images: blur, noise, JPEG, pixels, brightness, contrast",
+    )
+    output.add_argument(
         "--results",
         type=results,
         default=Path("results"),

@@ -169,6 +169,7 @@ def execution(options: SharedKeywords, *, resume: bool, weights: Path | None = N
         verbose=options.verbose,
         max_failures=options.max_failures,
         stall_timeout=stall_timeout(options.stall_timeout),
+        corruptions=options.corruptions,
         retries_of_ray=options.retries_of_ray,
     )
 

@@ -87,6 +87,7 @@ class SharedKeywords(DataKeywords):
     trials_per_gpu: str | None = None
     max_failures: int = 2
     stall_timeout: str = "auto"
+    corruptions: bool = False
     retries_of_ray: int = 0
     checkpoint_every: float = 30.0
     workers_per_trial: int = 1

@@ -19,6 +19,7 @@ class Row:
         from study.baselines import probe
         from study.cluster import connection
         from study.cluster.allocation import NoPlace
+        from study.execution import corruptions
         from study.execution.running import complete
         from study.execution.session import Interrupted, NoCompletedRuns, Session
         from trainables.memory import DoesNotFit
@@ -33,6 +34,8 @@ class Row:
             with session.lock:
                 complete(session, self.command, since=since)
                 probe.probe_study(session)
+                if self.execution.corruptions:
+                    corruptions.measure(session)
         except Interrupted:
             raise KeyboardInterrupt from None
         except (NoPlace, NoCompletedRuns, DoesNotFit, OSError) as reason:

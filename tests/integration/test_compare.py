@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from study.compare import main
+from study.results import corruptions
 from study.results.record import Record, read_table
 from tests.rows import answers, study
 
@@ -60,7 +61,7 @@ def test_a_comparison_that_is_interrupted_goes_on_skips_what_is_done_and_is_read
     assert Record(second).study.status == "interrupted"
     done, kept = content(first), Record(second).trials
 
-    assert main([*command, "--quiet", "--data-efficiency", "1", "4"]) == 0
+    assert main([*command, "--quiet", "--data-efficiency", "1", "4", "--corruptions"]) == 0
     said = capsys.readouterr().out
     assert content(first) == done
     for row in (first, second):
@@ -74,13 +75,17 @@ def test_a_comparison_that_is_interrupted_goes_on_skips_what_is_done_and_is_read
     assert "UNEQUAL" not in said
     found = json.loads((folder / "comparison.json").read_text())
     assert {row["name"] for row in found["groups"][0]["rows"]} == {first.name, second.name}
-    assert found["unequal"] == found["notes"] == []
+    assert found["unequal"] == []
+    assert all("under-trained" in note or "looked at" in note for note in found["notes"])
     page = (folder / "report.html").read_text()
     assert "ridge regression on the frozen features" in page
     assert "Who is ahead with how many images per class" in page
     for place in (first, second):
         [probed] = json.loads((place / "probe.json").read_text())["probes"]
         assert 0.5 < probed["accuracy"] < 1
+        bare, *others = corruptions.read(place).values()
+        assert bare[0] == pytest.approx(Record(place).test.accuracies[0])
+        assert [[*one] for one in others] == [[1, 2, 3]] * 7
     assert found["command"].startswith("python -m study.compare --models resnet alexnet")
 
     both = content(first), content(second)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from study.comparison import Comparison, Group, Question, Row
 from study.comparison.floor import floor
 from study.report.blocks import Facts, Section, empty
+from study.report.comparison import corruptions
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.styles import style_of, word
 from study.report.numbers import MISSING, duration, metric_gain, percent
@@ -84,7 +85,8 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Table]:
         f"Means over seeds. {CONFIDENCE} The gain of the search is {unit} on validation, where the winner was chosen."
     )
     styles = [style_of(row, among) for row in group.rows]
-    return [Table(f"scores{suffix}", "Every score", columns, rows, caption=caption, styles=styles)]
+    scores = Table(f"scores{suffix}", "Every score", columns, rows, caption=caption, styles=styles)
+    return [scores, *corruptions.tables(group, among, suffix)]
 
 
 def nats(value: float | None) -> str:
