@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from study.comparison import equal_compute
 from study.comparison.gains import Gains, gains
 from study.comparison.groups import Group
 from study.comparison.rows import UNKNOWN, Row
@@ -23,6 +24,7 @@ def questions(groups: Sequence[Group]) -> tuple[Question, ...]:
     """What a reader asks, answered for every dataset; a question that the rows cannot answer is left out."""
     candidates = (
         ("Which is the most accurate?", [best(group) for group in groups]),
+        ("And at equal compute, not equal trials?", [equal_compute.words(group) for group in groups]),
         ("Attention, convolution or both?", [families(group) for group in groups]),
         ("What does the pretraining change?", [pretraining(group) for group in groups]),
         (

@@ -14,7 +14,7 @@ from study.results.point import (
     start_words,
 )
 from study.results.record import Record, Row
-from study.results.study_file import Gain, TestResult
+from study.results.study_file import Gain, StudyFile, TestResult
 from study.statistics import given
 from study.text import duration, plural
 from trainables.metrics import Metric
@@ -44,7 +44,7 @@ def summary(record: Record) -> str:
         ("validation", versus(winner, paper, by)),
         *([("gain", gained(study.gain))] if study.gain else []),
         ("confused", f"{confused} in {len(test.seeds)} x {test.n} predictions" if confused else "nothing"),
-        ("search", ", ".join(f"{n} {status}" for status, n in counts.items()) + spent(study.seconds)),
+        ("search", f"{joined_counts(study)}{candidates(study)}{spent(study.seconds)}"),
         ("page", place.shown(folder / "report.html")),
         ("model", place.shown(folder / "best" / "model.safetensors")),
         ("search log", f"optuna-dashboard {folder / 'optuna.journal'}"),
@@ -109,6 +109,17 @@ def versus(winner: Row, paper: Row | None, by: Metric) -> str:
     difference = of_winner - of_paper
     apart = f"{difference:+.4f}" if by is Metric.LOSS else f"{100 * difference:+.2f} points"
     return f"{text}, {by.show(of_paper)} the start ({apart})"
+
+
+def joined_counts(study: StudyFile) -> str:
+    return ", ".join(f"{n} {status}" for status, n in study.search.items())
+
+
+def candidates(study: StudyFile) -> str:
+    """How many trials the replicated ones were chosen from."""
+    if study.candidates is None:
+        return ""
+    return f"; {len(study.replicates)} replicated of {plural(study.candidates, 'candidate')}"
 
 
 def spent(seconds: dict[str, float]) -> str:

@@ -163,7 +163,8 @@ def facts(record: Record) -> list[tuple[str, str]]:
     if replicates := record.study.replicates:
         seeds = max(len(r["seeds"]) for r in replicates)
         recipes = plural(len(replicates), "recipe")
-        rows.append(("Replicated", f"{recipes} over {plural(seeds, 'seed')}"))
+        of_all = f" of {plural(record.study.candidates, 'candidate')}" if record.study.candidates else ""
+        rows.append(("Replicated", f"{recipes}{of_all} over {plural(seeds, 'seed')}"))
     if test:
         rows.append(("Test macro-F1", percent(test.macro_f1)))
         rows.append(("Test mean class accuracy", percent(test.mean_class_accuracy)))
