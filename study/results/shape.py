@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 def check(found: "StudyFile") -> None:
     """Raises ValueError for the first entry that is of no use."""
-    for what in (*spaces(found.space), *points(found), *of_test(found), *times(found)):
+    for what in (*spaces(found.space), *points(found), *of_test(found), *of_gain(found), *times(found)):
         raise ValueError(what)
 
 
@@ -62,6 +62,12 @@ def points(found: "StudyFile") -> Iterator[str]:
         yield "its winner has no last_epoch"
     if found.winner is not None and not number(found.winner.get("score")):
         yield "its winner has no score"
+
+
+def of_gain(found: "StudyFile") -> Iterator[str]:
+    gain = found.gain
+    if gain is not None and not all(-1 - 1e-9 <= one <= 1 + 1e-9 for one in (gain.accuracy, gain.gain, *gain.interval)):
+        yield "its gain is none of an accuracy"
 
 
 def of_test(found: "StudyFile") -> Iterator[str]:

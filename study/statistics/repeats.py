@@ -24,7 +24,7 @@ models' images are most of it). Both have Student's t with R - 1 degrees of free
 of cases, for that has an error of its own (Cumming & Maillardet 2006). `again` is the interval for that mean: other
 searches, splits and draws of the same data, so what its images add cancels, and twice the repeats' part is left.
 
-Nadeau, Bengio (2003): Inference for the generalization error. Machine Learning 52. `python -m benchmarks.calibration`
+Nadeau, Bengio (2003): Inference for the generalization error. Machine Learning 52. `python -m benchmarks.repeats`
 simulates it, `python -m benchmarks.replication` asks real studies.
 """
 
