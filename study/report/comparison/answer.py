@@ -110,7 +110,7 @@ def section(comparison: Comparison) -> Section:
         lead=comparison.answer,
         template="first_screen_of_several.html",
         kicker=budget(comparison),
-        registered=". ".join(registration(comparison)),
+        registered=". ".join(map(sentence, registration(comparison))),
         warning=warning(comparison),
         buttons=buttons(comparison),
     )

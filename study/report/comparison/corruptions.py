@@ -9,7 +9,9 @@ from study.report.numbers import percent
 from study.report.tables import Column, Table
 from study.results import corruptions
 from study.results.corruptions import CLEAN
+from study.text import sentence
 
+TITLES = {"jpeg": "JPEG", "pixelate": "Coarse pixels"}
 CAPTION = (
     "Of one model of each row, that of the first seed: the test images as they are, and the mean over three severities "
     "of each corruption. Given this search, split, draw and seed; no interval counts the seeds here."
@@ -31,7 +33,7 @@ def tables(group: Group, among: Sequence[Row], suffix: str) -> list[Table]:
     columns = [
         Column("label", "Model"),
         Column(CLEAN, "As they are", percent, "share"),
-        *(Column(name, name.capitalize(), percent, "number") for name in names),
+        *(Column(name, TITLES.get(name, sentence(name)), percent, "number") for name in names),
         Column("mean", "Mean of these", percent, "share"),
     ]
     styles = [style_of(row, among) for row in rows]

@@ -75,7 +75,7 @@ def missed_by_all(group: Group, suffix: str) -> list[Any]:
     for one in [one for one in found if one.place in pictures][:MOST_OF_A_FAMILY]:
         base64, media, small = embedded(pictures[one.place])
         samples.append(Sample(base64, small, one.index, one.label, one.answer, percent(one.share, 0), media))
-    title = "Right for no row: candidates for wrong labels"
+    title = "What no row gets right: candidates for wrong labels"
     columns = [
         Column("index", "Image"),
         Column("label", "Its label"),
@@ -91,7 +91,7 @@ def missed_by_all(group: Group, suffix: str) -> list[Any]:
     )
     table = Table(f"missed{suffix}", title, columns, shown, caption=caption)
     gallery = Gallery(
-        "What no row gets right", "Of these the ones that the records keep; the share of runs that agree.", samples
+        "Some of these images", "Of these the ones that the records keep; the share of runs that agree.", samples
     )
     return [table, *([gallery] if samples else [])]
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import ClassVar
 
+import numpy as np
+
 from study.design.states import Phase, RunStatus, StudyStatus
 from study.report.blocks import Section
 from study.report.numbers import duration, metric_gain, metric_value, percent
@@ -12,7 +14,8 @@ from study.report.study import record_view
 from study.results.point import of_test, score, scores, start_title, start_words
 from study.results.record import Record, Row
 from study.results.study_file import TestResult
-from study.statistics import given
+from study.statistics import Confidence, confidence_of, given
+from study.statistics.confidence import mean_confidence
 from study.text import plural
 from trainables.metrics import Metric
 
@@ -168,9 +171,31 @@ def facts(record: Record) -> list[tuple[str, str]]:
     if test:
         rows.append(("Test macro-F1", percent(test.macro_f1)))
         rows.append(("Test mean class accuracy", percent(test.mean_class_accuracy)))
+        if known := sureness(record):
+            rows.append(("Calibration error (ECE)", percent(known.calibration_error)))
+            rows.append(("NLL of being right", f"{known.log_likelihood:.3f}"))
     if seconds := record.study.seconds:
         rows.append(("Wall-clock time", duration(sum(seconds.values()))))
     return rows
+
+
+def sureness(record: Record) -> Confidence | None:
+    """Whether it is as often right as it says; None where not every answer has a confidence."""
+    by_seed: dict[int, list[Row]] = {}
+    for row in record.tables["predictions"]:
+        by_seed.setdefault(row["seed"], []).append(row)
+    each = list(by_seed.values())
+    if not each or any(row.get("confidence") is None for rows in each for row in rows):
+        return None
+    return mean_confidence(
+        [
+            confidence_of(
+                np.array([[row["predicted"] == row["label"] for row in rows]]),
+                np.array([[row["confidence"] for row in rows]]),
+            )
+            for rows in each
+        ]
+    )
 
 
 def comparison(record: Record, contenders: Sequence[Row]) -> list[tuple[str, Sequence[str]]]:
