@@ -9,6 +9,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from math import inf
 from time import perf_counter
@@ -16,7 +17,7 @@ from typing import Any
 
 import torch
 
-from trainables.checkpoint_folder import Checkpoints
+from trainables.checkpoint_folder import Checkpoints, EndsItsReader
 from trainables.hyperparameters import Hyperparameters
 from trainables.loop import State, Training
 from trainables.preemption import LEAVES, Preempted
@@ -64,6 +65,7 @@ class Keeper:
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     _steps: int = 0
+    _reading: bool = False  # what was read has not led to a step yet
     _look: int = 1  # the step after which workers ask each other next
     _looked: tuple[int, float] = (0, 0.0)
     _due: float = 0.0
@@ -80,13 +82,23 @@ class Keeper:
 
     def _read(self) -> dict[str, Any] | None:
         try:
-            content = self.checkpoints.read(self.run_id)
+            content = self.checkpoints.begin_reading(self.run_id)
+            self._reading = content is not None
             return None if content is None else unpacked(content, self.belongs_to)
+        except EndsItsReader as reason:
+            self.notes.append(str(reason))
         except OSError as error:
             self.notes.append(f"the checkpoint of {self.run_id} cannot be read ({error.strerror or error})")
         except Unusable as reason:
+            self._has_been_read()
             self.notes.append(f"a checkpoint of {self.run_id} {reason}, and is not used")
         return None
+
+    def _has_been_read(self) -> None:
+        if self._reading:
+            self._reading = False
+            with suppress(OSError):
+                self.checkpoints.end_reading(self.run_id)
 
     def after_step(self, training: Training) -> None:
         """Keeps the training when it is time. Raises Preempted, when it is kept, where it cannot go on here.
@@ -96,6 +108,7 @@ class Keeper:
         if self.checkpoints.every == inf:
             return
         self._steps += 1
+        self._has_been_read()
         if self._steps == 1:  # what comes before it may take minutes, and none of it is kept
             self._due = perf_counter() + self.checkpoints.every
         due, leaving = self._agreed()

@@ -21,6 +21,10 @@ SUFFIX = ".checkpoint"
 LEFT = 1 << 28  # bytes of the disk that are left to the record
 
 
+class EndsItsReader(Exception):
+    """A checkpoint that was dropped, for whoever went on from it ended before its first step."""
+
+
 @dataclass(frozen=True)
 class Checkpoints:
     """The newest state of each run of a study, until it has ended.
@@ -50,6 +54,21 @@ class Checkpoints:
         content: bytes | None = self._at_home(read, self.path(run_id))
         return content
 
+    def begin_reading(self, run_id: str) -> bytes | None:
+        """The same, unless whoever read it last has not come to its `end_reading`: then it is dropped.
+
+        A checkpoint that ends the process which goes on from it would end each retry. Raises OSError; EndsItsReader.
+        """
+        content: bytes | None
+        content, dropped = self._at_home(begin_reading, self.path(run_id))
+        if dropped:
+            raise EndsItsReader(f"what went on from the checkpoint of {run_id} ended at once, so it begins anew")
+        return content
+
+    def end_reading(self, run_id: str) -> None:
+        """It has led to a step. Raises OSError."""
+        self._at_home(end_reading, self.path(run_id))
+
     def write(self, run_id: str, content: bytes) -> None:
         """Takes the place of what is there, as a whole or not at all. Raises OSError."""
         self._at_home(write, self.path(run_id), content)
@@ -78,7 +97,7 @@ class Checkpoints:
 
     def remove(self, run_id: str) -> None:
         """When its run has ended, also what a process left that was killed while it wrote."""
-        for path in [self.path(run_id), *parts(self.path(run_id))]:
+        for path in [self.path(run_id), being_read(self.path(run_id)), *parts(self.path(run_id))]:
             with suppress(OSError):
                 path.unlink()
 
@@ -92,6 +111,29 @@ def read(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def being_read(path: Path) -> Path:
+    """A file that is there while a checkpoint is read, and has not led to a step yet."""
+    return path.with_name(f".{path.name}.read")
+
+
+def begin_reading(path: Path) -> tuple[bytes | None, bool]:
+    """What was kept, and whether it was dropped instead."""
+    mark = being_read(path)
+    if mark.exists():
+        path.unlink(missing_ok=True)
+        mark.unlink(missing_ok=True)
+        return None, True
+    content = read(path)
+    if content is not None:
+        with suppress(OSError):  # a full disk
+            mark.touch()
+    return content, False
+
+
+def end_reading(path: Path) -> None:
+    being_read(path).unlink(missing_ok=True)
 
 
 def write(path: Path, content: bytes) -> None:

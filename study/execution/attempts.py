@@ -7,10 +7,10 @@ failed. That is tried again `most` times; and a node that was lost does not coun
 """
 
 import builtins
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from re import sub
 
 from study.design.states import Cause, RunStatus
 from study.execution.failures import NO_MEMORY, UNREADABLE, NoCompletedRuns, failure_reason
@@ -23,8 +23,11 @@ DEATHS = (
     *("ActorDiedError", "ActorUnavailableError", "RayActorError", "WorkerCrashedError", "NodeDiedError"),
     *("OutOfMemoryError", "OwnerDiedError", "ObjectLostError", "ObjectFetchTimedOutError"),
 )
+PROCESS = re.compile(r"\bpid[:=] ?(\d+)")  # as Ray names the one that has ended
 DEVICES = ("CUDA error", "NCCL error", "ECC error")
 OF_THE_MODEL = ("device-side assert",)
+
+Explain = Callable[[str], str]
 
 
 class MostFailed(NoCompletedRuns):
@@ -58,7 +61,7 @@ class Attempts:
         self._say = say
         self._record = record
         self._failed: defaultdict[str, list[Failure]] = defaultdict(list)
-        self._known: dict[str, str] = {}
+        self._known: dict[int, tuple[str, Explain]] = {}
         self._begun: Counter[str] = Counter()
 
     def begin(self, run_id: str) -> None:
@@ -71,14 +74,23 @@ class Attempts:
         """Of the attempt that is under way, in this session."""
         return self._begun[run_id]
 
-    def explain(self, run_id: str, why: str) -> None:
-        """Why its process will be found to have ended, where that is known better here."""
-        self._known[run_id] = why
+    def explain(self, pid: int, run_id: str, why: Explain) -> None:
+        """What tells, of the run whose process will be found to have ended, why it did: that is known better here.
+
+        Args:
+            run_id: the run that it told of last, which may be an earlier one than it trains.
+        """
+        self._known[pid] = run_id, why
 
     def failed(self, run_id: str, traceback: str) -> Failure:
         """An attempt ended without a result, of which Ray says that."""
-        known = self._known.pop(run_id, None)
-        reason, cause = known or failure_reason(traceback), Cause.MACHINE if known else cause_of(traceback)
+        named = [pid for pid in map(int, PROCESS.findall(traceback)) if pid in self._known]
+        # of a group Ray may name another worker, that waited for the one that was ended
+        known = [
+            self._known.pop(pid) for pid in named or [pid for pid, (one, _) in self._known.items() if one == run_id]
+        ]
+        reason = known[0][1](run_id) if known else failure_reason(traceback)
+        cause = Cause.MACHINE if known else cause_of(traceback)
         before = self._failed[run_id]
         repeated = cause is Cause.MODEL and reason in [one.reason for one in before]
         again = len(before) < self.most and not repeated
@@ -129,6 +141,6 @@ def check_most(rows: Sequence[Row], what: str) -> None:
 
 def commonest(reasons: Sequence[str]) -> str:
     """Reasons that differ in numbers alone once each, with how often, the commonest first."""
-    kinds = [sub(r"\d+(\.\d+)?", "#", reason) for reason in reasons]
+    kinds = [re.sub(r"\d+(\.\d+)?", "#", reason) for reason in reasons]
     first = dict(reversed(list(zip(kinds, reasons, strict=True))))
     return "; ".join(f"{first[kind]} ({plural(times, 'time')})" for kind, times in Counter(kinds).most_common())

@@ -219,6 +219,8 @@ class Bookkeeper(NotSaved, tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         name = trial.config["trial_id"]
+        if name in self.ended:  # its process died when its last result had been heard
+            return
         self.curves[name] = []
         with self.ending():
             self.attempts.begin(name)

@@ -83,11 +83,9 @@ class Watchdog:
         for key, one in self._seen.items():
             runs[one.said["run_id"]][key] = one
         under_way = set(running())
-        untold = sorted(under_way - runs.keys())
         for run_id, group in runs.items():
             if why := self._why(list(group.values()), now, under_way=run_id in under_way):
-                # what has not told which run it trains may have been stopped before it could
-                self._end(run_id if run_id in under_way or len(untold) != 1 else untold[0], why, group)
+                self._end(why, group)
 
     def _listen(self, now: float) -> None:
         start = prefix(ray.get_runtime_context().get_job_id()).encode()
@@ -128,15 +126,25 @@ class Watchdog:
             return self._timeout
         return max(AT_LEAST if one.said["done"] else AT_FIRST, TIMES * self._longest)
 
-    def _end(self, run_id: str, why: str, group: dict[bytes, Seen]) -> None:
-        where = f"{FOLDER}/{run_id}.txt"
-        found = [text for one in group.values() if (text := end(one.said))]
-        if self._folder and found:
+    def _end(self, why: str, group: dict[bytes, Seen]) -> None:
+        """Ends the processes of a run. Which one it was Ray says when it finds them ended.
+
+        They may have been stopped before they could tell of their new run, and then told of the one before.
+        """
+        ended = {one.said["pid"]: text for one in group.values() if (text := end(one.said))}
+        told = next(one.said["run_id"] for one in group.values())
+
+        def explained(run_id: str) -> str:
+            if self._folder is None:
+                return why
+            where = f"{FOLDER}/{run_id}.txt"
             with suppress(OSError):
                 (self._folder / FOLDER).mkdir(exist_ok=True)
-                write_text(self._folder / where, "\n\n".join([f"{run_id}: {why}", *found]) + "\n")
-        if found:
-            self._attempts.explain(run_id, f"{why}, and was ended (stacks: {where})" if self._folder else why)
+                write_text(self._folder / where, "\n\n".join([f"{run_id}: {why}", *ended.values()]) + "\n")
+            return f"{why}, and was ended (stacks: {where})"
+
+        for pid in ended:
+            self._attempts.explain(pid, told, explained)
         for key in group:
             with suppress(RuntimeError, RayError):
                 self._forget(key)

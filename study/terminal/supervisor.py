@@ -24,6 +24,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from study.cluster import ending, noise
+from study.terminal import streams
 from study.terminal.mistake import FAILED, INTERRUPTED, TERMINATED
 from study.text import plural
 
@@ -43,6 +44,7 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 _reports: int | None = None  # of the working process, the pipe to the other one
 _depth = 0
+_goes_on = False  # without a reader of standard output
 
 
 # In the working process
@@ -53,6 +55,8 @@ def tell(**facts: Any) -> None:
 
     Does nothing where there is none, as in a test, or in somebody's own Python.
     """
+    global _goes_on
+    _goes_on = _goes_on or bool(facts.get("again"))
     if _reports is not None:
         with suppress(OSError):
             os.write(_reports, json.dumps(facts, default=str).encode() + b"\n")
@@ -91,6 +95,14 @@ def ray_ended(what: str) -> None:
     """Leaves this process at once, before Ray does, and without waiting for it."""
     tell(ray=what)
     os._exit(RAY_ENDED)
+
+
+def nobody_reads() -> None:
+    """The reader of standard output has gone away."""
+    if _goes_on:
+        say("note: nobody reads standard output any more; it goes on, and what it finds is in its record")
+    elif _reports is not None:
+        raise SystemExit(streams.BROKEN_PIPE)
 
 
 # In the process that outlives it
@@ -264,9 +276,11 @@ def working(command: Callable[[], int], told: int, parent: int) -> NoReturn:
         signal.signal(number, lambda number, frame: None)  # the other process decides
     ending.told, noise.may_hush = ray_ended, True
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
+    streams.heed(nobody_reads)
     code: int | str | None = FAILED
     try:
         code = command()
+        sys.stdout.flush()
     except SystemExit as leaving:
         code = leaving.code
         raise

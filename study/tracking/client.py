@@ -15,7 +15,7 @@ from typing import Any
 
 from study.design.states import Phase, RunStatus
 from study.tracking import service
-from study.tracking.folder import stamp
+from study.tracking.folder import open_mark, stamp
 from study.tracking.media import media
 from study.tracking.run import Ending, Run, id_of, tags
 from study.tracking.tracker import Mode, Predictions, Row
@@ -72,7 +72,7 @@ class Client:
             self._abandoned = True
             self._say(
                 f"W&B: not everything was written within {timeout:g} s. The record in {self._folder} is complete;"
-                f" to upload what W&B has: {self._sync('*run-*')}"
+                f" to upload what W&B lacks: {self._sync}"
             )
             # The client's own exit hook would wait for the server without a bound, unless this removes it.
             service.teardown(within=0)
@@ -186,6 +186,8 @@ class Client:
                 reinit="create_new",
                 settings=service.settings(self._patience),
             )
+        if self._mode == "online":
+            open_mark(Path(run.written.dir).parent / f"run-{identity}.wandb").touch()
 
     def _end(self, run: Run) -> None:
         written, ending = run.written, run.ending
@@ -200,6 +202,8 @@ class Client:
         with self._server():
             # 255 is the client's own code of an interruption.
             written.finish(exit_code={RunStatus.FAILED: 1, INTERRUPTED: 255}.get(ending.status, 0))
+        for mark in (self._folder / "wandb").glob(f"run-*/run-{written.id}.wandb.open"):
+            mark.unlink()
 
     def _media(self, test: Predictions) -> dict[str, Any]:
         try:
@@ -214,7 +218,7 @@ class Client:
         self._mode = "offline"
         service.teardown()
         self._connect()
-        self._say(f"W&B: {reason}. Logging offline from here on; to upload it later: {self._sync('offline-run-*')}")
+        self._say(f"W&B: {reason}. Logging offline from here on; to upload it later: {self._sync}")
         for run_id, run in list(self._runs.items()):
             rows, run.rows = run.rows, []
             self._attempt(partial(self._open, run_id))
@@ -223,8 +227,9 @@ class Client:
             if run.ending:
                 self._attempt(partial(self._finish, run_id, run.ending))
 
-    def _sync(self, runs: str) -> str:
-        return f"wandb sync {shlex.quote(str(self._folder / 'wandb'))}/{runs}"
+    @property
+    def _sync(self) -> str:
+        return f"python -m study.sync {shlex.quote(str(self._folder))}"
 
 
 def _present(row: Row) -> dict[str, Any]:

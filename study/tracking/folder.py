@@ -14,7 +14,7 @@ class Tracked:
         record: what `config.record` of each of its runs is, and of no other study's runs.
         entity: whose project it is; None for the entity that the user has in W&B.
         project: where its runs are, or will be once they are uploaded.
-        waiting: how many runs are on disk only, for `wandb sync` to upload.
+        waiting: how many runs are on disk only, for `study.sync` to upload.
     """
 
     folder: Path
@@ -37,8 +37,15 @@ def tracked(folder: Path) -> Tracked | None:
 
 
 def offline_runs(folder: Path) -> list[Path]:
-    """The files of runs that were written to disk only."""
-    return sorted((folder / "wandb").glob("offline-run-*/run-*.wandb"))
+    """The files of runs that were written to disk only, or of which the server may lack the end."""
+    place = folder / "wandb"
+    cut_off = [path.with_suffix("") for path in place.glob("run-*/run-*.wandb.open")]
+    return sorted([*place.glob("offline-run-*/run-*.wandb"), *(run for run in cut_off if run.exists())])
+
+
+def open_mark(run: Path) -> Path:
+    """What lies beside the file of a run that is logged online, until the server has had its end."""
+    return run.with_suffix(".wandb.open")
 
 
 def mark_of(run: Path) -> Path:

@@ -132,7 +132,7 @@ def change(variables: Mapping[str, str | None]) -> None:
 def quiet(folder: Path) -> dict[str, str]:
     """The client's environment in a study's folder."""
     return {
-        # The payloads of tables lie in the data folder until `wandb sync`; the client's service logs to the cache.
+        # The payloads of tables lie in the data folder until they are uploaded; the client's service logs to the cache.
         "WANDB_DATA_DIR": str(folder / "wandb"),
         "WANDB_CACHE_DIR": str(folder / "wandb" / "cache"),
         "WANDB_SILENT": "true",

@@ -91,7 +91,9 @@ def publish(runs: "Runs", report: "Report") -> int:
     from study.wandb_report.runs import commands
 
     if any(study.tracked.waiting for study in runs.studies):
-        print(f"note: W&B shows the runs that are on disk only after: {commands(runs)[0]}", file=sys.stderr)
+        print(
+            f"note: W&B shows the runs that are on disk only after: {'; '.join(commands(runs)[:-1])}", file=sys.stderr
+        )
     print(f"saved: {published.save(runs.folder, report)}")
     return 0
 

@@ -79,12 +79,7 @@ def read(folder: Path) -> Runs:
 def commands(runs: Runs) -> list[str]:
     """What uploads the runs that are on disk only, where there are any, and what saves the report."""
     waiting = [study.tracked.folder for study in runs.studies if study.tracked.waiting]
-    if waiting and all(folder.parent == runs.folder for folder in waiting):
-        places = [f"{shlex.quote(str(runs.folder))}/*"]
-    else:
-        places = [shlex.quote(str(folder)) for folder in waiting]
+    inside = waiting and all(folder.parent == runs.folder for folder in waiting)
+    places = [runs.folder] if inside else waiting
     publish = f"python -m study.wandb_report {shlex.quote(str(runs.folder))} --publish"
-    return [
-        *([" ".join(["wandb sync", *(f"{place}/wandb/offline-run-*" for place in places)])] if places else []),
-        publish,
-    ]
+    return [*(f"python -m study.sync {shlex.quote(str(place))}" for place in places), publish]

@@ -508,6 +508,9 @@ def test_an_image_that_vanishes_or_is_damaged_after_it_was_scanned_says_so_by_na
     write(tmp_path / "dog" / "001.png", b"")
     with pytest.raises(Unreadable, match=r"dog/001\.png could be read when the study began, and now not: empty file"):
         list(images.decoded(np.array([5])))
+    write(tmp_path / "dog" / "001.png", (tmp_path / "dog" / "002.png").read_bytes())
+    with pytest.raises(Unreadable, match=r"dog/001\.png could be read .* now not: it is another image"):
+        list(images.decoded(np.array([5])))
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -1,24 +1,38 @@
 """Some faults of the suite (`make faults`): what happens to a study costs nothing that was finished."""
 
+from itertools import islice
+from pathlib import Path
+
 import pytest
 
-from tests.faults.suite.__main__ import Suite
+from tests.faults.suite import inside_a_run, places, services
+from tests.faults.suite.chains import Chain, chains
+from tests.faults.suite.faults import FAULTS
+from tests.faults.suite.happening import Suite
 
-
-@pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
-    return Suite(tmp_path_factory.mktemp("f"))
+QUICK = [
+    ["SIGKILL of a command"],
+    ["Ctrl-C"],
+    ["SIGTERM"],
+    ["a file of the record is damaged"],
+    ["SIGKILL of the process of a run", "in a run: the process ends itself"],
+]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "faults",
-    [
-        ["SIGKILL of the study's process", "Ctrl-C", "in a trial: the process ends itself"],
-        ["SIGKILL of the process of a trial", "SIGTERM", "a file of the record is damaged"],
-    ],
-    ids=lambda faults: ", ".join(faults),
-)
-def test_a_study_that_faults_happen_to_ends_as_if_nothing_had(suite: Suite, faults: list[str]) -> None:
-    for fault, verdict in zip(faults, suite.chain(faults, "quick"), strict=True):
-        assert verdict.good, (fault, verdict)
+def test_a_study_that_faults_happen_to_ends_as_if_nothing_had(tmp_path: Path) -> None:
+    for one in Suite(tmp_path / "f").chain(Chain(0, "study", QUICK), "quick"):
+        assert one.verdict.good, one
+
+
+def test_chains_have_every_fault_in_every_world_of_it_and_none_twice_in_one_command() -> None:
+    assert inside_a_run, (places, services)
+    turn = list(islice(chains(0, FAULTS), 40))
+    assert turn == list(islice(chains(0, FAULTS), 40))
+    assert turn != list(islice(chains(1, FAULTS), 40))
+    for name, fault in FAULTS.items():
+        for world in fault.worlds:
+            assert [chain for chain in turn if chain.world == world and name in chain.faults], (name, world)
+    for command in (command for chain in turn for command in chain.commands if len(command) > 1):
+        assert len({FAULTS[name].kind for name in command}) == len(command)
+        assert not any(FAULTS[name].whole for name in command)

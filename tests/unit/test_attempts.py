@@ -58,8 +58,10 @@ def test_an_exception_that_comes_back_word_for_word_is_the_model_s() -> None:
 
 def test_why_a_process_was_ended_from_here_is_what_is_told() -> None:
     attempts = Attempts(1)
-    attempts.explain("trial-001", "it made no progress")
-    assert attempts.failed("trial-001", DIED).reason == "it made no progress"
+    attempts.explain(4711, "trial-000", lambda run_id: f"{run_id} made no progress")
+    its_own = DIED.replace("X", "X\n\tpid: 4711")
+    assert attempts.failed("trial-001", its_own).reason == "trial-001 made no progress"
+    assert attempts.failed("trial-001", its_own).reason != "trial-001 made no progress"
 
 
 def rows(*reasons: str | None) -> list[dict[str, Any]]:

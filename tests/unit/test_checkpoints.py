@@ -224,6 +224,20 @@ def test_a_checkpoint_that_is_damaged_or_of_another_run_is_not_used_and_that_is_
             unpacked(other, "this")
 
 
+def test_a_checkpoint_whose_reader_ended_before_its_next_step_is_dropped_and_that_is_said(tmp_path: Path) -> None:
+    checkpoint(tmp_path)
+    reader = kept_run(tmp_path)
+    kept = reader.load()
+    assert kept is not None
+    run(untrained("vit"), digits(47), state=kept.training, after_step=reader.after_step)
+    again = kept_run(tmp_path)
+    assert again.load() is not None  # it had come further, and this one ends at once
+    third = kept_run(tmp_path)
+    assert third.load() is None
+    assert third.notes == ["what went on from the checkpoint of trial-000 ended at once, so it begins anew"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_disk_that_takes_no_checkpoint_ends_no_run(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     keeper = kept_run(tmp_path / "file")

@@ -175,3 +175,30 @@ def test_the_working_process_does_not_outlive_the_other_one(tmp_path: Path) -> N
     command.process.kill()
     assert psutil.wait_procs(family, timeout=30)[1] == []
     command.process.communicate()
+
+
+def read_by_nobody(body: str, folder: Path) -> tuple[int, str, str]:
+    """A command whose standard output somebody closed who had read a line of it; it waits for that by a line to it."""
+    command = Command(body, folder)
+    assert command.process.stdout
+    first = command.process.stdout.readline()
+    command.process.stdout.close()
+    (folder / "closed").touch()
+    assert command.process.stderr
+    with command.process.stderr as stream:
+        err = stream.read()
+    return command.process.wait(timeout=60), first, err
+
+
+CLOSED = "say('here')\nwhile not Path('closed').exists(): time.sleep(0.02)\n"
+
+
+def test_a_command_that_only_prints_ends_without_a_word_when_its_reader_has_gone(tmp_path: Path) -> None:
+    assert read_by_nobody(f"{CLOSED}print('more')\nreturn 0", tmp_path) == (141, "here\n", "")
+
+
+def test_one_that_has_something_to_lose_goes_on_and_says_so_once(tmp_path: Path) -> None:
+    body = f"tell(again='x')\n{CLOSED}for _ in range(3): say('more')\nPath('done').touch()\nreturn 0"
+    code, _, err = read_by_nobody(body, tmp_path)
+    assert (code, (tmp_path / "done").exists()) == (0, True)
+    assert err == "note: nobody reads standard output any more; it goes on, and what it finds is in its record\n"

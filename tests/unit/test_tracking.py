@@ -22,6 +22,7 @@ from PIL import Image
 
 from study import tracking
 from study.design.states import Phase, RunStatus
+from study.tracking.folder import offline_runs
 from tests.wandb_stand_in import KEY, Server, Written, read, runs
 
 ROOT = Path(__file__).parents[2]
@@ -436,7 +437,7 @@ def test_a_server_that_cannot_be_reached_is_one_line_and_every_run_is_offline(
     tracker.close(SECONDS)
     [line] = said
     assert "connection refused" in line
-    assert line.endswith(f"wandb sync {tmp_path / 'results' / 'wandb'}/offline-run-*")
+    assert line.endswith(f"to upload it later: python -m study.sync {tmp_path / 'results'}")
     assert {name: run.curve for name, run in runs(tmp_path / "results").items()} == {
         "trial-000": CURVE,
         "trial-001": CURVE,
@@ -463,7 +464,7 @@ def test_a_server_that_goes_away_in_the_middle_loses_nothing(
     tracker.finish("trial-002", {}, RunStatus.PRUNED)
     tracker.close(SECONDS)
     [line] = said
-    assert "wandb sync" in line
+    assert "python -m study.sync" in line
     online, offline = runs(tmp_path / "results", "run"), runs(tmp_path / "results")
     written = online | offline
     assert [written[f"trial-00{number}"].curve for number in range(3)] == [CURVE] * 3
@@ -473,6 +474,7 @@ def test_a_server_that_goes_away_in_the_middle_loses_nothing(
         "pruned",
     ]
     assert {"trial-001", "trial-002"} <= offline.keys()
+    assert all(run.parent.name.startswith("offline-") for run in offline_runs(tmp_path / "results"))
     assert online.keys().isdisjoint(offline)
 
 

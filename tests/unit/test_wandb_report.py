@@ -142,7 +142,7 @@ def test_without_a_login_the_specification_lies_beside_the_runs_and_two_commands
     assert main([str(folder)]) == 0
     out, err = capsys.readouterr()
     assert [line.strip() for line in out.splitlines()[1:]] == [
-        "wandb sync 'compare digits'/*/wandb/offline-run-*",
+        "python -m study.sync 'compare digits'",
         "python -m study.wandb_report 'compare digits' --publish",
     ]
     assert err == ""
@@ -155,7 +155,7 @@ def test_the_report_tells_the_answer_the_rows_and_their_commands(folder: Path):
     assert any("are not distinguishable on digits" in line for line in said)
     assert any(line.startswith("| rank | letters | model |") and "ResNet fashion6k" in line for line in said)
     assert any("coatnet-digits is left out: it is not finished" in line for line in said)
-    assert any(f"wandb sync {shlex.quote(str(folder))}/*" in line for line in said)
+    assert any(f"python -m study.sync {shlex.quote(str(folder))}" in line for line in said)
 
 
 def test_every_run_set_holds_runs_of_one_study_and_one_step(folder: Path):
@@ -231,7 +231,7 @@ def test_a_test_run_has_a_run_set_and_the_winner_of_a_study_a_confusion_matrix(f
 def test_one_study_has_a_report_too(folder: Path, capsys: pytest.CaptureFixture[str]):
     said = text(specified(folder / "vit-digits"))
     assert any("is the only row on digits" in line for line in said)
-    assert "wandb sync 'compare digits/vit-digits'/wandb/offline-run-*" in capsys.readouterr().out
+    assert "python -m study.sync 'compare digits/vit-digits'" in capsys.readouterr().out
 
 
 def test_a_comparison_of_records_elsewhere_is_reported_from_them(folder: Path, tmp_path: Path):
@@ -270,7 +270,7 @@ def test_with_a_login_the_report_is_saved_in_the_project_of_the_runs_and_takes_i
     assert out.splitlines() == [f"saved: {json.loads((folder / 'wandb/published.json').read_text())['url']}"] * 2
     assert name in out
     assert set(err.splitlines()) == {
-        "note: W&B shows the runs that are on disk only after: wandb sync 'compare digits'/*/wandb/offline-run-*"
+        "note: W&B shows the runs that are on disk only after: python -m study.sync 'compare digits'"
     }
     sets = [runset for runsets, _ in grids(json.loads(report["spec"])["blocks"]) for runset in runsets]
     assert {(one["project"]["entityName"], one["project"]["name"]) for one in sets} == {("me", "study")}
@@ -284,7 +284,7 @@ def test_a_project_that_is_not_there_yet_is_one_line_after_the_one_that_says_how
 ):
     assert main([str(folder)]) == 1
     upload, refused = capsys.readouterr().err.splitlines()
-    assert "wandb sync" in upload
+    assert "study.sync" in upload
     assert "'me/study' not found" in refused
     assert server.reports == {}
 

@@ -116,13 +116,23 @@ def test_what_was_ended_is_kept_in_the_record_and_told_as_the_reason(
         return "the stacks"
 
     monkeypatch.setattr(watchdog, "end", end)
-    dog._end("trial-001", "it made no progress for 2 min 01 s", {b"key": seen()})
+    stopped = seen()
+    stopped.said |= {"pid": 4711, "run_id": "trial-000"}  # stopped before it told of its new run
+    dog._end("it made no progress for 2 min 01 s", {b"key": stopped})
+    assert forgotten == [b"key"]
+    attempts.failed("trial-002", "The actor died unexpectedly.\n\tpid: 4712\n")
+    attempts.failed("trial-001", "The actor died unexpectedly.\n\tclass_name: ImplicitFunc\n\tpid: 4711\n")
     assert (tmp_path / "stalled" / "trial-001.txt").read_text() == (
         "trial-001: it made no progress for 2 min 01 s\n\nthe stacks\n"
     )
-    assert forgotten == [b"key"]
-    attempts.failed("trial-001", "The actor died")
-    assert said == [
+    assert [path.name for path in (tmp_path / "stalled").iterdir()] == ["trial-001.txt"]
+    assert said[1:] == [
         "trial-001: it made no progress for 2 min 01 s, and was ended (stacks: stalled/trial-001.txt); "
         "it is tried again in 1 s (1 of 1 time)"
     ]
+
+
+def test_of_a_group_whose_worker_was_ended_another_one_may_be_named() -> None:
+    attempts = Attempts(1)
+    attempts.explain(4711, "trial-003", lambda run_id: f"{run_id} hung")
+    assert attempts.failed("trial-003", "ray::Member.run() (pid=4712)\nRuntimeError: closed").reason == "trial-003 hung"

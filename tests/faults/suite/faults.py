@@ -1,315 +1,220 @@
-"""What may happen to a study. Each fault runs one command of a victim, and happens to it at a random moment."""
+"""What a fault is, and those that happen to processes. Others are in `inside_a_run`, `places` and `services`."""
 
-import os
-import shutil
 import signal
-import socket
-import subprocess
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
 import psutil
 
 from tests.faults.suite.victim import Command, Ended, Victim
 
 TRIAL = ("ray::ImplicitFunc", "ray::Worker")  # processes that train: the search's, and the pool's
-RUNS = ("trial-000", "trial-002", "trial-004")
+WORKER = "ray::Member"  # of a group
+OF_RAY = ("Agent", "agent.py", "monitor.py", "ray::IDLE", "ray::_", "log_monitor")
+SINGLE = ("study", "comparison", "data efficiency")  # worlds of one machine
+EVERYWHERE = (*SINGLE, "two nodes", "workers")
+
+
+@dataclass
+class Given:
+    """What a fault adds to a command.
+
+    Attributes:
+        struck: whether it has happened, when the command has ended.
+    """
+
+    words: Sequence[str] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    struck: Callable[[], bool] = lambda: True
+
+
+@dataclass
+class Target:
+    """A victim, for faults.
+
+    Attributes:
+        runs: those that it has still to train, by the name that the trace has for them.
+        node: the second node, of those that have one.
+    """
+
+    victim: Victim
+    runs: Sequence[str]
+    node: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
 class Fault:
     """
     Attributes:
-        happens: runs the command `study.run ... --resume`, of a study that lasts so many seconds undisturbed.
-        codes: with which the command may end.
-        results_gone: the fault itself takes results away.
+        codes: with which a command may end that it happens to.
+        worlds: in which it can happen.
+        ends: the study goes on with the next command only.
+        kind: no two faults of one kind happen to one command.
+        at: happens at a random moment; returns whether it did.
+        around: what it is before the command begins and after it has ended.
+        whole: all of a command, in its own order; returns how it ended, and whether the fault happened.
+        results_gone: it takes results away itself.
     """
 
-    happens: Callable[[Victim, Random, float], Ended]
     codes: Sequence[int] = (0,)
+    worlds: Sequence[str] = ("study",)
+    ends: bool = False
+    kind: str = ""
+    at: Callable[[Command, Random, Target], bool] | None = None
+    around: Callable[[Target, Random], AbstractContextManager[Given]] = lambda target, random: nullcontext(Given())
+    whole: Callable[[Target, Random, "Moment"], tuple[Ended, bool]] | None = None
     results_gone: bool = False
     needs: Callable[[], bool] = lambda: True
 
 
+@dataclass(frozen=True)
+class Moment:
+    """After so many seconds, or so many beginnings, epochs and ends of runs and then some seconds."""
+
+    events: int | None
+    seconds: float
+
+    def comes(self, command: Command) -> bool:
+        """Waits for it; whether the command still runs."""
+        return (self.events is None or command.trains(self.events)) and command.sleep(self.seconds)
+
+
 FAULTS: dict[str, Fault] = {}
-Happens = Callable[[Victim, Random, float], Ended]
 
 
-def fault(name: str, *codes: int, results_gone: bool = False, needs: Callable[[], bool] = lambda: True) -> Any:
-    def declare(happens: Happens) -> Happens:
-        FAULTS[name] = Fault(happens, codes or (0,), results_gone, needs)
-        return happens
+def at_a_moment(
+    name: str,
+    *codes: int,
+    worlds: Sequence[str] = ("study",),
+    ends: bool = False,
+    words: Sequence[str] = (),
+    needs: Callable[[], bool] = lambda: True,
+    results_gone: bool = False,
+) -> Callable[[Callable[[Command, Random, Target], bool]], None]:
+    """Declares a fault that happens to a command which runs."""
+
+    @contextmanager
+    def around(target: Target, random: Random) -> Iterator[Given]:
+        yield Given(words)
+
+    def declare(at: Callable[[Command, Random, Target], bool]) -> None:
+        FAULTS[name] = Fault(codes or (0,), worlds, ends, "moment", at, around, needs=needs, results_gone=results_gone)
 
     return declare
 
 
-def begun(victim: Victim, random: Random, span: float, *more: str, **variables: str) -> Command:
-    """A command that has run for a random part of what it takes."""
-    command = victim.start("--resume", *more, **variables)
-    command.sleep(random.uniform(0.0, span))
-    return command
+def kill(found: Sequence[psutil.Process], random: Random) -> bool:
+    if not found:
+        return False
+    with suppress(psutil.Error):
+        random.choice(found).kill()
+        return True
+    return False
 
 
-def kill(command: Command, *names: str, random: Random) -> None:
-    if members := command.members(*names):
-        with suppress(psutil.Error):
-            random.choice(members).kill()
-
-
-@fault("SIGKILL of the process of a trial")
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    command = begun(victim, random, span)
-    kill(command, *TRIAL, random=random)
-    return command.wait()
-
-
-@fault("SIGKILL of the study's process", -9, 0)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    command = begun(victim, random, span)
+def to_the_command(command: Command, number: signal.Signals) -> bool:
+    running = command.running
     with suppress(ProcessLookupError):
-        command.process.kill()
-    return command.wait()
+        command.process.send_signal(number)
+    return running
 
 
-@fault("SIGKILL of the raylet", 0, 1)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    command = begun(victim, random, span)
-    kill(command, "raylet/raylet", random=random)
-    return command.wait()
+@at_a_moment("SIGKILL of the process of a run", worlds=EVERYWHERE)
+def _(command: Command, random: Random, target: Target) -> bool:
+    return kill(command.members(*TRIAL), random)
 
 
-@fault("SIGKILL of the GCS", 0, 1)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    command = begun(victim, random, span)
-    kill(command, "gcs_server", random=random)
-    return command.wait()
+@at_a_moment("SIGKILL of a command", -9, 0, worlds=EVERYWHERE, ends=True)
+def _(command: Command, random: Random, target: Target) -> bool:
+    return to_the_command(command, signal.SIGKILL)
 
 
-@fault("SIGKILL of another process of Ray's", 0, 1)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    command = begun(victim, random, span)
-    kill(command, "Agent", "agent.py", "monitor.py", "ray::IDLE", "ray::_", "log_monitor", random=random)
-    return command.wait()
+@at_a_moment("SIGKILL of the process that works for it", 1, 0, worlds=EVERYWHERE, ends=True)
+def _(command: Command, random: Random, target: Target) -> bool:
+    return kill([command.worker] if command.worker else [], random)
 
 
-@fault("SIGSTOP of the process of a trial")
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    command = begun(victim, random, span, "--stall-timeout", "10")
-    for process in command.members(*TRIAL)[:1]:
+@at_a_moment("SIGKILL of the raylet", 0, 1, worlds=SINGLE, ends=True)
+def _(command: Command, random: Random, target: Target) -> bool:
+    return kill(command.members("raylet/raylet"), random)
+
+
+@at_a_moment("SIGKILL of the GCS", 0, 1, worlds=SINGLE, ends=True)
+def _(command: Command, random: Random, target: Target) -> bool:
+    return kill(command.members("gcs_server"), random)
+
+
+@at_a_moment("SIGKILL of the raylet, Ray started again", 0, words=("--retries-of-ray", "2"))
+def _(command: Command, random: Random, target: Target) -> bool:
+    return kill(command.members("raylet/raylet"), random)
+
+
+@at_a_moment("SIGKILL of another process of Ray's", 0, 1)
+def _(command: Command, random: Random, target: Target) -> bool:
+    return kill(command.members(*OF_RAY), random)
+
+
+@at_a_moment("a Ray node of two is killed", worlds=("two nodes",))
+def _(command: Command, random: Random, target: Target) -> bool:
+    if not command.running or target.node is None:
+        return False
+    target.node()
+    return True
+
+
+@at_a_moment("SIGKILL of one of two workers", worlds=("workers",))
+def _(command: Command, random: Random, target: Target) -> bool:
+    return kill(command.members(WORKER), random)
+
+
+@at_a_moment("SIGSTOP of one of two workers", worlds=("workers",), words=("--stall-timeout", "15"))
+def _(command: Command, random: Random, target: Target) -> bool:
+    found = command.members(WORKER)
+    if found:
+        random.choice(found).suspend()
+    return bool(found)
+
+
+@at_a_moment("SIGSTOP of the process of a run", words=("--stall-timeout", "15"))
+def _(command: Command, random: Random, target: Target) -> bool:
+    for process in command.members(*TRIAL):
         with suppress(psutil.Error):
             process.suspend()
-    return command.wait()
+            return True
+    return False
 
 
-@fault("SIGSTOP of the study's process for five seconds")
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    command = begun(victim, random, span)
-    with suppress(ProcessLookupError):
-        command.process.send_signal(signal.SIGSTOP)
+@at_a_moment("SIGSTOP of the process that works, for five seconds", worlds=SINGLE)
+def _(command: Command, random: Random, target: Target) -> bool:
+    worker = command.worker
+    if worker is None:
+        return False
+    with suppress(psutil.Error):
+        worker.suspend()
         command.sleep(5)
-        command.process.send_signal(signal.SIGCONT)
-    return command.wait()
+        worker.resume()
+        return True
+    return False
 
 
-@fault("SIGTERM", 0, 130, 143)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    command = begun(victim, random, span)
-    with suppress(ProcessLookupError):
-        command.process.send_signal(signal.SIGTERM)
-    return command.wait()
+@at_a_moment("SIGTERM", 0, 130, 143, worlds=EVERYWHERE, ends=True)
+def _(command: Command, random: Random, target: Target) -> bool:
+    return to_the_command(command, signal.SIGTERM)
 
 
-@fault("Ctrl-C", 0, 130)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    command = begun(victim, random, span)
+@at_a_moment("Ctrl-C", 0, 130, worlds=EVERYWHERE, ends=True)
+def _(command: Command, random: Random, target: Target) -> bool:
+    running = command.running
     command.signal(signal.SIGINT)
-    return command.wait()
+    return running
 
 
-@fault("Ctrl-C twice", 0, 130)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    command = begun(victim, random, span)
+@at_a_moment("Ctrl-C twice", 0, 130, ends=True)
+def _(command: Command, random: Random, target: Target) -> bool:
+    running = command.running
     command.signal(signal.SIGINT)
     command.sleep(random.uniform(0.05, 1.5))
     command.signal(signal.SIGINT)
-    return command.wait()
-
-
-@fault("Ctrl-C while a trial cleans up slowly", 0, 130)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    command = begun(victim, random, span, FAULTS_INSIDE=f"slow finally@{random.choice(RUNS)}")
-    command.signal(signal.SIGINT)
-    return command.wait()
-
-
-# Inside a trial
-
-for what in ("an exception in the model", "the process ends itself", "a segmentation fault"):
-
-    @fault(f"in a trial: {what}")
-    def _(victim: Victim, random: Random, span: float, what: str = what) -> Ended:
-        return victim.finish("--resume", FAULTS_INSIDE=f"{what}@{random.choice(RUNS)}")
-
-
-# Files
-
-
-def may_mount() -> bool:
-    return os.geteuid() == 0 and shutil.which("mount") is not None
-
-
-@contextmanager
-def small_disk(folder: Path, size: int) -> Iterator[None]:
-    """A folder on a disk of so many bytes; what is in it afterwards stays."""
-    folder.mkdir(exist_ok=True)
-    kept = folder.with_name(f"{folder.name}-kept")
-    shutil.copytree(folder, kept)
-    used = sum(path.stat().st_size for path in kept.rglob("*") if path.is_file())
-    mounted = ["mount", "-t", "tmpfs", "-o", f"size={used + size + (64 << 10)}", "none", str(folder)]
-    if subprocess.run(mounted, check=False).returncode:
-        shutil.rmtree(kept)
-        yield
-        return
-    try:
-        shutil.copytree(kept, folder, dirs_exist_ok=True)
-        yield
-    finally:
-        shutil.rmtree(kept)
-        shutil.copytree(folder, kept)
-        subprocess.run(["umount", "-l", str(folder)], check=False)
-        shutil.copytree(kept, folder, dirs_exist_ok=True)
-        shutil.rmtree(kept)
-
-
-@fault("no room on the disk of the results", 0, 1, needs=may_mount)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    with small_disk(victim.results, int(10 ** random.uniform(3, 6.3))):
-        return victim.finish("--resume")
-
-
-@fault("no room on the disk of the activations", needs=may_mount)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    with small_disk(victim.cache, int(10 ** random.uniform(4, 7))):
-        return victim.finish("--resume")
-
-
-@fault("the folder of results is removed", 0, 1, results_gone=True)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    command = begun(victim, random, span)
-    shutil.rmtree(victim.record, ignore_errors=True)
-    return command.wait()
-
-
-@fault("the cache is removed")
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    command = begun(victim, random, span)
-    shutil.rmtree(victim.cache, ignore_errors=True)
-    return command.wait()
-
-
-@fault("files of the cache are damaged")
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    command = begun(victim, random, span)
-    for path in sorted(victim.cache.rglob("*")):
-        if path.is_file() and random.random() < 0.5:
-            damage(path, random)
-    return command.wait()
-
-
-@fault("a file of the record is damaged", 0, 2, 1)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    """While the study is stopped. Where that is refused, the file is brought back, as the refusal says."""
-    command = begun(victim, random, span)
-    with suppress(ProcessLookupError):
-        command.process.kill()
-    command.process.wait()
-    kept = victim.folder / "kept"
-    held = [path for path in sorted(victim.record.glob("*")) if path.is_file()]
-    if not held:
-        return victim.finish("--resume")
-    shutil.copytree(victim.record, kept)
-    damage(random.choice(held), random)
-    damaged = contents(victim.record)
-    ended = victim.finish("--resume")
-    if ended.code == 2:
-        assert contents(victim.record) == damaged, "a refusal wrote into the record"
-        shutil.rmtree(victim.record)
-        shutil.copytree(kept, victim.record)
-    shutil.rmtree(kept)
-    return ended
-
-
-def damage(path: Path, random: Random) -> None:
-    with suppress(OSError):
-        content = bytearray(path.read_bytes())
-        if not content or random.random() < 0.2:
-            path.write_bytes(bytes(content[: len(content) // 2]))
-            return
-        for _ in range(random.choice([1, 1, 8])):
-            content[random.randrange(len(content))] ^= 1 << random.randrange(8)
-        path.write_bytes(bytes(content))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.glob("*") if path.is_file()}
-
-
-# Beside it
-
-
-@fault("the same study a second time, meanwhile", 0)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    command = begun(victim, random, span)
-    other = victim.start("--resume")
-    first = command.wait()
-    second = other.wait()
-    assert second.code in (0, 2), f"the second ended with {second.code}: {second.said}"
-    return first
-
-
-@fault("the clock is set back by an hour", 0)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    return victim.finish("--resume", FAULTS_CLOCK=str(random.uniform(0, span)))
-
-
-@fault("W&B cannot be reached", 0)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    return online(victim, "http://127.0.0.1:9")
-
-
-@fault("W&B says nothing", 0)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        return online(victim, f"http://127.0.0.1:{silent.getsockname()[1]}")
-
-
-@fault("W&B refuses", 0)
-def _(victim: Victim, random: Random, span: float) -> Ended:
-    class Refuses(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.send_response(random.choice([401, 403, 500]))
-            self.end_headers()
-
-        def do_GET(self) -> None:
-            self.do_POST()
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            return online(victim, f"http://127.0.0.1:{server.server_address[1]}")
-        finally:
-            server.shutdown()
-
-
-def online(victim: Victim, url: str) -> Ended:
-    variables = {"WANDB_MODE": "online", "WANDB_API_KEY": "k" * 40, "WANDB_BASE_URL": url}
-    return victim.finish("--resume", **variables)
+    return running

@@ -1,11 +1,14 @@
-"""What faults cost: a study's record beside that of the same study undisturbed."""
+"""What faults cost: records beside those of the same command undisturbed."""
 
+import json
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from study.design.states import RunStatus
+from study.results import data_efficiency
 from study.results.record import Record
 from tests.faults.suite.victim import Victim
 
@@ -15,7 +18,7 @@ OF_THE_MACHINE = {
     *("boundary", "notes", "node", "device", "process", "micro_batch_size", "attempts", "earlier_attempts"),
 }
 KEYS = {"trials": ("trial_id",), "runs": ("run_id",), "curves": ("run_id", "epoch"), "predictions": ("seed", "index")}
-Rows = dict[tuple[Any, ...], dict[str, Any]]
+Rows = dict[str, dict[str, Any]]
 
 
 @dataclass
@@ -27,7 +30,8 @@ class Verdict:
         wrong: rows that differ from those of the undisturbed study, or are missing.
         disorder: commands that ended otherwise than they may, or said more than a reader takes in.
         strays: processes and files that are left.
-        seconds: from the start of the command that went on to the end of the study.
+        seconds: of the command that came to the end.
+        struck: whether the fault happened at all: a study may have ended before its moment came.
     """
 
     lost: list[str] = field(default_factory=list)
@@ -36,49 +40,85 @@ class Verdict:
     disorder: list[str] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    struck: bool = True
 
     @property
     def good(self) -> bool:
         return not (self.lost or self.twice or self.wrong or self.disorder or self.strays)
 
 
-def tables(folder: Path) -> dict[str, Rows]:
-    """The rows of a record by what names them, without what is the machine's; nothing where it cannot be read."""
-    try:
-        record = Record(folder)
-    except ValueError:
-        return {name: {} for name in KEYS}
-    rows = {"trials": record.trials, "runs": record.runs, **{n: record.tables[n] for n in ("curves", "predictions")}}
-    return {
-        name: {
-            tuple(row[key] for key in KEYS[name]): {k: v for k, v in row.items() if k not in OF_THE_MACHINE}
-            for row in given
+def tables(victim: Victim) -> Rows:
+    """The rows of its records by what names them, without what is the machine's; none where they cannot be read."""
+    found: Rows = {}
+    for folder in victim.records:
+        try:
+            record = Record(folder)
+            measured = data_efficiency.read(folder)
+        except ValueError:
+            continue
+        rows = {
+            "trials": record.trials,
+            "runs": record.runs,
+            **{n: record.tables[n] for n in ("curves", "predictions")},
         }
-        for name, given in rows.items()
+        for name, given in rows.items():
+            found |= named(f"{folder.name} {name}", given, KEYS[name])
+        found |= named(f"{folder.name} data efficiency", measured, ("run_id",))
+    for path in sorted(victim.results.glob("*/comparison.json")):
+        rows_of_it = [row for group in json.loads(path.read_text())["groups"] for row in group["rows"]]
+        found |= named(
+            "comparison", [{"name": row["name"], "accuracy": str(row["accuracy"])} for row in rows_of_it], ("name",)
+        )
+    return found
+
+
+def named(where: str, rows: Iterable[Any], keys: tuple[str, ...]) -> Rows:
+    return {
+        f"{where} {' '.join(str(row[key]) for key in keys)}": {
+            name: value for name, value in row.items() if name not in OF_THE_MACHINE
+        }
+        for row in rows
     }
 
 
-def finished_runs(folder: Path) -> set[str]:
-    held = tables(folder)
-    return {str(key[0]) for name in ("trials", "runs") for key in held[name]}
+def finished_runs(victim: Victim) -> set[str]:
+    """As the trace names them."""
+    found = set()
+    for folder in victim.records:
+        try:
+            record = Record(folder)
+            measured = data_efficiency.read(folder)
+        except ValueError:
+            continue
+        if record.study.configuration is None:
+            continue
+        again = [row for row in (*record.trials, *record.runs, *measured) if row.get("cause") == "machine"]
+        names = [row.get("run_id") or row["trial_id"] for row in record.trials]
+        names += [row["run_id"] for row in record.runs]
+        names += [row["run_id"] for row in measured if row["status"] == RunStatus.COMPLETED]
+        tried = {row.get("run_id") or row.get("trial_id") for row in again}
+        found |= {f"{record.configuration.variant}/{name}" for name in names if name not in tried}
+    return found
 
 
-def differences(before: dict[str, Rows], after: dict[str, Rows]) -> list[str]:
+def differences(before: Rows, after: Rows) -> list[str]:
     """The rows of `before` that `after` lacks, or has with other values."""
     found = []
-    for name, rows in before.items():
-        for key, row in rows.items():
-            other = after[name].get(key)
-            if other is None:
-                found.append(f"{name} {key} is missing")
-            elif columns := [column for column in row if row[column] != other.get(column)]:
-                found.append(f"{name} {key}: {columns[0]} {row[columns[0]]} became {other.get(columns[0])}")
+    for name, row in before.items():
+        other = after.get(name)
+        if other is None:
+            found.append(f"{name} is missing")
+        elif columns := [column for column in row if row[column] != other.get(column)]:
+            found.append(f"{name}: {columns[0]} {row[columns[0]]} became {other.get(columns[0])}")
     return found
 
 
 def left_files(victim: Victim, usual: Counter[str]) -> list[str]:
     """What an undisturbed study does not leave behind, or not so often."""
     return sorted((files(victim) - usual).elements())
+
+
+EXPECTED = re.compile(r"/stalled/|/wandb/")  # stacks of runs that were stopped are kept on purpose, as are offline runs
 
 
 def files(victim: Victim) -> Counter[str]:
@@ -91,5 +131,5 @@ def files(victim: Victim) -> Counter[str]:
         for path in root.rglob("*"):
             parts = path.relative_to(victim.folder).parts
             if path.is_file() and not path.is_symlink() and not any(part.startswith("session_") for part in parts):
-                found.add(parts)
-    return Counter(re.sub(r"[0-9a-f]{8,}|\d+", "#", "/".join(parts)) for parts in found)
+                found.add("/".join(parts))
+    return Counter(re.sub(r"[0-9a-f]{8,}|\d+", "#", name) for name in found if not EXPECTED.search(name))

@@ -1,4 +1,4 @@
-"""A study that faults happen to: its processes, its files, and what it trained."""
+"""A study, a comparison or a measurement that faults happen to: its processes, its files, and what it trained."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +15,10 @@ import psutil
 
 ROOT = Path(__file__).parents[3]
 MARK = "FAULTS_VICTIM"  # in the environment of every process of a study under test
-NAME = "victim"
-STUDY = [
-    *["study.run", "--model", "resnet", "--pretraining", "none", "--name", NAME, "--max-concurrent", "1"],
-    *["--trials", "5", "--epochs", "2", "--top-k", "1", "--seeds", "1"],
-]
-LONGEST = 240.0  # seconds for a command, after which it counts as hanging
+LONGEST = 300.0  # seconds for a command, after which it counts as hanging
 SETTLE = 8.0  # seconds for processes to go when their study has ended
+NEVER = ("Traceback", "*** SIG", "W&B: '")
+MOST_LINES = 40  # of a command to which several faults happen
 
 
 @dataclass
@@ -34,8 +31,8 @@ class Ended:
 
     @property
     def in_order(self) -> bool:
-        """No traceback, no dump, no more lines than a reader takes in."""
-        return "Traceback" not in self.said and "*** SIG" not in self.said and self.said.count("\n") < 25
+        """No traceback, no dump, no error of W&B's thread, no more lines than a reader takes in."""
+        return not any(words in self.said for words in NEVER) and self.said.count("\n") < MOST_LINES
 
 
 @dataclass
@@ -43,14 +40,16 @@ class Victim:
     """
     Attributes:
         folder: of all its files; short, for sockets are in it.
+        words: of its command, without the place of its results.
+        again: what the command is given besides, to go on.
         variables: of its commands' environment, beside those that keep it apart from everything else here.
-        words: of its command.
     """
 
     folder: Path
+    words: Sequence[str]
+    again: Sequence[str] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
-    words: list[str] = field(default_factory=lambda: list(STUDY))
-    ended: list[Ended] = field(default_factory=list)
+    commands: int = 0
 
     def __post_init__(self) -> None:
         for path in (self.home, self.temporary):
@@ -61,12 +60,17 @@ class Victim:
         return self.folder / "results"
 
     @property
-    def record(self) -> Path:
-        return self.results / NAME
+    def records(self) -> list[Path]:
+        """The folders of its studies."""
+        return sorted(path.parent for path in self.results.rglob("study.json"))
 
     @property
     def cache(self) -> Path:
         return self.folder / "cache"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
 
     @property
     def home(self) -> Path:
@@ -84,27 +88,29 @@ class Victim:
         apart = {
             name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "WANDB_", "FAULTS_"))
         }
-        return apart | {
+        return apart | {"RAY_ADDRESS": "local", "WANDB_MODE": "disabled", **self.own, **self.variables, **more}
+
+    @property
+    def own(self) -> dict[str, str]:
+        """What each of its processes has, those of its nodes included."""
+        return {
             "HOME": str(self.home),
             "TMPDIR": str(self.temporary),
             "STUDY_CACHE": str(self.cache),
-            "RAY_ADDRESS": "local",
-            "WANDB_MODE": "disabled",
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests/faults/suite/inside'}",
             "FAULTS_TRACE": str(self.trace),
-            "FAULTS_DONE": str(self.folder / "done"),
             MARK: str(self.folder),
-            **self.variables,
-            **more,
         }
 
     def start(self, *more: str, **variables: str) -> "Command":
-        command = [sys.executable, "-m", *self.words, "--results", str(self.results), *more]
-        path = self.folder / f"said-{len(list(self.folder.glob('said-*')))}"
-        began = time.monotonic()
+        """Begins it, or goes on with it."""
+        again = self.again if self.commands else ()
+        self.commands += 1
+        path = self.folder / f"said-{self.commands}"
+        seen, began = len(self.trained()), time.monotonic()
         with path.open("w") as said:
             process = subprocess.Popen(
-                command,
+                [sys.executable, "-m", *self.words, *again, *more],
                 cwd=self.folder,
                 env=self.environment(**variables),
                 stdin=subprocess.DEVNULL,
@@ -112,7 +118,7 @@ class Victim:
                 stderr=said,
                 start_new_session=True,
             )
-        return Command(self, process, path, began)
+        return Command(self, process, path, began, seen)
 
     def finish(self, *more: str, **variables: str) -> Ended:
         """The command, to its end."""
@@ -133,12 +139,12 @@ class Victim:
         names = []
         for process in left:
             with suppress(psutil.Error):
-                names.append(process.name())
+                names.append(f"process {process.name()}")
                 process.kill()
         return names
 
     def trained(self) -> list[tuple[float, str, str]]:
-        """(when, `begin` or `end`, run) of everything that was trained."""
+        """(when, `begin`, `epoch` or `end`, run) of everything that was trained."""
         if not self.trace.exists():
             return []
         lines = [line.split() for line in self.trace.read_text().splitlines()]
@@ -153,12 +159,17 @@ class Victim:
 
 @dataclass
 class Command:
-    """One command of a victim, running."""
+    """One command of a victim, running.
+
+    Attributes:
+        seen: how many lines the trace of what is trained had when it began.
+    """
 
     victim: Victim
     process: subprocess.Popen[bytes]
     said: Path
     began: float
+    seen: int
 
     @property
     def running(self) -> bool:
@@ -170,6 +181,22 @@ class Command:
         while self.running and time.monotonic() < deadline:
             time.sleep(0.02)
         return self.running
+
+    def trains(self, events: int) -> bool:
+        """Waits until that many of a run's begin, epochs and end have been seen; whether it still runs."""
+        while self.running and len(self.victim.trained()) - self.seen < events:
+            if time.monotonic() - self.began > LONGEST:
+                return False
+            time.sleep(0.02)
+        return self.running
+
+    @property
+    def worker(self) -> psutil.Process | None:
+        """The process that works: the command's own only waits for it."""
+        with suppress(psutil.Error):
+            own = psutil.Process(self.process.pid)
+            return next((child for child in own.children() if child.cmdline() == own.cmdline()), None)
+        return None
 
     def members(self, *names: str) -> list[psutil.Process]:
         """Its processes whose name or command holds one of these words."""
@@ -195,6 +222,4 @@ class Command:
                 with suppress(psutil.Error):
                     process.kill()
             self.process.wait()
-        ended = Ended(code, time.monotonic() - self.began, self.said.read_text(errors="replace"))
-        self.victim.ended.append(ended)
-        return ended
+        return Ended(code, time.monotonic() - self.began, self.said.read_text(errors="replace"))

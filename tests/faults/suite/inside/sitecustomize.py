@@ -1,7 +1,8 @@
 """Imported by every Python process of a study under test: writes down what it trains, and fails where it is told to.
 
-What to do is in the environment: FAULTS_TRACE names the file of what was trained; FAULTS_INSIDE is `WHAT@RUN`, a fault
-and the run that has it, once: the file FAULTS_DONE says that it was had.
+What to do is in the environment: FAULTS_TRACE names the file of what was trained. FAULTS_INSIDE is `WHAT@RUN;WHAT@RUN`:
+faults, and the run that has each once, after an epoch of it; the file FAULTS_DONE, with the place of a fault in that
+list at its end, says that it was had. FAULTS_ALWAYS is `WHAT@RUN`: what that run has each time.
 """
 
 import builtins
@@ -11,6 +12,8 @@ import os
 import sys
 import time
 from typing import Any
+
+MOST = 40  # portions of memory, of 256 MiB each
 
 
 class PatchAfterImport(importlib.abc.MetaPathFinder):
@@ -32,23 +35,40 @@ class PatchAfterImport(importlib.abc.MetaPathFinder):
 
 
 def patch(trainer: Any) -> None:
+    from dataclasses import replace
+
+    from trainables.memory import Memory
+
     work = trainer.work
+    always, _, whose = os.environ.get("FAULTS_ALWAYS", "@").partition("@")
 
     def traced(run: Any, datasets: Any, resources: Any, report: Any, cache: Any) -> Any:
-        note(f"begin {run.run_id}")
-        what, _, whom = os.environ.get("FAULTS_INSIDE", "@").partition("@")
+        name = f"{run.model.variant}/{run.run_id}"
+        given = os.environ.get("FAULTS_INSIDE", "")
+        faults = [one.split("@") for one in given.split(";") if one]
+        mine = [(number, what) for number, (what, whom) in enumerate(faults) if whom == name]
 
         def reported(row: Any) -> None:
             report(row)
-            if run.run_id == whom and first():
-                fail(what)
+            note(f"epoch {name}")
+            for number, what in mine:
+                if what != "slow finally" and first(number):
+                    fail(what)
 
+        within = Memory.run_with_oom_backoff
+        if name == whose and always == "the loss is not finite":
+            run = replace(run, hyperparameters=replace(run.hyperparameters, lr=1e30, freeze_depth=0, clip_norm=0.0))
+        if name == whose and always == "out of memory on CUDA":
+            Memory.run_with_oom_backoff = with_little(within)  # type: ignore[method-assign]
+        note(f"begin {name}")
         try:
             outcome = work(run, datasets, resources, reported, cache)
         finally:
-            if what == "slow finally" and run.run_id == whom:
-                time.sleep(8)
-        note(f"end {run.run_id}")
+            Memory.run_with_oom_backoff = within  # type: ignore[method-assign]
+            for number, what in mine:
+                if what == "slow finally" and first(number):
+                    time.sleep(6)
+        note(f"end {name}")
         return outcome
 
     trainer.work = traced
@@ -59,27 +79,51 @@ def note(line: str) -> None:
         file.write(f"{time.time():.3f} {os.getpid()} {line}\n")
 
 
-def first() -> bool:
+def first(number: int) -> bool:
     try:
-        os.close(os.open(os.environ["FAULTS_DONE"], os.O_CREAT | os.O_EXCL))
+        os.close(os.open(f"{os.environ['FAULTS_DONE']}-{number}", os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return False
     return True
 
 
-def fail(what: str) -> None:
+def with_little(within: Any) -> Any:
+    """As if a device had memory for 24 images."""
     import torch
 
+    def limited(self: Any, kind: str, batch: int, compute: Any, undo: Any) -> Any:
+        def on_device(size: int) -> Any:
+            if size > 24:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB (a fault of the suite)")
+            return compute(size)
+
+        return within(self, kind, batch, on_device, undo)
+
+    return limited
+
+
+def fail(what: str) -> None:
     if what == "an exception in the model":
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied (a fault of the suite)")
-    if what == "out of memory on CUDA":
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB (a fault of the suite)")
+    if what == "no memory for Python":
+        raise MemoryError
     if what == "the process ends itself":
         os._exit(1)
     if what == "a segmentation fault":
         import ctypes
 
         ctypes.string_at(0)
+    if what == "it hangs in Python":
+        while True:
+            pass
+    if what == "it hangs in a read":
+        os.read(os.pipe()[0], 1)
+    if what == "it takes the host's memory":
+        taken = []
+        for _ in range(MOST):
+            taken.append(bytearray(os.urandom(1 << 20) * 256))
+            time.sleep(0.05)
+        time.sleep(5)
 
 
 def set_the_clock_back(after: float) -> None:

@@ -1,0 +1,164 @@
+"""A chain of faults that happen to one victim, and what they cost it."""
+
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+from random import Random
+
+from tests.faults.suite.chains import Chain
+from tests.faults.suite.faults import FAULTS, Fault, Moment, Target
+from tests.faults.suite.results import Happened
+from tests.faults.suite.verdict import Rows, Verdict, differences, files, finished_runs, left_files, tables
+from tests.faults.suite.victim import Ended, Victim
+from tests.faults.suite.worlds import WORLDS, two_nodes
+
+TRIES = 3  # of a command without a fault, after which it counts as one that cannot go on
+EARLY = 0.3  # of the moments are before any run has begun
+EVENTS = 4  # of a run: its beginning, two epochs, its end
+
+
+class Undisturbed:
+    """A world's command without a fault.
+
+    Attributes:
+        startup: seconds until its first run begins.
+        runs: that it trains, in their order, as the trace names them.
+        usual: the files that it leaves behind.
+    """
+
+    def __init__(self, victim: Victim) -> None:
+        began = time.time()
+        ended = victim.finish()
+        assert ended.code == 0, ended.said
+        events = victim.trained()
+        self.startup = events[0][0] - began
+        self.runs = list(dict.fromkeys(run for _, what, run in events if what == "begin"))
+        self.expected: Rows = tables(victim)
+        self.usual: Counter[str] = files(victim)
+        self.cache, self.results = victim.cache, victim.results
+        strays = victim.strays()
+        assert not strays, strays
+
+
+class Suite:
+    """Chains of faults, in a folder; what is undisturbed is trained when it is first needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.undisturbed = cache(self._undisturbed)
+
+    def _undisturbed(self, world: str) -> Undisturbed:
+        finished = self.undisturbed("study").results if world == "data efficiency" else self.folder
+        victim = WORLDS[world].victim(self.folder / f"undisturbed {world}".replace(" ", "-"), finished)
+        with nodes_of(world, victim):
+            return Undisturbed(victim)
+
+    def chain(self, chain: Chain, seed: int | str) -> list[Happened]:
+        usual, random, verdicts = self.undisturbed(chain.world), Random(f"{seed}.{chain.number}"), []
+        finished = self.undisturbed("study").results if chain.world == "data efficiency" else self.folder
+        victim = WORLDS[chain.world].victim(self.folder / f"v{chain.number}", finished)
+        if usual.cache.exists() and chain.world != "two nodes":
+            shutil.copytree(usual.cache, victim.cache)
+        with nodes_of(chain.world, victim) as node:
+            for names in chain.commands:
+                verdicts += [(name, verdict) for name, verdict in self.command(victim, names, random, usual, node)]
+            if always := WORLDS[chain.world].always:
+                verdicts.append((always, Verdict()))
+            last = verdicts[-1][1]
+            for _ in range(TRIES):
+                ended = victim.finish()
+                last.seconds += ended.seconds
+                if ended.code == 0:
+                    break
+                last.disorder.append(f"going on ended with {ended.code}: {ended.said.strip()[-300:]}")
+        wrong = differences(usual.expected, tables(victim))
+        strays = [*victim.strays(), *left_files(victim, usual.usual)]
+        for _, verdict in verdicts:
+            verdict.wrong, verdict.strays = wrong, strays
+        victim.remove()
+        return [
+            Happened(int(seed) if str(seed).isdigit() else 0, chain.number, chain.world, name, verdict)
+            for name, verdict in verdicts
+        ]
+
+    def command(
+        self, victim: Victim, names: Sequence[str], random: Random, usual: Undisturbed, node: object
+    ) -> list[tuple[str, Verdict]]:
+        """One command, and the faults that happen to it: what they cost at once."""
+        faults = [FAULTS[name] for name in names]
+        before, began, done = tables(victim), time.time(), finished_runs(victim)
+        target = Target(victim, [run for run in usual.runs if run not in done], node if callable(node) else None)
+        verdict = Verdict()
+        struck = [False] * len(faults)
+        try:
+            ended, struck = happen(faults, target, random, moment(random, usual, len(target.runs)))
+        except AssertionError as error:
+            verdict.disorder.append(str(error))
+        else:
+            verdict.seconds = ended.seconds
+            verdict.disorder += disorder(ended, [code for fault in faults for code in fault.codes])
+            if not any(fault.results_gone for fault in faults):
+                verdict.disorder += unfinished_business(ended, victim)
+                if ended.code != 2:
+                    verdict.lost = differences(before, tables(victim))
+                events = victim.trained()
+                verdict.twice = [run for when, what, run in events if what == "begin" and when > began and run in done]
+        return [
+            (name, Verdict(**{**vars(verdict), "struck": happened}))
+            for name, happened in zip(names, struck, strict=True)
+        ]
+
+
+@contextmanager
+def nodes_of(world: str, victim: Victim) -> Iterator[object]:
+    with ExitStack() as stack:
+        yield stack.enter_context(two_nodes(victim)) if WORLDS[world].nodes else None
+
+
+def moment(random: Random, usual: Undisturbed, left: int) -> Moment:
+    if random.random() < EARLY or not left:
+        return Moment(None, random.uniform(0, usual.startup))
+    return Moment(random.randrange(EVENTS * left), random.uniform(0, 0.4))
+
+
+def happen(faults: Sequence[Fault], target: Target, random: Random, when: Moment) -> tuple[Ended, list[bool]]:
+    """How the command ended, and which of the faults did happen."""
+    if faults[0].whole:
+        how, did = faults[0].whole(target, random, when)
+        return how, [did]
+    with ExitStack() as stack:
+        given = [stack.enter_context(fault.around(target, random)) for fault in faults]
+        variables = {name: value for one in given for name, value in one.variables.items()}
+        command = target.victim.start(*(word for one in given for word in one.words), **variables)
+        struck = [True] * len(faults)
+        for number, fault in enumerate(faults):
+            if fault.at:
+                struck[number] = when.comes(command) and fault.at(command, random, target)
+        ended = command.wait()
+    return ended, [happened and one.struck() for happened, one in zip(struck, given, strict=True)]
+
+
+def disorder(ended: Ended, codes: Sequence[int]) -> list[str]:
+    if ended.code is None:
+        return [f"did not end: {ended.said.strip()[-300:]}"]
+    if ended.code not in codes:
+        return [f"ended with {ended.code}: {ended.said.strip()[-300:]}"]
+    return [] if ended.in_order else [f"said: {ended.said.strip()[-600:]}"]
+
+
+def unfinished_business(ended: Ended, victim: Victim) -> list[str]:
+    """What a command that ended by itself left undone in the records that it wrote."""
+    if ended.code is None or ended.code < 0 or ended.code == 2:
+        return []
+    found = []
+    for record in victim.records:
+        if not (record / "report.html").exists():
+            found.append(f"{record.name} has no page")
+        if json.loads((record / "study.json").read_text())["status"] == "running":
+            found.append(f"{record.name} says that it runs")
+    return found

@@ -1,0 +1,111 @@
+"""What faults happen to: a study, a comparison, a measurement of data efficiency, a study over two Ray nodes."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tests.faults.suite.victim import Victim
+
+RESNET = ["--model", "resnet", "--pretraining", "none", "--scale", "mini", "--name", "victim"]
+SMALL = ["--max-concurrent", "1", "--max-failures", "9", "--top-k", "1", "--seeds", "1"]
+STUDY = ["study.run", *RESNET, *SMALL, "--trials", "5", "--epochs", "2"]
+CLASSES, IMAGES, SIDE = 3, 30, 12
+
+
+@dataclass(frozen=True)
+class World:
+    """
+    Attributes:
+        words: of its command.
+        again: what that is given besides, to go on.
+        variables: of its environment.
+        begins: lays out what it needs.
+        nodes: it runs on two Ray nodes beside a head.
+        always: what happens in each of its studies, undisturbed ones too, which counts as a fault.
+    """
+
+    words: Sequence[str]
+    again: Sequence[str] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    begins: Callable[[Victim, Path], None] = lambda victim, finished: None
+    nodes: bool = False
+    always: str = ""
+
+    def victim(self, folder: Path, finished: Path) -> Victim:
+        """A new one. `finished` is the folder of results of a study that is finished, for those that need one."""
+        words = [*self.words, "--results", "results"] if self.words[0] != "study.data_efficiency" else self.words
+        victim = Victim(folder, words, self.again, self.variables)
+        self.begins(victim, finished)
+        return victim
+
+
+def a_finished_study(victim: Victim, finished: Path) -> None:
+    shutil.copytree(finished, victim.results, symlinks=True)
+
+
+def images(victim: Victim, finished: Path) -> None:
+    """A folder of pictures of noise around a shade for each class."""
+    random = np.random.default_rng(0)
+    for label in range(CLASSES):
+        for number in range(IMAGES):
+            pixels = np.clip(random.normal(60 + 60 * label, 60, (SIDE, SIDE, 3)), 0, 255).astype(np.uint8)
+            path = victim.data / f"class{label}" / f"{number:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+
+
+COMPARISON = ["study.compare", "--models", "resnet", "alexnet", "--pretraining", "none", "--scale", "mini"]
+MEASURED = ["study.data_efficiency", "results/victim", "--images-per-class", "1", "4", "--seeds", "2"]
+
+WORLDS = {
+    "study": World(STUDY, ["--resume"]),
+    "comparison": World(
+        [*COMPARISON, "--name", "victims", *SMALL, "--trials", "2", "--epochs", "2", "--datasets", "digits"]
+    ),
+    "data efficiency": World([*MEASURED, "--max-concurrent", "1"], begins=a_finished_study),
+    "images": World(
+        [*STUDY, "--dataset", "data", "--early-stopping", "none"],
+        ["--resume"],
+        {"STUDY_CACHE_GIB": "0.0000001"},  # so that they are read and decoded again in every epoch
+        images,
+    ),
+    "workers": World([*STUDY, "--workers-per-trial", "2"], ["--resume"]),
+    "two nodes": World(STUDY, ["--resume"], nodes=True),
+    "NaN": World(
+        STUDY,
+        ["--resume"],
+        {"FAULTS_ALWAYS": "the loss is not finite@resnet_mini/trial-002"},
+        always="in a run: the loss is not finite",
+    ),
+    "CUDA": World(
+        STUDY,
+        ["--resume"],
+        {"FAULTS_ALWAYS": "out of memory on CUDA@resnet_mini/trial-001"},
+        always="in a run: out of memory on CUDA (simulated)",
+    ),
+}
+ALIKE = {"NaN": "study", "CUDA": "study"}  # the faults of which world happen in another one, too
+
+
+@contextmanager
+def two_nodes(victim: Victim) -> Iterator[Callable[[], None]]:
+    """A head without a CPU and two nodes with one each; what it yields kills the one that trains and adds another."""
+    from tests.nodes import ray_nodes
+
+    def node() -> dict[str, Any]:
+        return {"num_cpus": 1, "env_vars": dict(victim.own)}
+
+    with ray_nodes(victim.folder, 0, node(), node()) as running:
+
+        def kill() -> None:
+            running.kill(running.nodes.pop())
+            running.add(**node())
+
+        victim.variables = {**victim.variables, "RAY_ADDRESS": running.cluster.address}
+        yield kill
