@@ -8,7 +8,7 @@ it checks and what it writes.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -70,7 +70,8 @@ def compare(options: ComparisonKeywords, command: str, *, since: float) -> Compa
 def carried_out(plan: Plan, command: str, *, since: float) -> ComparisonResult:
     """Runs what the plan lacks, and writes the comparison of all that it has. Raises KeyboardInterrupt."""
     registration = registered(plan, command)
-    failed = run_rows(plan, command, since=since) if plan.studies else {}
+    say_failed(plan.broken)
+    failed = {**plan.broken, **(run_rows(plan, command, since=since) if plan.studies else {})}
     measured = measure_data_efficiency(plan, failed)
 
     from study import comparison as records
@@ -83,6 +84,10 @@ def carried_out(plan: Plan, command: str, *, since: float) -> ComparisonResult:
         margin=plan.options.margin,
         registration=registration,
     )
+    asked = {study.name for study in plan.studies}
+    unread = {name: why for name, why in comparison.left_out if name in asked - failed.keys()}  # finished ones
+    say_failed(unread)
+    failed |= unread
     if comparison.rows:
         tables.write(comparison, plan.folder, command)
         report.write(comparison, plan.folder, command=command)
@@ -114,6 +119,11 @@ def registered(plan: Plan, command: str) -> "Registration | None":
     plan.folder.mkdir(parents=True, exist_ok=True)
     found.write(plan.folder / NAME)
     return found
+
+
+def say_failed(rows: Mapping[str, str]) -> None:
+    for name, why in rows.items():
+        print(f"{name} failed: {why}", file=sys.stderr)
 
 
 def measure_data_efficiency(plan: Plan, failed: dict[str, str]) -> int:

@@ -30,16 +30,25 @@ from trainables.run import Outcome, Run
 def measure(options: DataEfficiencyKeywords) -> int:
     """Measures studies as the options say; returns 0, or 1 if a study has no completed run.
 
-    Raises ValueError for a mistake; Interrupted.
+    One of several that cannot be measured is named, and the others are. Raises ValueError for a mistake; Interrupted.
     """
     check_names(options.studies)
     interrupted = threading.Event()
     with ExitStack() as folders:
-        studies = []
+        studies: list[Measurement] = []
+        unreadable: list[ValueError] = []
         for folder in options.studies:
-            studies.append(Measurement.prepare(folder, options, interrupted))
+            try:
+                studies.append(Measurement.prepare(folder, options, interrupted))
+            except ValueError as why:
+                unreadable.append(why)
+                continue
             folders.enter_context(studies[-1].session.lock)
+        if not studies:
+            raise unreadable[0]
         warn = studies[0].session.terminal.warn
+        for reason in unreadable:
+            warn(f"error: {reason}")
         for one in studies:
             folders.enter_context(bucket.mirrored(one.session.study.folder, warn))
         if any(one.missing for one in studies):
@@ -47,7 +56,7 @@ def measure(options: DataEfficiencyKeywords) -> int:
                 for one in studies:
                     one.measure()
     print(summary([one.measured for one in studies]))
-    return 0 if all(one.measured.completed for one in studies) else 1
+    return 0 if all(one.measured.completed for one in studies) and not unreadable else 1
 
 
 @dataclass
@@ -62,7 +71,7 @@ class Measurement:
     def prepare(cls, folder: Path, options: DataEfficiencyKeywords, interrupted: threading.Event) -> Self:
         """Everything that may be a user's mistake. Raises ValueError."""
         finished.check(folder)
-        record = Record(folder)
+        record, rows = Record(folder), data_efficiency.read(folder)
         as_it_was = study_of(record, data_dir=options.data_dir, offline=options.offline)
         execution = Execution(
             resume=True,
@@ -75,7 +84,7 @@ class Measurement:
         study = replace(session.study, seeds=options.seeds or session.study.seeds)
         depths = plan.depths(options.freeze_depths, study, record.winner)
         planned = plan.plan(study, plan.amounts(session.splits, options.images_per_class), depths)
-        return cls(session, planned, data_efficiency.read(folder))
+        return cls(session, planned, rows)
 
     @property
     def missing(self) -> list[Planned]:

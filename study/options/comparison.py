@@ -5,8 +5,8 @@ Imports neither torch nor Ray: what is wrong with the options is said at once.
 
 import argparse
 import sys
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -43,6 +43,7 @@ class Plan:
         read: the folders of studies to read, where it runs none.
         studies: the rows to run, none for a comparison that only reads.
         left_out: rows that do not exist, each with the reason.
+        broken: why the records of rows cannot be read, by the names of their studies: the others go on.
         why: the scale, in a sentence.
     """
 
@@ -51,6 +52,7 @@ class Plan:
     read: tuple[Path, ...] = ()
     studies: tuple[Study, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    broken: Mapping[str, str] = field(default_factory=dict)
     why: str = ""
 
     def folders(self, *, without: Collection[str] = ()) -> list[Path]:
@@ -265,8 +267,13 @@ def running(options: ComparisonKeywords, scale: str, why: str = "") -> Plan:
     apart(studies)
     for study in studies:
         resume.check_folder(study, resume=True)
+    broken = {study.name: reason for study in studies if (reason := resume.unreadable(study.folder))}
+    whole = tuple(study for study in studies if study.name not in broken)
+    if not whole:
+        raise ValueError(next(iter(broken.values())))
+    for study in whole:
         resume.check_record(study)
-    return Plan(options, folder, studies=tuple(studies), left_out=tuple(left_out), why=why)
+    return Plan(options, folder, studies=whole, left_out=tuple(left_out), broken=broken, why=why)
 
 
 def folder_of(options: ComparisonKeywords, default: str) -> Path:

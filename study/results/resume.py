@@ -59,6 +59,15 @@ def check_record(study: Study) -> None:
         check_same(study, recorded, tested=(study.folder / "predictions.parquet").exists())
 
 
+def unreadable(folder: Path) -> str | None:
+    """Why the record in a folder cannot be read, as far as its study.json tells; None for one that can, or none."""
+    try:
+        check_begun(folder, StudyFile.read(folder))
+    except ValueError as why:
+        return str(why)
+    return None
+
+
 def check_begun(folder: Path, recorded: StudyFile) -> None:
     """Raises ValueError where runs are recorded, but not of which study they are."""
     there = [name for name in OF_RUNS if (folder / name).exists()]

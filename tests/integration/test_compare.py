@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from study.compare import main
+from study.options import comparison
 from study.results import corruptions
 from study.results.record import Record, read_table
 from tests.rows import answers, study
@@ -214,6 +215,16 @@ def test_two_datasets_of_one_name_are_refused_before_anything_is_written(tmp_pat
     )
     assert "have one name: compare them one at a time" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_of_several_rows_a_damaged_one_is_left_out_by_name_and_the_others_go_on(tmp_path: Path) -> None:
+    folder = study(tmp_path / "compare-digits", "vit", answers(0.9, 0.9), dataset="digits")
+    (folder / "study.json").write_text("{")
+    words = ["--models", "vit", "resnet", "--pretraining", "none", "--scale", "mini", "--results", str(tmp_path)]
+    [plan] = comparison.possible(comparison.parse(words)[0])
+    assert [one.name for one in plan.studies] == ["resnet-none-digits"]
+    assert f"{folder / 'study.json'} cannot be read" in plan.broken["vit-none-digits"]
+    assert plan.folders(without=plan.broken) == []
 
 
 def test_a_damaged_row_is_named_before_anything_is_run(tmp_path: Path, capsys: Captured) -> None:
