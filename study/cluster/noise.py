@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 may_hush = False  # whether this process is a command of ours, and not somebody's own Python, or a test
 
@@ -13,7 +14,9 @@ def hush() -> None:
         return
     may_hush = False
     sys.stderr.flush()
-    lines = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    kind: Any = type(sys.stderr)  # one that bears that its reader goes away
+    raw = os.fdopen(os.dup(2), "wb")
+    lines = kind(raw, encoding=sys.stderr.encoding, errors="backslashreplace", line_buffering=True)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
