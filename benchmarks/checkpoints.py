@@ -1,6 +1,7 @@
 """What checkpoints cost: a training that is kept every 30 s beside one that never is; and one checkpoint of each model.
 
     python -m benchmarks.checkpoints
+    python -m benchmarks.checkpoints --models        # only the training
 
 First the mini ResNet on digits, fully fine-tuned on one thread for 35 s, with and without, in turns. Then the models of
 the paper scale, all of each trained with AdamW: three steps on two images, each of them kept, on this disk. A model
@@ -36,21 +37,27 @@ STEPS, IMAGES = 3, 2
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = architecture.names()
+    parser.add_argument("--models", nargs="*", choices=names, default=names, help="of the paper scale; all by default")
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    split, ratios = digits(), []
+    split, ratios, shares = digits(), [], []
     for turn in range(ROUNDS):
         none, some = (kept(untrained("resnet"), split, every, seconds=SECONDS) for every in (inf, EVERY))
         ratios.append(some.seconds_a_step / none.seconds_a_step)
+        shares.append(some.keeping / some.seconds)
         print(
             f"round {turn + 1}: a step {none.seconds_a_step * 1000:.2f} ms without, {some.seconds_a_step * 1000:.2f} "
             f"with checkpoints, which took {some.keeping:.3f} s of {some.seconds:.0f} s",
             flush=True,
         )
     print(
-        f"median of {ROUNDS}: with a checkpoint every {EVERY:g} s {median(ratios):.3f} x the time without", flush=True
+        f"median of {ROUNDS}: with a checkpoint every {EVERY:g} s {median(ratios):.3f} x the time without; "
+        f"keeping took {median(shares):.3%} of the time",
+        flush=True,
     )
-    for name in architecture.names():
+    for name in given.models:
         variant = architecture.get(name).variant("paper", "none")
         model = building.assemble(architecture.get(name), variant, 10).to(memory_format=torch.channels_last)
         cost = kept(model, random_images(variant.preprocessing.size), 0.0, steps=STEPS)
