@@ -84,12 +84,8 @@ class Attempts:
 
     def failed(self, run_id: str, traceback: str) -> Failure:
         """An attempt ended without a result, of which Ray says that."""
-        named = [pid for pid in map(int, PROCESS.findall(traceback)) if pid in self._known]
-        # of a group Ray may name another worker, that waited for the one that was ended
-        known = [
-            self._known.pop(pid) for pid in named or [pid for pid, (one, _) in self._known.items() if one == run_id]
-        ]
-        reason = known[0][1](run_id) if known else failure_reason(traceback)
+        known = self._explained(run_id, traceback)
+        reason = known(run_id) if known else failure_reason(traceback)
         cause = Cause.MACHINE if known else cause_of(traceback)
         before = self._failed[run_id]
         repeated = cause is Cause.MODEL and reason in [one.reason for one in before]
@@ -101,6 +97,15 @@ class Attempts:
             times = f"{len(before)} of {plural(self.most, 'time')}"
             self._say(f"{run_id}: {reason}; it is tried again in {failure.pause:.0f} s ({times})")
         return failure
+
+    def _explained(self, run_id: str, traceback: str) -> Explain | None:
+        """What was to be told of the process that Ray names; of a group it may name one that waited for the other."""
+        named = [self._known[pid] for pid in map(int, PROCESS.findall(traceback)) if pid in self._known]
+        found = named or [one for one in self._known.values() if one[0] == run_id]
+        if not found:
+            return None
+        self._known = {pid: one for pid, one in self._known.items() if one[1] is not found[0][1]}
+        return found[0][1]
 
     def lost(self, run_id: str) -> None:
         """An attempt lost its node."""
