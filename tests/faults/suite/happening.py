@@ -145,7 +145,7 @@ def happen(faults: Sequence[Fault], target: Target, random: Random, when: Moment
 
 def disorder(ended: Ended, codes: Sequence[int]) -> list[str]:
     if ended.code is None:
-        return [f"did not end: {ended.said.strip()[-300:]}"]
+        return [f"did not end: {ended.said.strip()[-3000:]}"]
     if ended.code not in codes:
         return [f"ended with {ended.code}: {ended.said.strip()[-300:]}"]
     return [] if ended.in_order else [f"said: {ended.said.strip()[-600:]}"]

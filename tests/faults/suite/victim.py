@@ -99,6 +99,7 @@ class Victim:
             "STUDY_CACHE": str(self.cache),
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests/faults/suite/inside'}",
             "FAULTS_TRACE": str(self.trace),
+            "FAULTS_STACKS": str(0.8 * LONGEST),
             MARK: str(self.folder),
         }
 
@@ -213,13 +214,21 @@ class Command:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 
+    def stacks(self) -> str:
+        """Of the process that works, when it has hung for long."""
+        path = Path(f"{self.victim.trace}-stacks-{self.worker.pid if self.worker else self.process.pid}")
+        return path.read_text() if path.exists() else ""
+
     def wait(self) -> Ended:
+        hanging = ""
         try:
             code: int | None = self.process.wait(timeout=LONGEST)
         except subprocess.TimeoutExpired:
             code = None
+            hanging = self.stacks()
             for process in self.victim.processes():
                 with suppress(psutil.Error):
                     process.kill()
             self.process.wait()
-        return Ended(code, time.monotonic() - self.began, self.said.read_text(errors="replace"))
+        said = self.said.read_text(errors="replace")
+        return Ended(code, time.monotonic() - self.began, said + hanging)

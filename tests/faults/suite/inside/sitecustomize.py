@@ -6,6 +6,7 @@ list at its end, says that it was had. FAULTS_ALWAYS is `WHAT@RUN`: what that ru
 """
 
 import builtins
+import faulthandler
 import importlib.abc
 import importlib.util
 import os
@@ -134,4 +135,7 @@ def set_the_clock_back(after: float) -> None:
 if "FAULTS_CLOCK" in os.environ:
     set_the_clock_back(float(os.environ["FAULTS_CLOCK"]))
 if "FAULTS_TRACE" in os.environ:
+    # of a process that hangs, before it is ended for that
+    stacks = open(f"{os.environ['FAULTS_TRACE']}-stacks-{os.getpid()}", "w")  # noqa: SIM115
+    faulthandler.dump_traceback_later(float(os.environ["FAULTS_STACKS"]), file=stacks)
     sys.meta_path.insert(0, PatchAfterImport())
