@@ -108,9 +108,10 @@ def start_while_importing(module: str, *, verbose: bool) -> None:
     thread.start()
     try:
         start(verbose=verbose)
-    except BaseException:
-        thread.join()  # an interpreter that ends while torch is imported crashes
-        raise
+    finally:
+        # an interpreter that ends while torch is imported crashes; and two threads that import modules which import
+        # each other, as those of narwhals and scikit-learn, are a deadlock, which Python raises in one of them
+        thread.join()
     _ahead = True
 
 

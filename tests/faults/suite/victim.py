@@ -216,8 +216,7 @@ class Command:
 
     def stacks(self) -> str:
         """Of the process that works, when it has hung for long."""
-        path = Path(f"{self.victim.trace}-stacks-{self.worker.pid if self.worker else self.process.pid}")
-        return path.read_text() if path.exists() else ""
+        return "".join(path.read_text() for path in sorted(self.victim.folder.glob("trace-stacks-*")))
 
     def wait(self) -> Ended:
         hanging = ""

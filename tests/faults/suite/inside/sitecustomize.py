@@ -134,8 +134,15 @@ def set_the_clock_back(after: float) -> None:
 
 if "FAULTS_CLOCK" in os.environ:
     set_the_clock_back(float(os.environ["FAULTS_CLOCK"]))
+
+
+def keep_stacks() -> None:
+    """Of a process that hangs, before it is ended for that."""
+    file = open(f"{os.environ['FAULTS_TRACE']}-stacks-{os.getpid()}", "w")  # noqa: SIM115
+    faulthandler.dump_traceback_later(float(os.environ["FAULTS_STACKS"]), file=file)
+
+
 if "FAULTS_TRACE" in os.environ:
-    # of a process that hangs, before it is ended for that
-    stacks = open(f"{os.environ['FAULTS_TRACE']}-stacks-{os.getpid()}", "w")  # noqa: SIM115
-    faulthandler.dump_traceback_later(float(os.environ["FAULTS_STACKS"]), file=stacks)
+    keep_stacks()
+    os.register_at_fork(after_in_child=keep_stacks)
     sys.meta_path.insert(0, PatchAfterImport())
