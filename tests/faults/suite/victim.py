@@ -15,6 +15,7 @@ import psutil
 
 ROOT = Path(__file__).parents[3]
 MARK = "FAULTS_VICTIM"  # in the environment of every process of a study under test
+STACKS = signal.SIGRTMIN + 2  # at which a process of ours writes the stacks of its threads
 LONGEST = 300.0  # seconds for a command, after which it counts as hanging
 SETTLE = 8.0  # seconds for processes to go when their study has ended
 NEVER = ("Traceback", "*** SIG", "W&B: '")
@@ -99,7 +100,7 @@ class Victim:
             "STUDY_CACHE": str(self.cache),
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests/faults/suite/inside'}",
             "FAULTS_TRACE": str(self.trace),
-            "FAULTS_STACKS": str(0.8 * LONGEST),
+            "FAULTS_STACKS": str(int(STACKS)),
             MARK: str(self.folder),
         }
 
@@ -216,6 +217,10 @@ class Command:
 
     def stacks(self) -> str:
         """Of the process that works, when it has hung for long."""
+        for process in (self.worker, self.process):
+            if process is not None:
+                os.kill(process.pid, STACKS)
+        time.sleep(1)
         return "".join(path.read_text() for path in sorted(self.victim.folder.glob("trace-stacks-*")))
 
     def wait(self) -> Ended:

@@ -136,13 +136,7 @@ if "FAULTS_CLOCK" in os.environ:
     set_the_clock_back(float(os.environ["FAULTS_CLOCK"]))
 
 
-def keep_stacks() -> None:
-    """Of a process that hangs, before it is ended for that."""
-    file = open(f"{os.environ['FAULTS_TRACE']}-stacks-{os.getpid()}", "w")  # noqa: SIM115
-    faulthandler.dump_traceback_later(float(os.environ["FAULTS_STACKS"]), file=file)
-
-
 if "FAULTS_TRACE" in os.environ:
-    keep_stacks()
-    os.register_at_fork(after_in_child=keep_stacks)
+    stacks = open(f"{os.environ['FAULTS_TRACE']}-stacks-{os.getpid()}", "w")  # noqa: SIM115
+    faulthandler.register(int(os.environ["FAULTS_STACKS"]), file=stacks)  # also in a fork
     sys.meta_path.insert(0, PatchAfterImport())
