@@ -50,8 +50,8 @@ def patch(trainer: Any) -> None:
         mine = [(number, what) for number, (what, whom) in enumerate(faults) if whom == name]
 
         def reported(row: Any) -> None:
-            report(row)
             note(f"epoch {name}")
+            report(row)
             for number, what in mine:
                 if what != "slow finally" and first(number):
                     fail(what)
