@@ -66,12 +66,19 @@ def start(*, verbose: bool = False) -> None:
         token.provide()
         sessions.sweep()
         there_or_here = {"include_dashboard": False, "_temp_dir": str(sessions.folder())}
-    ray.init(
-        address=address or "local",
-        log_to_driver=verbose,
-        logging_level=logging.INFO if verbose else logging.ERROR,
-        **there_or_here,
-    )
+    try:
+        ray.init(
+            address=address or "local",
+            log_to_driver=verbose,
+            logging_level=logging.INFO if verbose else logging.ERROR,
+            **there_or_here,
+        )
+    except ValueError:
+        raise
+    except Exception as error:  # a part of it has ended meanwhile, or the machine is too slow for it
+        if ending.told is None:
+            raise
+        ending.told(f"while it started: {str(error).partition('. ')[0]}")
     if address:
         try:
             compatibility.check_nodes()
