@@ -42,8 +42,8 @@ class Output(TextIOWrapper):
 
 def heed(left: Callable[[], None]) -> None:
     """From here on `left` is called when somebody stops reading standard output; that of errors is only dropped."""
-    sys.stdout = sys.__stdout__ = wrapped(sys.stdout, left)  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = wrapped(sys.stderr, lambda: None)  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = wrapped(sys.stdout, left)  # type: ignore[misc, assignment]
+    sys.stderr = sys.__stderr__ = wrapped(sys.stderr, lambda: None)  # type: ignore[misc, assignment]
 
 
 def wrapped(stream: TextIO, left: Callable[[], None]) -> TextIO:
