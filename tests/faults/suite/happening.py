@@ -27,7 +27,7 @@ class Undisturbed:
 
     Attributes:
         startup: seconds until its first run begins.
-        runs: that it trains, in their order, as the trace names them.
+        runs: that it trains to their end, in their order, as the trace names them.
         usual: the files that it leaves behind.
     """
 
@@ -37,7 +37,7 @@ class Undisturbed:
         assert ended.code == 0, ended.said
         events = victim.trained()
         self.startup = events[0][0] - began
-        self.runs = list(dict.fromkeys(run for _, what, run in events if what == "begin"))
+        self.runs = list(dict.fromkeys(run for _, what, run in events if what == "end"))
         self.expected: Rows = tables(victim)
         self.usual: Counter[str] = files(victim)
         self.cache, self.results = victim.cache, victim.results
