@@ -148,6 +148,7 @@ def write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+        being_read(path).unlink(missing_ok=True)  # what was read is not there any more
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
