@@ -14,8 +14,3 @@ def given(repeats: int) -> str:
 def different(repeats: int) -> str:
     """What a difference is called that chance alone would show in less than 5 % of comparisons."""
     return "different given this search" if repeats == 1 else "established"
-
-
-def not_different(repeats: int) -> str:
-    """What any other difference is called; it does not say that two models are equal."""
-    return "not different given this search" if repeats == 1 else "not established"
