@@ -75,7 +75,7 @@ def compare(
             rows_read.append(read(folder))
         except (ValueError, OSError) as reason:
             not_here.append((folder.name, " ".join(str(reason).split())))
-    groups = together(grouped(repeats.merged(named_apart(rows_read))), margin)
+    groups = together(grouped(named_apart(repeats.merged(rows_read))), margin)
     rows = tuple(row for group in groups for row in group.rows)
     distance, why_not = over_datasets(groups)
     return Comparison(

@@ -132,7 +132,7 @@ def facts(row: Row) -> dict[str, Any]:
         "seeds": list(row.seeds),
         "accuracies": list(row.accuracies),
         "n_test": row.n_test,
-        "repeats": row.repeats,
+        "repeats": [of_repeat(one) for one in row.repeats],
         "trials": row.trials,
         "recall": row.recall,
         "seconds": row.seconds,
@@ -143,6 +143,18 @@ def facts(row: Row) -> dict[str, Any]:
         "confidence": asdict(row.confidence) if row.confidence else None,
         "corruptions": corruptions.read(row.record.folder) or None,
         "floor": of_floor(floor(row)),
+        "record": shown(row.record.folder),
+    }
+
+
+def of_repeat(row: Row) -> dict[str, Any]:
+    """Of the studies that a row is the mean of."""
+    return {
+        "seed": row.config.seed,
+        "split_seed": row.config.split_seed,
+        "accuracy": row.accuracy.mean,
+        "interval": list(row.accuracy.interval),
+        "winner": row.record.study.winner,
         "record": shown(row.record.folder),
     }
 

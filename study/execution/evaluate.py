@@ -9,6 +9,7 @@ import numpy as np
 from study.design.states import Phase, RunStatus
 from study.design.study import Study
 from study.execution.candidates import candidates
+from study.execution.last_epoch import last_as_good
 from study.results.record import Record, Row
 from study.statistics import accuracy_interval, confusion, most_confused, scores
 from study.statistics.comparison import difference
@@ -44,14 +45,24 @@ def ranking(study: Study, record: Record) -> list[dict[str, Any]]:
                 "val_accuracies": [r["val_accuracy"] for r in good],
                 "val_accuracy": fmean(r["val_accuracy"] for r in good) if good else None,
                 "failed": len(runs) - len(good),
-                "last_epoch": median_low([r["best_epoch"] for r in good]) if good else None,
+                "last_epoch": last_epoch(study, record, good) if good else None,
             }
         )
     return sorted(rows, key=lambda row: (row["failed"] > 0, -metric.merit(row["score"]), row["trial_id"]))
 
 
+def last_epoch(study: Study, record: Record, replicates: list[Row]) -> int:
+    """After which epoch of the schedule a test run of a replicated point ends."""
+    merits = [
+        [study.metric.merit(epoch[study.metric.column]) for epoch in record.curve(run["run_id"])] for run in replicates
+    ]
+    if study.protocol == 1 or not all(merits):
+        return median_low([run["best_epoch"] for run in replicates])
+    return last_as_good(merits)
+
+
 def test_runs(study: Study, winner: Row, template: Run) -> dict[str, tuple[Row, Run]]:
-    """The runs of step 4: the winner on train + validation, for as many epochs as were best on validation.
+    """The runs of step 4: the winner on train + validation, until the epoch that `last_epoch` chose on validation.
 
     A study of a part of train tests on just that part: its result is about an amount of data.
     """

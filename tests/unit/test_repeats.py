@@ -1,5 +1,6 @@
 """Repeats of a whole procedure: their seeds, how their rows become one, and what their intervals hold."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.repeats import rates
-from study.comparison import compare
+from study.comparison import compare, tables
 from study.comparison.repeats import each
 from study.design.recipes import RECIPES
 from study.design.study import LARGEST_SEED, Study
@@ -81,7 +82,12 @@ def rows(tmp_path: Path, model: str, accuracies: list[float], **data: object) ->
 
 def test_rows_of_one_study_under_several_seeds_are_one_row_and_are_compared_over_them(tmp_path: Path) -> None:
     folders = [*rows(tmp_path, "vit", [0.70, 0.72, 0.74]), *rows(tmp_path, "resnet", [0.80, 0.90, 0.85])]
-    (group,) = compare(folders).groups
+    compared = compare(folders)
+    (group,) = compared.groups
+    tables.write(compared, tmp_path, command="")
+    (told,) = json.loads((tmp_path / "comparison.json").read_text())["groups"]
+    assert [one["seed"] for one in told["rows"][0]["repeats"]] == [0, 1, 2]
+    assert [row.name for row in group.rows] == ["resnet-none-insects", "vit-none-insects"]
     assert [(row.model, len(each(row)), len(row.seeds)) for row in group.rows] == [("resnet", 3, 6), ("vit", 3, 6)]
     assert group.rows[0].accuracy.mean == pytest.approx(0.855)
     (difference,) = group.differences.values()
