@@ -102,9 +102,12 @@ def registered(plan: Plan, command: str) -> "Registration | None":
     from study.comparison.registration import NAME, Registration
 
     options = plan.options
-    places = [plan.folder, *(options.records or ())]
+    places = (
+        [beside for place in options.records for beside in (place, place.parent)] if options.records else [plan.folder]
+    )
     given = options.register or next((place / NAME for place in places if (place / NAME).is_file()), None)
     if given is None:
+        (plan.folder / NAME).unlink(missing_ok=True)  # of other records that were read into it before
         return None
     if given.is_file():
         found = Registration.read(given)

@@ -145,7 +145,7 @@ def deviating(registration: Registration, there: Mapping[str, Row]) -> list[str]
         found.append(f"here and not registered: {shorten(more)}")
     for name in (name for name in registration.rows if name in there):
         wanted, study = registration.rows[name], there[name].record.study
-        got = msgspec.to_builtins(there[name].config)
+        got = msgspec.json.decode(msgspec.json.encode(there[name].config))
         found += [
             f"{what.replace('_', ' ')} of {name} is {in_words(got[what])}, registered {in_words(value)}"
             for what, value in wanted.items()

@@ -18,6 +18,8 @@ def letters(names: Sequence[str], different: Iterable[tuple[str, str]]) -> dict[
     """
     sets = [frozenset(names)]
     for pair in different:
+        if not any(one.issuperset(pair) for one in sets):
+            continue
         divided: list[frozenset[str]] = []
         for one in sets:
             divided += [one - {name} for name in pair] if one.issuperset(pair) else [one]

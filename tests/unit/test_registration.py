@@ -108,3 +108,20 @@ def test_a_registration_comes_before_anything_runs(tmp_path: Path) -> None:
     assert (plan.folder / "registration.json").is_file()
     (folder / "study.json").write_text("{}")
     assert registered(plan, "python --later") == first  # the same command again goes on
+
+
+def test_records_that_are_read_have_the_registration_beside_them_and_no_other(made: list[Path], tmp_path: Path) -> None:
+    from study.compare import registered
+
+    def reading(*places: Path) -> command_line.Plan:
+        words = ["--from", *map(str, places), "--results", str(tmp_path), "--name", "read"]
+        return command_line.reading(command_line.parse(words)[0])
+
+    wanted = registration(made)
+    wanted.write(tmp_path / "rows" / "registration.json")
+    assert registered(reading(tmp_path / "rows"), "python") == wanted
+    assert registered(reading(made[0]), "python") == wanted
+    assert (tmp_path / "read" / "registration.json").is_file()
+    other = study(tmp_path / "others", "alexnet", answers(0.7, 0.7, 0.7))
+    assert registered(reading(other), "python") is None
+    assert not (tmp_path / "read" / "registration.json").exists()
