@@ -104,7 +104,9 @@ def what_they_beat(group: Group, ahead: Sequence[Row]) -> str:
         more = " or more" if len(ahead) * len(beaten) > 1 else ""
         clauses.append(f"{subject} {beat} {listed(beaten)} by {points(least)}{more}")
     if len(ahead) == 1 and partly:
-        clauses.append(f"{'' if beaten else 'it '}is not distinguishable from {listed(partly)}")
+        clauses.append(
+            f"{'' if beaten else 'it '}is not distinguishable from {listed(partly)}{findable(group, ahead, partly)}"
+        )
     elif len(partly) == 1:
         clauses.append(one_by_one(group, ahead, partly[0]))
     elif partly:
@@ -122,8 +124,15 @@ def one_by_one(group: Group, ahead: Sequence[Row], other: Row) -> str:
     return (
         f"{listed(winners)} {'beats' if len(winners) == 1 else 'beat'} {other.label} by {points(least)}"
         f"{' or more' if len(winners) > 1 else ''}, while {listed(rest)} {'is' if len(rest) == 1 else 'are'} not "
-        f"distinguishable from it"
+        f"distinguishable from it{findable(group, rest, [other])}"
     )
+
+
+def findable(group: Group, some: Sequence[Row], others: Sequence[Row]) -> str:
+    """` (1.4 points could have been found)`: between any of some rows and others; empty where nothing could."""
+    names = [(a.name, b.name) for one in some for other in others for a, b in ((one, other), (other, one))]
+    known = [found.smallest for pair in names if (found := group.differences.get(pair)) and found.smallest is not None]
+    return f" ({100 * max(known):.1f} points could have been found)" if known else ""
 
 
 def families(group: Group) -> str:
@@ -183,7 +192,11 @@ def pretraining(group: Group) -> str:
             alike = [row for row in rows if any(row in pair for pair in pairs)]
             sentences.append(f"{listed(alike)} are not distinguishable on {group.title}: {apart(group, alike)}.")
         else:
-            sentences += [f"{a.label} and {b.label} are not distinguishable." for a, b in pairs if (a, b) not in sure]
+            sentences += [
+                f"{a.label} and {b.label} are not distinguishable{findable(group, [a], [b])}."
+                for a, b in pairs
+                if (a, b) not in sure
+            ]
     return " ".join(sentences)
 
 

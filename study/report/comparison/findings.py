@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from study.comparison import Comparison, Group, Question, Row
 from study.comparison.floor import floor
+from study.comparison.summary import RANKS
 from study.report.blocks import Facts, Section, empty
 from study.report.comparison import corruptions
 from study.report.comparison.per_dataset import per_dataset
@@ -13,6 +14,7 @@ from study.report.comparison.styles import style_of, word
 from study.report.numbers import MISSING, duration, metric_gain, percent
 from study.report.tables import Column, Table
 from study.results.point import score
+from study.text import sentence
 from trainables.metrics import Metric
 
 CONFIDENCE = (
@@ -82,7 +84,8 @@ def table(group: Group, among: Sequence[Row], suffix: str) -> list[Table]:
         columns = [column for column in columns if column.name != "linear_probe"]
     unit = "how much smaller the loss is" if group.metric is Metric.LOSS else f"in points of {group.metric.words}"
     caption = (
-        f"Means over seeds. {CONFIDENCE} The gain of the search is {unit} on validation, where the winner was chosen."
+        f"Means over seeds. {sentence(RANKS)}. {CONFIDENCE} The gain of the search is {unit} on validation, where the "
+        "winner was chosen."
     )
     styles = [style_of(row, among) for row in group.rows]
     scores = Table(f"scores{suffix}", "Every score", columns, rows, caption=caption, styles=styles)
