@@ -13,6 +13,7 @@ resample those would fit fewer of them than a study does, and compare what is no
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 from time import perf_counter
@@ -30,7 +31,7 @@ from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits, stratified
 from study.execution.session import Session
 from study.files import write_json, write_parquet
-from study.results import provenance
+from study.results import ledger, provenance
 from study.results.record import TABLES, prediction_rows
 from study.statistics import accuracy_interval
 from trainables.architecture import Architecture, Variant
@@ -183,6 +184,8 @@ def run(plan: Plan, *, say: Callable[[str], object], verbose: bool = False) -> l
             classes = len(plan.splits.source.classes)
             model = Model(family.name, plan.scale, variant.name, classes, connection.put(weights))
             results.append(probe(model, plan.splits, resources, seeds=plan.seeds, precision=plan.precision))
+            now = datetime.now(UTC).isoformat()
+            ledger.note(plan.splits.test_set, what="study.probe", study=variant.name, started=now, run="")
             say(format_probe(results[-1].row))
     if plan.folder:
         write(plan.folder, plan.splits, results, plan.command)
@@ -212,7 +215,7 @@ def probe_study(session: Session) -> None:
     command = provenance.command([*words, "--dataset", study.dataset], module="study.probe")
     if session.splits.chosen is not None:
         command += "  # but of the study's own part of train"
-    session.looked("ridge regression", run_of(session.model(), session.splits, 0, study.precision))
+    session.looked("ridge regression")
     write(study.folder, session.splits, [probed], command)
 
 

@@ -36,6 +36,11 @@ class DatasetSplits:
             digest.update(self.chosen.astype(np.int64).tobytes())
         return digest.hexdigest()[:16]
 
+    @property
+    def test_set(self) -> str:
+        """A hash of the test images, whatever is in the other splits."""
+        return self.digests()["test"].content
+
     def digests(self) -> dict[str, SplitDigest]:
         """What is in each split, whatever is in the others."""
 

@@ -124,7 +124,7 @@ class Measurement:
     def keep(self, planned: Planned, run: Run, outcome: Outcome) -> None:
         self.session.warn_once(outcome.notes)
         if outcome.predictions:
-            self.session.looked("data efficiency", run)
+            self.session.looked("data efficiency", run.run_id)
         row = row_of(planned, run, outcome)
         self.rows = [*(other for other in self.rows if other["run_id"] != run.run_id), row]
         data_efficiency.write(self.session.study.folder, self.rows)

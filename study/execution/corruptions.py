@@ -35,7 +35,7 @@ def evaluated(session: Session) -> list[Corrupted]:
     resources = session.allocate().resources
     state = load_file(session.record.folder / "best" / "model.safetensors")
     run = session.template()
-    session.looked("corruptions", run)
+    session.looked("corruptions")
     if not resources.gpus:
         return corrupted(run, state, session.datasets(), resources.threads)
     there: Any = ray.remote(corrupted).options(num_cpus=resources.cpus, num_gpus=resources.gpus)

@@ -212,7 +212,7 @@ class Running:
             self.tracker.log(run.run_id, epoch)
         source = session.splits.source
         if predictions:
-            session.looked("test", run)
+            session.looked("test", run.run_id)
         if predictions and phase is Phase.START:
             record.keep_predictions(run.seed, predictions, source.images.name, table="start")
         elif predictions:

@@ -237,11 +237,10 @@ class Session:
         if self.interrupted.is_set():
             raise Interrupted
 
-    def looked(self, what: str, run: Run) -> None:
-        """A run has predicted the test images: the machine's ledger counts it."""
-        test_set = run.split_digests["test"].content
+    def looked(self, what: str, run_id: str = "") -> None:
+        """The test images were predicted, by a run where it has an id: the machine's ledger counts it."""
         started = self.record.study.started or ""
-        ledger.note(test_set, what=what, study=self.study.name, started=started, run=run.run_id)
+        ledger.note(self.splits.test_set, what=what, study=self.study.name, started=started, run=run_id)
 
     def note(self, line: str) -> None:
         """Something that happens to the study while it runs."""
