@@ -32,7 +32,7 @@ EXAMPLES = """examples:
   python -m study.run --model coatnet --trials 32 --resume      # go on where it stopped
 """
 COMMON = (
-    *("model", "dataset", "pretraining", "scale", "trials", "epochs", "recipe", "fix", "space", "seeds"),
+    *("model", "dataset", "pretraining", "scale", "trials", "epochs", "recipe", "fix", "space", "seeds", "repeats"),
     *("name", "results", "resume", "config"),
 )
 

@@ -30,7 +30,7 @@ EXAMPLES = """examples:
 """
 COMMON = (
     *("models", "pretraining", "datasets", "records", "scale", "data_efficiency", "trials", "epochs", "recipe"),
-    *("fix", "space", "seeds", "name", "results", "config"),
+    *("fix", "space", "seeds", "repeats", "name", "results", "config"),
 )
 READING = {"records", "rope", "register", "name", "results", "quiet", "verbose"}  # what --from leaves a choice of
 
