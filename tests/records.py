@@ -282,6 +282,9 @@ def tested(record: Record, shape: Shape, rng: np.random.Generator) -> None:
         record.add(runs=[run], curves=curve(run_id, "test", winner, shape.epochs - 2, seed, rng), predictions=rows)
         if seed == 0:
             record.add(samples=samples(rows, shape.samples))
+    pairs = statistics.confused(np.tile(label, len(predictions)), np.concatenate(predictions))
+    columns = ("label", "predicted", "count")
+    record.replace_table("confusion", [dict(zip(columns, pair, strict=True)) for pair in pairs.tolist()])
     record.note(test=scores(label, np.stack(predictions), shape.classes))
 
 
@@ -305,8 +308,7 @@ def scores(label: np.ndarray, predictions: np.ndarray, classes: Iterable[str]) -
     """The entry `test`, computed as a study does."""
     names = tuple(classes)
     by_seed: list[dict[str, Any]] = [dict(statistics.scores(label, p, names)) for p in predictions]
-    matrix = sum(statistics.confusion(label, p, len(names)) for p in predictions)
-    assert isinstance(matrix, np.ndarray)
+    pairs = statistics.confused(np.tile(label, len(predictions)), np.concatenate(list(predictions)))
     mean = {k: float(np.mean([s[k] for s in by_seed])) for k in ("accuracy", "macro_f1", "mean_class_accuracy")}
     keys = ("precision", "recall", "f1-score", "support")
     return {
@@ -319,8 +321,7 @@ def scores(label: np.ndarray, predictions: np.ndarray, classes: Iterable[str]) -
             {"class": name, **{k: float(np.mean([s["per_class"][i][k] for s in by_seed])) for k in keys}}
             for i, name in enumerate(names)
         ],
-        "confusion": matrix.tolist(),
-        "most_confused": [[names[i], names[j], n] for i, j, n in statistics.most_confused(matrix, 10)],
+        "most_confused": [[names[i], names[j], n] for i, j, n in statistics.most_confused(pairs, 10)],
     }
 
 

@@ -1,21 +1,23 @@
-"""Images that occur more than once, byte for byte: none may be in two splits."""
+"""Images that occur more than once, byte for byte or as a thumbnail: none may be in two splits."""
 
 import numpy as np
 import pyarrow as pa
 
-from study.data.image_index import ImageIndex
+from study.data import near_copies
+from study.data.image_index import Files, ImageIndex
 from study.text import shorten
 
 SPLIT_ORDER = {"train": 0, "val": 1, "test": 2}
 
 
-def find_duplicates(index: ImageIndex, hashes: np.ndarray, usable: list[int], duplicates: str) -> dict[int, str]:
+def find_duplicates(index: ImageIndex, metadata: pa.Table, usable: list[int], duplicates: str) -> dict[int, str]:
     """Why each duplicate of another image is left out, by row.
 
     Where the dataset comes with its splits only duplicates across them count. They are refused (ValueError), unless
     `duplicates` is `drop`: then the last split keeps the image, and test is the last. Where we draw the splits, the
     first of equal images stays, and none of those that have two labels; `refuse` refuses these too.
     """
+    hashes = metadata["hash"].to_numpy()
     groups = [] if duplicates == "keep" else equal_images(hashes, np.array(usable, np.int64))
     if index.splits is not None:
         dropped = [(rows, before_the_last(index.splits[rows])) for rows in groups]
@@ -36,6 +38,31 @@ def find_duplicates(index: ImageIndex, hashes: np.ndarray, usable: list[int], du
             other = original or index.images.name(int(next(one for one in rows if one != row)))
             reasons[int(row)] = f"the same as {other}" + ("" if original else ", under another label")
     return reasons
+
+
+def find_thumbnails(index: ImageIndex, metadata: pa.Table, usable: list[int], duplicates: str) -> dict[int, str]:
+    """Why each small or converted copy of another image of its name and class is left out, by row.
+
+    Raises ValueError where the two are in different splits of the dataset's own, unless `duplicates` is `drop`.
+    """
+    if duplicates == "keep" or not isinstance(index.images, Files):
+        return {}
+    width, height = (metadata[side].fill_null(0).to_numpy().astype(np.int64) for side in ("width", "height"))
+    copies = near_copies.thumbnails(
+        index.images.paths, np.array(usable, np.int64), index.labels, metadata["tiny"], width * height
+    )
+    across = {
+        row: original
+        for row, original in copies.items()
+        if index.splits is not None and index.splits[row] != index.splits[original]
+    }
+    if across and duplicates != "drop":
+        shown = shorten([f"{index.images.name(one)} ~ {index.images.name(other)}" for one, other in across.items()])
+        raise ValueError(
+            f"{index.name}: {len(across)} images are small or converted copies of one in another split: {shown}: "
+            "remove them, or leave them out by --duplicates drop"
+        )
+    return {row: f"a copy of {index.images.name(original)}, by name and look" for row, original in copies.items()}
 
 
 def equal_images(hashes: np.ndarray, usable: np.ndarray) -> list[np.ndarray]:

@@ -9,6 +9,15 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 
+class Nothing(ValueError):
+    """A place was read and holds no dataset; says all that stands against it, each with the way out."""
+
+    def __init__(self, *reasons: str) -> None:
+        more = f"; {len(reasons) - 1} more: python -m study.data check names all" if len(reasons) > 1 else ""
+        super().__init__(reasons[0] + more)
+        self.reasons = reasons
+
+
 class Encoded(Protocol):
     """Images as they are stored, encoded. Ray sends it to other processes."""
 
@@ -83,6 +92,26 @@ def seen(filesystem: pafs.FileSystem, paths: list[str]) -> str:
 
 
 @dataclass(frozen=True)
+class Aside:
+    """Files of one kind that lie in a dataset and are not part of it.
+
+    Attributes:
+        example: the path of one.
+        images: a person would take them for images.
+        way: what makes images of them, or nothing.
+    """
+
+    kind: str
+    count: int
+    example: str
+    images: bool = False
+    way: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.count:,} {self.kind} ({self.example})" + (f": {self.way}" if self.way else "")
+
+
+@dataclass(frozen=True)
 class ImageIndex:
     """A dataset of encoded images before it was scanned.
 
@@ -91,6 +120,10 @@ class ImageIndex:
         splits: (N,) `train`, `val` or `test`, where the dataset comes with that.
         draw: where it does not, but has a convention of its own: from the labels of what can be used, these splits.
         ignored: files that are no images, or in no class.
+        aside: the same, by kind.
+        refusals: why no study takes it, as far as its places say so.
+        groups: (N,) int64, of images that must not be in two splits; None where nobody says.
+        columns: what was taken for what, where it is a table.
     """
 
     name: str
@@ -100,3 +133,7 @@ class ImageIndex:
     splits: np.ndarray | None = None
     draw: Callable[[np.ndarray], np.ndarray] | None = None
     ignored: int = 0
+    aside: tuple[Aside, ...] = ()
+    refusals: tuple[str, ...] = ()
+    groups: np.ndarray | None = None
+    columns: tuple[tuple[str, str], ...] = ()

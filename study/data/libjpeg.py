@@ -1,4 +1,4 @@
-"""What libjpeg says of a file that it can read all the same: it prints that past Python, to the terminal of a study."""
+"""What decoders say of a file that they can read all the same: they print that past Python, to a study's terminal."""
 
 import os
 import re
@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import IO, TextIO
 
 STDERR = 2
-# the texts of its warnings (jerror.h): everything else that was printed meanwhile is passed on
+# the texts of libjpeg's warnings (jerror.h), and how those of libpng and libtiff begin: everything else that was
+# printed meanwhile is passed on
 SAID = re.compile(
-    rb"(Adobe APP14|Arithmetic table|Caution: quantization|Component index|Corrupt JPEG data|Inconsistent progression"
+    rb"(libpng (warning|error): |_?TIFF\w+: |\w+: Warning, "
+    rb"|Adobe APP14|Arithmetic table|Caution: quantization|Component index|Corrupt JPEG data|Inconsistent progression"
     rb"|Invalid (SOS|crop|component|JPEG file|progressive)|Obtained EMS|Premature end of JPEG|Quantizing|Unknown "
     rb"(Adobe|APP)|Unrecognized component|Unsupported marker|Warning: (thumbnail|unknown JFIF))"
 )

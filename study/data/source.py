@@ -70,6 +70,11 @@ class ExampleSource:
         test_rows, val_rows: the indices of the test and validation sets that it comes with, None where it has none.
         left_out: images that a study does not use, each with the reason.
         encoded_bytes: of all images, as they are read; 0 for images in memory.
+        aside: how many files there are that are not part of it, by kind.
+        pixel_range: what black and white are of pixels of more than 8 bits; nothing where there are none.
+        groups: (N,) int64, of images that must not be in two splits.
+        warnings: what a person should know before a study of it, each in one line.
+        pictures: (N, M) a tiny picture of each image, by which near copies are found; None for images in memory.
     """
 
     name: str
@@ -81,3 +86,8 @@ class ExampleSource:
     val_rows: np.ndarray | None = None
     left_out: tuple[tuple[str, str], ...] = ()
     encoded_bytes: int = 0
+    aside: Mapping[str, int] = field(default_factory=dict)
+    pixel_range: Mapping[str, list[float]] = field(default_factory=dict)
+    groups: np.ndarray | None = None
+    warnings: tuple[str, ...] = ()
+    pictures: np.ndarray | None = field(default=None, compare=False)

@@ -1,5 +1,6 @@
 """Splits that never share an image: stratified, by a seed, or those that a dataset comes with."""
 
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,6 +8,7 @@ from hashlib import sha256
 
 import numpy as np
 
+from study.data.groups import across
 from study.data.source import ExampleSource
 from trainables.splits import SplitDigest
 
@@ -72,15 +74,18 @@ def split(source: ExampleSource, *, seed: int = 0, val_share: float = 0.2, test_
     given = [rows for rows in (source.test_rows, source.val_rows) if rows is not None]
     rest = np.setdiff1d(np.arange(len(source.labels)), np.concatenate([np.empty(0, np.int64), *given]))
     check(source, rest, needed=3 - len(given))
+    draw = stratified if source.groups is None else in_groups
     if source.test_rows is None:
-        rest, test = stratified(source, rest, test_share, seed)
+        rest, test = draw(source, rest, test_share, seed)
         val_share = val_share / (1 - test_share)
     else:
         test = np.sort(source.test_rows)
     if source.val_rows is None:
-        rest, val = stratified(source, rest, val_share, seed)
+        rest, val = draw(source, rest, val_share, seed)
     else:
         val = np.sort(source.val_rows)
+    if source.groups is not None:
+        check_groups(source, {"train": rest, "val": val, "test": test})
     return DatasetSplits(source, rest, val, test)
 
 
@@ -117,6 +122,56 @@ def stratified(source: ExampleSource, rows: np.ndarray, share: float, seed: int)
             return np.sort(large), np.sort(small)
     chosen = one_at_least(labels, share, seed)
     return rows[~chosen], rows[chosen]
+
+
+def in_groups(source: ExampleSource, rows: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """As `stratified`, but no group is in both parts: the one of several draws that is closest to what is asked for.
+
+    Raises ValueError where every draw leaves a class out of one part.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    assert source.groups is not None
+    groups, labels = source.groups[rows], source.labels[rows]
+    of_each = [len(np.unique(groups[labels == label])) for label in range(len(source.classes))]
+    few = int(np.argmin(of_each))
+    parts = max(2, min(round(1 / share), len(np.unique(groups))))
+    best: tuple[float, np.ndarray] | None = None
+    if of_each[few] > 1:
+        folds = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a class with fewer images than folds: looked at below
+            drawn = [small for _, small in folds.split(rows, labels, groups)]
+        for small in drawn:
+            inside = np.isin(np.arange(len(rows)), small)
+            if all(len(np.unique(labels[mask])) == len(source.classes) for mask in (inside, ~inside)):
+                off = abs(inside.mean() - share)
+                if best is None or off < best[0]:
+                    best = off, inside
+    if best is None:
+        raise ValueError(
+            f"{source.name}: no split keeps groups whole and has every class in each part: class "
+            f"{source.classes[few]!r} is in {of_each[few]} groups: take smaller groups by --data-option "
+            "group=, or remove the class"
+        )
+    return rows[~best[1]], rows[best[1]]
+
+
+def check_groups(source: ExampleSource, splits: dict[str, np.ndarray]) -> None:
+    """Raises ValueError for a group in two splits that the dataset comes with."""
+    assert source.groups is not None
+    several = across(source.groups, splits)
+    if several:
+        of_first = np.flatnonzero(source.groups == several[0])
+        names = [
+            str(source.images.name(int(next(row for row in of_first if row in rows))))
+            for rows in splits.values()
+            if np.isin(of_first, rows).any()
+        ]
+        raise ValueError(
+            f"{source.name}: {len(several)} groups are in more than one of its splits, such as that of "
+            f"{' and '.join(names)}: move each into one split"
+        )
 
 
 def one_at_least(labels: np.ndarray, share: float, seed: int) -> np.ndarray:

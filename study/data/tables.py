@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cached_property
 from hashlib import sha256
 from pathlib import PurePosixPath
@@ -15,13 +16,21 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from study.data.folder import SPLIT_NAMES
-from study.data.image_index import ImageIndex, seen
+from study.data import class_names as names_of_classes
+from study.data import columns, groups, multi_label, split_names
+from study.data.image_index import ImageIndex, Nothing, seen
+from study.data.split_names import SPLIT_NAMES
+from study.text import shorten
 
 SETTINGS = {
     "image": "the column with the encoded images (default: the only one that can be)",
     "label": "the column with the classes (default: label, or the only one that can be)",
+    "split": "the column with train, val or test (default: none)",
+    **{split: f"the files of {split}: a path below the dataset, or a pattern" for split in ("train", "val", "test")},
+    **groups.SETTINGS,
+    **names_of_classes.SETTINGS,
 }
+SAY_WHICH = "say which files are the splits by --data-option train=FILE (and val=FILE, test=FILE; * is allowed)"
 SPLIT_IN_PATH = re.compile(rf"(?:^|[/_.-])({'|'.join(SPLIT_NAMES)})(?=[/_.-])", re.IGNORECASE)
 
 DAMAGED = (pa.ArrowException, OSError, UnicodeError)
@@ -132,16 +141,14 @@ class Tables:
                 yield OSError(" ".join(str(error).split()))
 
     def bytes_of(self, file: int, value: Any) -> bytes | OSError:
-        """A cell: bytes, or Hugging Face's `bytes` and `path`, one of which may be missing."""
-        if isinstance(value, dict):
-            if value.get("bytes") is None and value.get("path"):
-                try:
-                    with self.files[file].filesystem.open_input_stream(value["path"]) as stream:
-                        return stream.read()
-                except OSError as error:
-                    return error
-            value = value.get("bytes")
-        return OSError("no image in this row") if value is None else value
+        """A cell: an image's bytes in some form, or Hugging Face's `bytes` and `path`, one of which may be missing."""
+        if isinstance(value, dict) and value.get("bytes") is None and value.get("path"):
+            try:
+                with self.files[file].filesystem.open_input_stream(value["path"]) as stream:
+                    return stream.read()
+            except OSError as error:
+                return error
+        return columns.as_bytes(value)
 
     def name(self, row: int) -> str:
         file, _, _ = self.groups[int(np.searchsorted(self.starts, row, side="right")) - 1]
@@ -177,31 +184,90 @@ def image_index(
         schemas = [file.schema for file in files]
     except DAMAGED as error:
         raise unreadable(name, error) from error
-    splits = splits_of([file.path for file in files], name, place)
-    image = column_of("image", schemas[0], settings, name, holds_images)
-    label = column_of("label", schemas[0], settings, name, holds_labels)
+    splits = splits_of([file.path for file in files], name, place, settings)
+    if splits is not None:
+        read = [i for i, split in enumerate(splits) if split is not None]
+        files, schemas = tuple(files[i] for i in read), [schemas[i] for i in read]
+        splits = [splits[i] for i in read]
+    image, label, split, group = chosen_columns(name, files[0], schemas[0], settings)
     for file, schema in zip(files, schemas, strict=True):
         check_same(file, schema, files[0], schemas[0], image, label)
     try:
-        values = np.concatenate([file.labels(label) for file in files])
+        values = together([file.labels(label) for file in files])
+        lengths = [sum(file.group_sizes()) for file in files]
+        of_rows = np.repeat(np.array(splits, str), lengths) if splits else None
+        if split:
+            of_rows = splits_in_column(together([file.labels(split) for file in files]), split, name)
+        grouped = groups.numbered(together([file.labels(group) for file in files]).tolist()) if group else None
     except DAMAGED as error:
         raise unreadable(name, error) from error
     if not len(values):
         raise ValueError(f"{name} has no rows: {', '.join(sorted(paths)[:3])}")
-    lengths = [sum(file.group_sizes()) for file in files]
-    labels, classes = classes_of(values, schemas[0], label, name)
-    groups, first = [], 0
+    labels, classes, refusals = classes_of(values, of_rows, schemas[0], label, name, settings.get("case"))
+    starts, first = [], 0
     for number, file in enumerate(files):
-        for group, size in enumerate(file.group_sizes()):
-            groups.append((number, group, first))
+        for group_number, size in enumerate(file.group_sizes()):
+            starts.append((number, group_number, first))
             first += size
     return ImageIndex(
         name=name,
-        images=Tables(place, files, image, tuple(groups), first, state_of(files, image, label)),
+        images=Tables(place, files, image, tuple(starts), first, state_of(files, image, label)),
         labels=labels,
         classes=classes,
-        splits=np.repeat(splits, lengths) if splits else None,
+        splits=of_rows,
+        refusals=tuple(refusals),
+        groups=grouped,
+        columns=(("image", image), ("label", label)),
     )
+
+
+def chosen_columns(
+    name: str, file: TableFile, schema: pa.Schema, settings: Mapping[str, str]
+) -> tuple[str, str, str | None, str | None]:
+    """Of images, labels, splits and groups. Raises ValueError, for every column that is a question."""
+
+    def first(column: str) -> Any:
+        return first_of(file.group(0, column)) if sum(file.group_sizes()) else None
+
+    choice = columns.Choice(name, schema, settings, first)
+    found: dict[str, str | None] = {}
+    wrong = []
+    for what, find in (
+        ("image", choice.image),
+        ("label", lambda: choice.label(found.get("image"))),
+        ("split", lambda: choice.other("split")),
+        ("group", lambda: choice.other("group")),
+    ):
+        try:
+            found[what] = find()
+        except ValueError as refusal:
+            wrong.append(str(refusal))
+    if "image" in found and "label" not in found and "label" not in settings:
+        hot = columns.multi_hot(schema, str(found["image"]), lambda column: file.labels(column).tolist())
+        if len(hot) > 1:
+            raise ValueError(multi_label.refusal(name, f"columns {shorten(hot)} of 0 and 1"))
+    if wrong:
+        raise Nothing(*wrong)
+    return str(found["image"]), str(found["label"]), found["split"], found["group"]
+
+
+def first_of(values: pa.Array | pa.ChunkedArray) -> Any:
+    """The first value that is not null; None where all are."""
+    return next((value.as_py() for value in values if value.is_valid), None)
+
+
+def together(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """The values of several files; numbers stay numbers, whatever their widths."""
+    return np.concatenate(parts)
+
+
+def splits_in_column(values: np.ndarray, column: str, name: str) -> np.ndarray:
+    """Raises ValueError for a value that is no split's name."""
+    known = {value: split_names.likely(str(value)) for value in set(values.tolist())}
+    unknown = sorted(str(value) for value, split in known.items() if split not in ("train", "val", "test"))
+    if unknown:
+        raise ValueError(f"{name}: {shorten(unknown)} in column {column!r} is none of train, val and test")
+    return np.array([known[value] for value in values.tolist()])
 
 
 def unreadable(name: str, error: Exception) -> ValueError:
@@ -221,8 +287,10 @@ def check_same(
     for column in (image, label):
         if column not in schema.names:
             raise ValueError(f"{file.path} has no column {column!r}, which {first.path} has")
-    actual, wanted = (class_names(each, label) or each.field(label).type for each in (schema, expected))
-    if actual != wanted:
+    names = [class_names(each, label) for each in (schema, expected)]
+    kinds = [columns.kind_of_labels(each.field(label)) for each in (schema, expected)]
+    if names[0] != names[1] or kinds[0] != kinds[1]:
+        actual, wanted = (name or each.field(label).type for name, each in zip(names, (schema, expected), strict=True))
         raise ValueError(
             f"column {label!r} holds something else in {file.path} ({actual}) than in {first.path} ({wanted})"
         )
@@ -236,75 +304,110 @@ def state_of(files: Sequence[TableFile], image: str, label: str) -> str:
     return digest.hexdigest()
 
 
-def splits_of(paths: Sequence[str], name: str, place: str) -> list[str] | None:
-    """Which split each file holds; None where none of them says so. Raises ValueError where only some do."""
+def splits_of(paths: Sequence[str], name: str, place: str, settings: Mapping[str, str]) -> list[str | None] | None:
+    """Which split each file holds, None for a file that is not to be read; None where none of them says so.
+
+    Raises ValueError where only some do, or where it is a question.
+    """
+    below = {path: path.removeprefix(place).lstrip("/") for path in paths}
+    given = {split: settings[split] for split in ("train", "val", "test") if split in settings}
+    if given:
+        return splits_by_option(below, name, given)
     named = {path: SPLIT_IN_PATH.findall(path.removeprefix(place)) for path in paths}
     unnamed = [path for path in paths if not named[path]]
+    likely = {path: split_names.likely(PurePosixPath(below[path]).stem) for path in unnamed}
+    found = sorted({split for split in likely.values() if split})
+    if found and (len(found) > 1 or len(unnamed) < len(paths)):
+        example = next(path for path in unnamed if likely[path])
+        raise ValueError(f"{name}: does {below[example]} hold a split? {SAY_WHICH}")
     if len(unnamed) == len(paths):
         return None
     splits = [SPLIT_NAMES[named[path][-1].lower()] for path in paths if named[path]]
     if unnamed and len(set(splits)) > 1:
-        raise ValueError(f"{name}: {unnamed[0]} is in none of {', '.join(sorted(set(splits)))}: move it away")
+        raise ValueError(
+            f"{name}: {unnamed[0]} is in none of {', '.join(sorted(set(splits)))}: move it away, or {SAY_WHICH}"
+        )
     if not unnamed and "train" not in splits and len(set(splits)) > 1:
         raise ValueError(f"{name} has {' and '.join(sorted(set(splits)))}, but no train")
-    return splits if not unnamed and "train" in splits else None
+    return list(splits) if not unnamed and "train" in splits else None
 
 
-def holds_images(field: pa.Field) -> bool:
-    kind = field.type
-    if pa.types.is_struct(kind):
-        return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+def splits_by_option(below: Mapping[str, str], name: str, given: Mapping[str, str]) -> list[str | None]:
+    """As `--data-option train=FILE` and so on say: a path below the place, a folder, or a pattern with `*`."""
+    found: list[str | None] = []
+    for path in below.values():
+        fitting = [
+            split
+            for split, pattern in given.items()
+            if fnmatch(path, pattern) or path.startswith(f"{pattern.rstrip('/')}/")
+        ]
+        if len(fitting) > 1:
+            raise ValueError(f"{name}: {path} is in {' and '.join(fitting)} by --data-option")
+        found.append(fitting[0] if fitting else None)
+    for split, pattern in given.items():
+        if split not in found:
+            raise ValueError(
+                f"{name}: no file is {pattern}, as --data-option {split}= says: {shorten([*below.values()])}"
+            )
+    if "train" not in given:
+        raise ValueError(f"{name}: --data-option names {' and '.join(given)}, but no train")
+    return found
 
 
-def holds_labels(field: pa.Field) -> bool:
-    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    return any(test(kind) for test in (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string))
-
-
-def column_of(
-    what: str, schema: pa.Schema, settings: dict[str, str], name: str, fits: Callable[[pa.Field], bool]
-) -> str:
-    """The column that holds the images or the labels.
+def classes_of(
+    values: np.ndarray, splits: np.ndarray | None, schema: pa.Schema, label: str, name: str, case: str | None
+) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
+    """Labels 0.. and the names of the classes that occur: Hugging Face's, or the values themselves.
 
     Args:
-        what: `image` or `label`: the name of the setting, and of the column unless it is set.
-        name: of the dataset, for messages.
-        fits: whether a column can hold them, by its type.
+        values: of the column of labels.
+        splits: of each row, where there are some.
+        case: what `--data-option case=` says.
+
+    Returns:
+        Labels, classes, and why no study takes them.
 
     Raises:
-        ValueError: the column that is set is not there or cannot hold them, or several could and none is set.
+        ValueError: values that cannot be classes.
     """
-    given = settings.get(what)
-    if given is not None:
-        if given not in schema.names:
-            raise ValueError(f"{name} has no column {given!r} for {what}: it has {', '.join(schema.names)}")
-        if not fits(schema.field(given)):
-            raise ValueError(f"{name}: column {given!r} holds {schema.field(given).type}, which is no {what}")
-        return given
-    fitting = [field.name for field in schema if fits(field)]
-    if what in fitting:
-        return what
-    if len(fitting) == 1:
-        return fitting[0]
-    several = f"it could be {', '.join(fitting)}" if fitting else f"it has {', '.join(schema.names)}"
-    raise ValueError(f"{name}: no column called {what}; {several}: say which by --data-option {what}=COLUMN")
-
-
-def classes_of(values: np.ndarray, schema: pa.Schema, label: str, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Labels 0.. and the names of the classes that occur: Hugging Face's, or the values themselves."""
-    numbers = values.dtype.kind in "iu"
-    missing = sum(value is None or value != value or value == "" or (numbers and value < 0) for value in values)
-    if missing:
-        raise ValueError(f"{name}: {missing} of {len(values)} rows have no label in column {label!r}: remove them")
+    numbers = values.dtype.kind in "iuf"
+    missing = np.array([value is None or value != value or value == "" or (numbers and value < 0) for value in values])
+    if missing.any():
+        raise ValueError(without_labels(values, missing, splits, label, name))
     if values.dtype.kind == "f":
+        if np.any(values != np.round(values)):
+            example = values[values != np.round(values)][0]
+            raise ValueError(f"{name}: column {label!r} holds fractions such as {example:g}, which are no classes")
         values = values.astype(np.int64)
+    if values.dtype.kind == "O" and (joint := multi_label.joint(map(str, set(values.tolist())))):
+        raise ValueError(multi_label.refusal(name, f"labels such as {joint!r} in column {label!r}"))
     occurring, labels = np.unique(values, return_inverse=True)
     known = class_names(schema, label)
     if known and int(occurring[-1]) >= len(known):
         raise ValueError(f"{name}: label {occurring[-1]} in column {label!r}, which names only {len(known)} classes")
     names = [known[int(value)] if known else str(value) for value in occurring]
-    return labels.astype(np.int64), tuple(names)
+    if known:
+        return labels.astype(np.int64), tuple(names), []
+    called, refusals = names_of_classes.settle(names_of_classes.merged(names), case)
+    classes = sorted({called[one] for one in names}, key=[called[one] for one in names].index)
+    number = np.array([classes.index(called[one]) for one in names]) if len(classes) < len(names) else None
+    labels = labels if number is None else number[labels]
+    return labels.astype(np.int64), tuple(classes), [f"{name}: {why}" for why in refusals]
+
+
+def without_labels(values: np.ndarray, missing: np.ndarray, splits: np.ndarray | None, label: str, name: str) -> str:
+    """What is said of rows without a label; -1 is what Hugging Face writes where those of a test set are secret."""
+    count, total = int(missing.sum()), len(values)
+    lacking = sorted(set(splits[missing])) if splits is not None else []
+    secret = all(value == -1 for value in values[missing])
+    if secret and len(lacking) == 1 and missing[splits == lacking[0]].all():
+        return (
+            f"{name}: its {lacking[0]} split has no labels "
+            f"({count} rows of -1 in column {label!r}, as Hugging "
+            "Face marks what is to be predicted): leave it out, by --data-option train=FILE and val=FILE of the others"
+        )
+    marked = " (-1, as Hugging Face marks what is to be predicted)" if secret else ""
+    return f"{name}: {count} of {total} rows have no label in column {label!r}{marked}: remove them"
 
 
 def class_names(schema: pa.Schema, label: str) -> list[str] | None:

@@ -11,7 +11,7 @@ from study.design.study import Study
 from study.execution.candidates import candidates
 from study.execution.last_epoch import last_as_good
 from study.results.record import Record, Row
-from study.statistics import accuracy_interval, confusion, most_confused, scores
+from study.statistics import accuracy_interval, confused, most_confused, scores
 from study.statistics.comparison import difference
 from trainables.hyperparameters import as_row
 from trainables.run import Run
@@ -123,14 +123,16 @@ def answers(rows: list[Row]) -> np.ndarray:
 
 
 def verdict(record: Record, classes: tuple[str, ...]) -> dict[str, Any]:
-    """What the predictions on disk say of the winner."""
+    """What the predictions on disk say of the winner; what was taken for what becomes a table. Raises OSError."""
     rows = record.tables["predictions"]
     seeds = sorted({row["seed"] for row in rows})
     by_seed = [sorted((r for r in rows if r["seed"] == seed), key=lambda r: r["index"]) for seed in seeds]
     label = np.array([r["label"] for r in by_seed[0]])
     predicted = np.array([[r["predicted"] for r in run] for run in by_seed])
     each = [scores(label, one, classes) for one in predicted]
-    matrix = np.sum([confusion(label, one, len(classes)) for one in predicted], axis=0)
+    pairs = confused(np.tile(label, len(predicted)), predicted.ravel())
+    names = ("label", "predicted", "count")
+    record.replace_table("confusion", [dict(zip(names, row, strict=True)) for row in pairs.tolist()])
     per_class = [
         {
             "class": name,
@@ -148,6 +150,5 @@ def verdict(record: Record, classes: tuple[str, ...]) -> dict[str, Any]:
         "macro_f1": fmean(e["macro_f1"] for e in each),
         "mean_class_accuracy": fmean(e["mean_class_accuracy"] for e in each),
         "per_class": per_class,
-        "confusion": matrix.tolist(),
-        "most_confused": [[classes[i], classes[j], n] for i, j, n in most_confused(matrix, 5)],
+        "most_confused": [[classes[i], classes[j], n] for i, j, n in most_confused(pairs, 5)],
     }

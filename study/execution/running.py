@@ -11,6 +11,7 @@ from ray.exceptions import RayError
 
 from study import tracking
 from study.cluster import connection, preemption
+from study.data import findings
 from study.design.states import Phase, RunStatus, StudyStatus
 from study.execution import evaluate, room
 from study.execution.attempts import Attempts, check_most
@@ -288,6 +289,10 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
 def begin(session: Session, template: Run, resources: Resources, max_concurrent: int, command: str) -> None:
     """Writes the head of the record."""
     study, source, record = session.study, session.splits.source, session.record
+    session.terminal.say(
+        f"{source.name}: {findings.counted(source.classes, source.labels)}; {findings.sizes(session.splits.sizes())}"
+    )
+    session.warn_once(source.warnings)
     if source.left_out:
         names = shorten([f"{name} ({why})" for name, why in source.left_out])
         session.warn_once([f"{len(source.left_out)} images are left out: {names}"])
@@ -304,6 +309,9 @@ def begin(session: Session, template: Run, resources: Resources, max_concurrent:
             test_set=template.split_digests["test"].content,
             sizes=session.splits.sizes(),
             left_out=source.left_out,
+            aside=dict(source.aside),
+            pixel_range={name: (low, high) for name, (low, high) in source.pixel_range.items()},
+            warnings=source.warnings,
         ),
         preprocessing=study.pretrained_variant.preprocessing,
         model=ModelFacts(

@@ -29,7 +29,8 @@ def describe(record: Record) -> None:
         {
             **{name: getattr(study, name) for name in ("model", "scale", "variant", "pretraining", "dataset")},
             "classes": record.data.classes,
-            "preprocessing": plain(record.study.preprocessing),
+            "preprocessing": plain(record.study.preprocessing)
+            | ({"pixel_range": plain(record.data.pixel_range)} if record.data.pixel_range else {}),
             "hyperparameters": {name: winner[name] for name in DECLARED if name in winner},
             "epochs": winner["last_epoch"],
             "recipe": study.recipe,

@@ -14,6 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -122,6 +123,7 @@ TABLES = {
             ("png", pa.binary()),
         ]
     ),
+    "confusion": pa.schema([("label", pa.int64()), ("predicted", pa.int64()), ("count", pa.int64())]),
 }
 
 KEYS = {"trials": "trial_id", "runs": "run_id"}
@@ -282,6 +284,25 @@ class Record:
             self._curves.setdefault(row["run_id"], []).append(row)
         self._indexed = len(curves)
         return list(self._curves.get(run_id, ()))
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """Rows of (true, predicted, count) for the pairs of classes that occur over all test runs, in order.
+
+        Records from before there was a table of them have the whole matrix in `study.json`.
+        """
+        rows = self.tables["confusion"]
+        if rows:
+            return np.array([[row["label"], row["predicted"], row["count"]] for row in rows])
+        matrix = np.array(self.test.confusion)
+        true, predicted = np.nonzero(matrix)
+        return np.column_stack([true, predicted, matrix[true, predicted]]).astype(np.int64)
+
+    def replace_table(self, name: str, rows: Sequence[Row]) -> None:
+        """Another content of a table that no run adds to. Raises OSError."""
+        assert name not in JOURNALED
+        self.tables[name] = list(rows)
+        self._write([name])
 
     def add(self, **rows: Iterable[Row]) -> None:
         """Adds rows to the named tables: those of a run, and its curve, together or not at all. Raises OSError."""

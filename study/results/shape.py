@@ -77,7 +77,8 @@ def of_test(found: "StudyFile") -> Iterator[str]:
 
 
 def matrix(test: "TestResult", classes: int) -> Iterator[str]:
-    if {len(test.confusion), *map(len, test.confusion), len(test.per_class)} != {classes}:
+    sizes = {len(test.confusion), *map(len, test.confusion)} if test.confusion else set()
+    if {*sizes, len(test.per_class)} != {classes}:
         yield f"its test is not about its {classes} classes"
     for row in test.per_class:
         if not isinstance(row.get("class"), str) or not all(number(row.get(name)) for name in SHARES):

@@ -82,6 +82,9 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
         test_set: a hash of the test images.
         sizes: images in each of train, val and test.
         left_out: images that the study does not use, each with the reason.
+        aside: how many files there were that were not taken for its images, by kind.
+        pixel_range: of pixels of more than 8 bits, the values that became black and white.
+        warnings: what was said of it.
     """
 
     name: str
@@ -90,6 +93,9 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
     sizes: dict[str, int]
     test_set: str | None = None
     left_out: tuple[tuple[str, str], ...] = ()
+    aside: dict[str, int] = {}
+    pixel_range: dict[str, tuple[float, float]] = {}
+    warnings: tuple[str, ...] = ()
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +120,7 @@ class TestResult(msgspec.Struct, frozen=True, kw_only=True):
         accuracy, macro_f1, mean_class_accuracy: means over the runs.
         interval: 95 %, over runs and images.
         per_class: rows of class, precision, recall, f1-score, support; means over the runs.
-        confusion: counts over all runs, true by predicted.
+        confusion: counts over all runs, true by predicted, in records from before they were a table.
         most_confused: (true, predicted, count), the most first.
     """
 
@@ -128,8 +134,8 @@ class TestResult(msgspec.Struct, frozen=True, kw_only=True):
     macro_f1: float
     mean_class_accuracy: float
     per_class: tuple[Row, ...]
-    confusion: tuple[tuple[int, ...], ...]
     most_confused: tuple[tuple[str, str, int], ...]
+    confusion: tuple[tuple[int, ...], ...] = ()
 
 
 class Gain(msgspec.Struct, frozen=True, kw_only=True):

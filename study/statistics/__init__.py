@@ -4,7 +4,7 @@
 The libraries are imported where they are used: a study is half way through its search before they are needed.
 """
 
-from study.statistics.classification import confusion, most_confused, scores
+from study.statistics.classification import confused, confusion, most_confused, scores
 from study.statistics.comparison import Contrast, Difference, adjusted, contrast, differences, ranks
 from study.statistics.conditions import given
 from study.statistics.confidence import Confidence, confidence_of
@@ -30,6 +30,7 @@ __all__ = [
     "adjusted",
     "compared",
     "confidence_of",
+    "confused",
     "confusion",
     "contrast",
     "critical_difference",

@@ -34,10 +34,13 @@ def confusion(label: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndar
     return confusion_matrix(label, predicted, labels=range(classes))
 
 
-def most_confused(matrix: np.ndarray, most: int) -> list[tuple[int, int, int]]:
-    """The (true, predicted, count) that occur most often off the diagonal of a (classes, classes) matrix."""
-    wrong = matrix.copy()
-    np.fill_diagonal(wrong, 0)
-    ranked = np.argsort(wrong, axis=None)[::-1][:most]
-    pairs = [(int(i), int(j)) for i, j in (np.unravel_index(k, wrong.shape) for k in ranked)]
-    return [(i, j, int(wrong[i, j])) for i, j in pairs if wrong[i, j] > 0]
+def confused(label: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """(images,) int64 labels and predictions -> rows of (true, predicted, count) for the pairs that occur, in order."""
+    pairs, counts = np.unique(np.stack([label, predicted], axis=1), axis=0, return_counts=True)
+    return np.column_stack([pairs, counts]).astype(np.int64)
+
+
+def most_confused(pairs: np.ndarray, most: int) -> list[tuple[int, int, int]]:
+    """The rows (true, predicted, count) of `confused` that are wrong, the most often first; equal ones in order."""
+    wrong = pairs[pairs[:, 0] != pairs[:, 1]]
+    return [tuple(row) for row in wrong[np.argsort(-wrong[:, 2], kind="stable")][:most].tolist()]

@@ -7,6 +7,8 @@ from PIL import Image
 
 from study.tracking.tracker import Predictions
 
+MOST_CLASSES = 300  # of a confusion matrix: W&B keeps a row for each of its cells
+
 
 def media(test: Predictions) -> dict[str, Any]:
     """The confusion matrix, the classification report, sample images, and how sure the model was."""
@@ -16,12 +18,6 @@ def media(test: Predictions) -> dict[str, Any]:
     names = test.classes
     correct = test.label == test.predicted
     media: dict[str, Any] = {
-        "confusion_matrix": wandb.plot.confusion_matrix(
-            y_true=test.label.tolist(),
-            preds=test.predicted.tolist(),
-            class_names=list(names),
-            title="Confusion matrix",
-        ),
         "classification_report": wandb.Table(
             columns=[*columns], data=[[row[column] for column in columns] for row in test.per_class]
         ),
@@ -39,6 +35,13 @@ def media(test: Predictions) -> dict[str, Any]:
             ],
         ),
     }
+    if len(names) <= MOST_CLASSES:
+        media["confusion_matrix"] = wandb.plot.confusion_matrix(
+            y_true=test.label.tolist(),
+            preds=test.predicted.tolist(),
+            class_names=list(names),
+            title="Confusion matrix",
+        )
     for outcome, which in (("correct", correct), ("wrong", ~correct)):
         if which.any():
             media[f"confidence_{outcome}"] = wandb.Histogram(test.confidence[which])

@@ -164,7 +164,6 @@ UNREADABLE = {
     "a program for a printer called .png": ("x.png", POSTSCRIPT, "not an image"),
     "a decompression bomb": ("x.png", bomb(), "60000 x 60000 pixels, more than 134,217,728"),
     "a thread of pixels": ("x.png", encoded(np.zeros((2, 5000), np.uint8)), "more than 100 times as long as wide"),
-    "pixels that are fractions": ("x.tif", encoded(np.ones((4, 4), np.float32), "TIFF"), "floating-point pixels"),
 }
 
 
@@ -283,7 +282,8 @@ def a_text_file(place: Path) -> Path:
 
 
 def no_image_column(place: Path) -> Path:
-    return parquet(place.with_suffix(".parquet"), plain(*rows(6)).drop_columns("image").append_column("n", [[1] * 18]))
+    table = plain(*rows(6)).drop_columns("image").append_column("n", [[[0.5]] * 18])
+    return parquet(place.with_suffix(".parquet"), table)
 
 
 def no_label_column(place: Path) -> Path:
@@ -320,8 +320,14 @@ REFUSED: dict[str, tuple[Place, str]] = {
         "1 image is in more than one of its splits: test/one/again.png = train/one/001.png.*--duplicates drop",
     ),
     "a file that is none of ours": (a_text_file, "is a file, and not Parquet"),
-    "a table without images": (no_image_column, "no column called image; it has label, n: say which by --data-option"),
-    "a table without labels": (no_label_column, "no column called label; it has image: say which by --data-option"),
+    "a table without images": (
+        no_image_column,
+        "no column called image; none of its columns can be one: label (int64), n (list<",
+    ),
+    "a table without labels": (
+        no_label_column,
+        "no column called label; none of its columns can be one: image (binary): say",
+    ),
     "rows without a label": (rows_without_label, "1 of 18 rows have no label in column 'label'"),
     "a table of no rows": (a_table_of_no_rows, "has no rows"),
     "a damaged table": (a_damaged_table, "a table cannot be read"),

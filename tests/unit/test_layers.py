@@ -26,6 +26,7 @@ ROOMS = {
     "study.data.place": "whether a dataset's name or place can be one",
     "study.data.resolve": "a dataset by its name or its place",
     "study.data.check": "what is in a dataset",
+    "study.data.contact_sheet": "the page of what is in a dataset",
     "study.design": "what a study is: frozen, and free of torch and Ray",
     "study.tracking": "W&B, and what it can be told of a study",
     "study.results": "what a study leaves behind",

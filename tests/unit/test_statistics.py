@@ -16,6 +16,7 @@ from study.statistics import (
     Difference,
     Interval,
     accuracy_interval,
+    confused,
     confusion,
     contrast,
     critical_difference,
@@ -178,12 +179,20 @@ def test_the_confusion_matrix_has_the_true_class_by_row() -> None:
 
 
 def test_the_most_confused_pairs_come_first_and_right_answers_are_none() -> None:
-    matrix = np.array([[90, 3, 0], [7, 80, 1], [0, 5, 70]])
+    pairs = np.array([(0, 0, 90), (0, 1, 3), (1, 0, 7), (1, 1, 80), (1, 2, 1), (2, 1, 5), (2, 2, 70)])
     wanted = [(1, 0, 7), (2, 1, 5), (0, 1, 3), (1, 2, 1)]
-    assert most_confused(matrix, 2) == wanted[:2]
-    assert most_confused(matrix, 10) == wanted
-    assert most_confused(np.diag([3, 4]), 10) == []
-    assert matrix.trace() == 240  # it is left as it was
+    assert most_confused(pairs, 2) == wanted[:2]
+    assert most_confused(pairs, 10) == wanted
+    assert most_confused(pairs[[0, 3]], 10) == []
+
+
+def test_the_pairs_that_occur_are_the_confusion_matrix_without_its_zeros() -> None:
+    label, predicted = np.random.default_rng(0).integers(0, 9, (2, 60))
+    matrix = np.zeros((9, 9), int)
+    for true, taken_for, count in confused(label, predicted):
+        matrix[true, taken_for] = count
+    assert np.array_equal(matrix, confusion(label, predicted, 9))
+    assert (confused(label, predicted)[:, 2] > 0).all()
 
 
 def test_the_intervals_of_scores_hold_the_scores_and_those_of_accuracy_are_wilsons(

@@ -1,6 +1,6 @@
 """Which classes are taken for which: the confusion matrix over all test seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from study.report.tables import Column, Table
 from study.results.record import Record
 from study.text import plural
 
+MOST_SHOWN = 300  # classes: the cells of more would make the page larger than a browser likes
 MOST_WITH_SHARES = 12  # more classes leave no room for the share under the count
 MOST_WITH_COUNTS = 26
 MOST_WITH_NAMES = 60
@@ -24,15 +25,48 @@ def section(record: Record) -> Section:
     test = record.study.test
     if not test:
         return empty("confusion", title, record_view.nothing_yet(record, "test result"))
-    counts = np.asarray(test.confusion)
-    classes = record_view.class_names(record)
+    pairs, classes = record.confusion, record_view.class_names(record)
+    shown = most_involved(pairs, len(classes))
+    counts = matrix(pairs, shown)
     seeds = plural(len(test.accuracies), "seed")
     return Section(
         "confusion",
         title,
-        [figure(counts, classes, seeds), most_confused(counts, classes, test.most_confused)],
-        lead=f"All predictions of {seeds} on {plural(test.n, 'test image')} each: {counts.sum():,} in total.",
+        [
+            figure(counts, [classes[i] for i in shown], seeds),
+            most_confused(dict(support(pairs, classes)), test.most_confused),
+        ],
+        lead=f"All predictions of {seeds} on {plural(test.n, 'test image')} each: {pairs[:, 2].sum():,} in total."
+        + (
+            f" The matrix shows the {len(shown)} of {len(classes):,} classes that are confused most; all counts are in "
+            "confusion.parquet."
+            if len(shown) < len(classes)
+            else ""
+        ),
     )
+
+
+def most_involved(pairs: np.ndarray, classes: int) -> np.ndarray:
+    """The classes that a matrix has room for: those of the most wrong predictions, in label order."""
+    if classes <= MOST_SHOWN:
+        return np.arange(classes)
+    wrong = pairs[pairs[:, 0] != pairs[:, 1]]
+    involved = sum(np.bincount(wrong[:, side], weights=wrong[:, 2], minlength=classes) for side in (0, 1))
+    return np.sort(np.argsort(-np.asarray(involved), kind="stable")[:MOST_SHOWN])
+
+
+def matrix(pairs: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Counts among some classes, true by predicted."""
+    among = pairs[np.isin(pairs[:, :2], shown).all(axis=1)]
+    counts = np.zeros((len(shown), len(shown)), np.int64)
+    counts[np.searchsorted(shown, among[:, 0]), np.searchsorted(shown, among[:, 1])] = among[:, 2]
+    return counts
+
+
+def support(pairs: np.ndarray, classes: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """How many predictions there are of each true class."""
+    totals = np.bincount(pairs[:, 0], weights=pairs[:, 2], minlength=len(classes)).astype(int)
+    yield from zip(classes, totals.tolist(), strict=True)
 
 
 def shares(counts: np.ndarray) -> np.ndarray:
@@ -152,8 +186,7 @@ def word(n: int, share: float, classes: int) -> str:
     return f"<b>{n}</b><br>{100 * share:.0f} %" if share >= 0.005 else f"<b>{n}</b><br><1 %"
 
 
-def most_confused(counts: np.ndarray, classes: Sequence[str], pairs: Sequence[Sequence[Any]]) -> Table:
-    support = dict(zip(classes, counts.sum(axis=1).tolist(), strict=True))
+def most_confused(support: Mapping[str, int], pairs: Sequence[Sequence[Any]]) -> Table:
     columns = [
         Column("true", "True class"),
         Column("predicted", "Taken for"),

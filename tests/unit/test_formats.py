@@ -1,0 +1,86 @@
+"""Every format that the installed libraries decode is read; what they do not decode is named, never passed over."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from study.data import strays
+from study.data.decoding import HEIF, SUFFIXES, Unreadable, decode
+from study.data.folder import image_index
+from tests.contract.photographs import encoded, write
+from tests.unit.pictures import classes, jpeg, load, photo, png_of_16_bits, tiff_of_bands
+
+
+@pytest.mark.parametrize(("form", "suffix"), [("AVIF", ".avif"), ("JPEG2000", ".jp2")])
+def test_newer_formats_are_read_as_any_other(form: str, suffix: str, tmp_path: Path) -> None:
+    classes(tmp_path)
+    write(tmp_path / "cat" / f"new{suffix}", encoded(photo(50), form))
+    source = load(tmp_path)
+    assert (len(source.labels), source.left_out) == (11, ())
+    assert decode(encoded(photo(50), form)).shape == (40, 48, 3)
+
+
+@pytest.mark.skipif(HEIF, reason="pillow-heif reads them here")
+def test_heic_is_named_with_the_extra_that_reads_it(tmp_path: Path) -> None:
+    classes(tmp_path)
+    write(tmp_path / "cat" / "phone.HEIC", b"\0\0\0\x18ftypheic")
+    source = load(tmp_path)
+    assert source.warnings == ("passed over: 1 HEIC (cat/phone.HEIC): pip install pillow-heif",)
+    assert source.aside == {"HEIC": 1}
+    write(tmp_path / "owl" / "phone.heic", b"")
+    with pytest.raises(ValueError, match=r"class 'owl' has only HEIC \(1 file\).*pip install pillow-heif"):
+        load(tmp_path)
+    with pytest.raises(Unreadable, match="HEIC, which is read by the extra"):
+        decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+
+
+@pytest.mark.parametrize("suffix", sorted({*strays.NOT_DECODED} - {*SUFFIXES}))
+def test_what_is_an_image_to_people_is_said_where_it_is_passed_over(suffix: str, tmp_path: Path) -> None:
+    classes(tmp_path, each=3)
+    write(tmp_path / "cat" / f"x{suffix}", b"")
+    [said] = load(tmp_path).warnings
+    assert f"(cat/x{suffix}): " in said
+
+
+def test_a_folder_of_nothing_but_such_files_says_so(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        write(tmp_path / name / "x.svg", b"")
+    with pytest.raises(ValueError, match=r"has only SVG \(2 files\), which cannot be read here: convert them"):
+        load(tmp_path)
+
+
+def test_no_suffix_is_both_read_and_said_not_to_be() -> None:
+    assert not {*SUFFIXES} & {suffix for suffix in strays.NOT_DECODED if strays.NOT_DECODED[suffix][0] != "HEIC"}
+
+
+@pytest.mark.parametrize("bands", [2, 5, 13])
+def test_a_tiff_of_a_satellite_is_said_to_be_one(bands: int) -> None:
+    with pytest.raises(Unreadable, match=f"a TIFF of {bands} channels of 16 bits, which are no colours"):
+        decode(tiff_of_bands(bands))
+
+
+def test_decoders_print_nothing_an_image(tmp_path: Path) -> None:
+    for i in range(6):
+        write(tmp_path / "cat" / f"{i}.tif", tiff_of_bands(13))
+        write(tmp_path / "dog" / f"{i}.jpg", jpeg(i)[:-200] + b"\xff\xd9")
+        write(tmp_path / "dog" / f"{i}.png", png_of_16_bits(photo(i).astype("uint16"))[:300])
+    code = (
+        "import sys; from study.data import check; from study.data.source import DatasetRequest; "
+        "print(len(check.report(sys.argv[1], check.contents(sys.argv[1], DatasetRequest()))['unreadable']))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert int(ran.stdout) >= 6
+    assert ran.stderr == ""
+
+
+def test_each_kind_of_other_file_has_an_example(tmp_path: Path) -> None:
+    import pyarrow.fs as pafs
+
+    classes(tmp_path)
+    for i in range(3):
+        write(tmp_path / "cat" / f"{i}.xml", b"")
+    index = image_index("x", pafs.LocalFileSystem(), str(tmp_path))
+    assert [(one.kind, one.count, one.example) for one in index.aside] == [(".xml", 3, "cat/0.xml")]
+    assert index.ignored == 3
