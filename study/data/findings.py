@@ -9,12 +9,14 @@ import pyarrow.compute as pc
 from study.data import near_copies
 from study.data.image_index import Aside
 from study.data.pixel_range import PixelRange
+from study.data.splits import DatasetSplits
 from study.text import plural, shorten
 
 UNBALANCED = 20  # times as many images in the largest class as in the smallest
 DARK, BRIGHT = 4, 251
 PLAIN_LEVELS = 12  # between the darkest and the brightest pixel of an image with nothing on it
 TELLS = 0.99  # the share of pairs of images, one in a class and one outside, that brightness alone puts in order
+MOST_COMPARED = 200_000  # images whose near copies are looked for: 100,000 take 1.4 s
 ENOUGH = 20  # images of a class, for that to be no accident
 Name = Callable[[int], str | None]
 
@@ -110,6 +112,15 @@ def of_brightness(mean: np.ndarray, labels: np.ndarray, classes: Sequence[str]) 
     telling = (counts >= ENOUGH) & (others >= ENOUGH) & (np.abs(above - 0.5) >= TELLS - 0.5)
     found = [f"{classes[i]!r} ({'brighter' if above[i] > 0.5 else 'darker'})" for i in np.flatnonzero(telling).tolist()]
     return [f"brightness alone tells {shorten(found)} from the rest: were they taken alike?"] if found else []
+
+
+def of_splits(splits: DatasetSplits) -> list[str]:
+    """What is said of a dataset and its splits, before a study of them."""
+    source, pictures = splits.source, splits.source.pictures
+    if pictures is None or len(pictures) > MOST_COMPARED:
+        return [*source.warnings]
+    pairs = near_copies.across(pictures, {name: splits.rows(name) for name in splits.sizes()})
+    return [*source.warnings, *of_near_copies(pairs, source.images.name)]
 
 
 def of_near_copies(pairs: Sequence[tuple[int, int]], name: Name) -> list[str]:

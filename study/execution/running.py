@@ -292,7 +292,8 @@ def begin(session: Session, template: Run, resources: Resources, max_concurrent:
     session.terminal.say(
         f"{source.name}: {findings.counted(source.classes, source.labels)}; {findings.sizes(session.splits.sizes())}"
     )
-    session.warn_once(source.warnings)
+    warnings = findings.of_splits(session.splits)
+    session.warn_once(warnings)
     if source.left_out:
         names = shorten([f"{name} ({why})" for name, why in source.left_out])
         session.warn_once([f"{len(source.left_out)} images are left out: {names}"])
@@ -311,7 +312,7 @@ def begin(session: Session, template: Run, resources: Resources, max_concurrent:
             left_out=source.left_out,
             aside=dict(source.aside),
             pixel_range={name: (low, high) for name, (low, high) in source.pixel_range.items()},
-            warnings=source.warnings,
+            warnings=tuple(warnings),
         ),
         preprocessing=study.pretrained_variant.preprocessing,
         model=ModelFacts(

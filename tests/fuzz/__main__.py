@@ -1,5 +1,7 @@
 """`make fuzz`: damages the files of every reader, each for some time, and prints how often what came of it.
 
+Then it draws folders of images as people might have them, and compares what a study takes them for with what they are.
+
     make fuzz ARGS="--minutes 1"
     make fuzz ARGS="--reader parquet --seed 7 --case 1234"     # one of them again
 
@@ -20,16 +22,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
+from tests.fuzz import layouts
 from tests.fuzz.cases import SECONDS, Outcomes, damage
 from tests.fuzz.readers import READERS
 
+LAYOUTS = "layouts"
 SHOWN = ("same", "other", "refused", "wrong")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--minutes", type=float, default=0.2, metavar="M", help="of each reader (default %(default)s)")
-    parser.add_argument("--reader", choices=READERS, action="append", help="only this one")
+    parser.add_argument("--reader", choices=[*READERS, LAYOUTS], action="append", help="only this one")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--case", type=int, metavar="N", help="only this one")
     parser.add_argument("--from", type=int, metavar="N", dest="first", help=argparse.SUPPRESS)
@@ -39,13 +43,31 @@ def main() -> int:
     all_wrong: list[str] = []
     print(f"seed {options.seed}, {options.minutes:g} minutes each")
     print(f"{'':<26}{'damages':>9}" + "".join(f"{name:>9}" for name in SHOWN), flush=True)
-    for name in options.reader or READERS:
+    for name in options.reader or [*READERS, LAYOUTS]:
+        if name == LAYOUTS:
+            all_wrong += of_layouts(options.seed, 60 * options.minutes, options.case)
+            continue
         outcomes = in_a_process(name, options.seed, 60 * options.minutes, options.case)
         counts = "".join(f"{outcomes.counts[shown]:>9,}" for shown in SHOWN)
         print(f"{name:<26}{outcomes.counts.total():>9,}{counts}", flush=True)
         all_wrong += outcomes.wrong
     print("\n".join(all_wrong))
     return 1 if all_wrong else 0
+
+
+def of_layouts(seed: int, seconds: float, only: int | None) -> list[str]:
+    """What was taken for something else, of folders that are drawn as long as there is time."""
+    wrong, case, until = [], only or 0, monotonic() + seconds
+    with tempfile.TemporaryDirectory() as place:
+        os.environ["STUDY_CACHE"] = f"{place}/cache"
+        while True:
+            found = layouts.one(seed, case, Path(place) / "images")
+            wrong += [f"{LAYOUTS} {found}"] if found else []
+            case += 1
+            if only is not None or monotonic() >= until:
+                break
+    print(f"{LAYOUTS:<26}{case - (only or 0):>9,}{'':>27}{len(wrong):>9,}", flush=True)
+    return wrong
 
 
 def in_a_process(name: str, seed: int, seconds: float, case: int | None) -> Outcomes:

@@ -9,15 +9,17 @@ import pytest
 
 from study.results.record import TABLES, Record
 from study.run import main
-from tests.contract.photographs import CLASSES, folder_of, png, write
+from tests.contract.photographs import CLASSES, encoded, folder_of, pixels_of, png, write
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three classes of 40, one image that is none, and a copy."""
+    """Three classes of 40, one image that is none, a copy, one of 12 bits, and one that a phone took."""
     place = folder_of(tmp_path_factory.mktemp("data") / "my photos", dict.fromkeys(CLASSES, 40))
     write(place / "one" / "page.jpg", b"<html>")
     write(place / "two" / "copy.png", png(2, 5))
+    write(place / "one" / "000.png", encoded(pixels_of(1, 0).astype(np.uint16) * 16))
+    write(place / "one" / "phone.heic", b"")
     return place
 
 
@@ -38,6 +40,22 @@ def test_the_record_names_what_was_left_out_and_why(record: Record) -> None:
     assert written["left_out"] == [["one/page.jpg", "not an image"], ["two/copy.png", "the same as two/005.png"]]
     assert written["classes"] == sorted(CLASSES)
     assert written["sizes"] == {"train": 30, "val": 24, "test": 24}
+
+
+def test_the_record_says_how_deep_pixels_were_read_and_what_was_passed_over(record: Record) -> None:
+    assert record.data.pixel_range == {"integers": (0, 4095)}
+    assert record.data.aside == {"HEIC": 1}
+    assert any("1 HEIC (one/phone.heic)" in said for said in record.data.warnings)
+    assert any("0 to 4095" in said for said in record.data.warnings)
+    best = json.loads((record.folder / "best" / "config.json").read_text())
+    assert best["preprocessing"]["pixel_range"] == {"integers": [0, 4095]}
+
+
+def test_the_confusion_matrix_is_a_table_and_not_in_the_study_file(record: Record) -> None:
+    table = pq.read_table(record.folder / "confusion.parquet").to_pydict()
+    assert sum(table["count"]) == len(record.tables["predictions"])
+    assert [*zip(table["label"], table["predicted"], table["count"], strict=True)] == [*map(tuple, record.confusion)]
+    assert not json.loads((record.folder / "study.json").read_text())["test"].get("confusion")
 
 
 def test_every_prediction_leads_to_its_image_and_its_folder_is_the_label(record: Record, place: Path) -> None:

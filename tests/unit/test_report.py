@@ -124,6 +124,15 @@ def test_the_confusion_matrix_is_that_of_the_record(record: Record, page: Page) 
     assert page.figure("confusion-matrix")["data"][1]["z"] == matrix
 
 
+def test_neither_record_nor_page_grows_by_the_square_of_the_classes(tmp_path: Path) -> None:
+    classes = tuple(f"class {i}" for i in range(1000))
+    many = finished(tmp_path, replace(Shape(), classes=classes, images_per_class=1))
+    assert (many.folder / "study.json").stat().st_size < 300 * len(classes)
+    page = Page(report.write(many.folder).read_text())
+    assert len(page.figure("confusion-matrix")["data"][1]["z"]) == 300
+    assert "shows the 300 of 1,000 classes that are confused most" in page.said
+
+
 def test_the_learning_curves_hold_every_epoch_of_the_record(record: Record, page: Page) -> None:
     truth = [row for row in record.curves if row["phase"] == "search"]
     downloaded = page.csv("search-val-accuracy")
