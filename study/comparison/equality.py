@@ -5,6 +5,7 @@ from itertools import groupby
 from math import ceil
 from typing import Any
 
+from study.comparison.repeats import each
 from study.comparison.rows import UNKNOWN, Row
 from study.design import space
 from study.results import provenance
@@ -32,7 +33,8 @@ def unequal(rows: Sequence[Row]) -> list[str]:
     sentences += differing(rows, ["what is searched or fixed"], point)
     sentences += differing_ranges(rows, all_own=False)
     sentences += differing(rows, ["image size"], lambda row, _: preprocessed(row, "size"))
-    sentences += differing(rows, ["code version"], lambda row, _: row.record.study.versions.get("commit"))
+    studies = [one for row in rows for one in each(row)]
+    sentences += differing(studies, ["code version"], lambda row, _: row.record.study.versions.get("commit"))
     for variant in dict.fromkeys(row.variant for row in rows):
         of_one = [row for row in rows if row.variant == variant]
         sentences += differing(of_one, ["weights"], lambda row, _: weights(row), f"{variant}: ")
