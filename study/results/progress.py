@@ -95,8 +95,8 @@ def planned_runs(record: Record) -> dict[Phase, int]:
         trials = len(record.trials)
     points = min(facts.top_k, trials) + 1
     replicates = len(study.replicates) or points
-    start = study.paper if facts.protocol > 1 else None
-    tests_start = start is not None and study.winner is not None and start["trial_id"] != study.winner["trial_id"]
+    start, winner = study.paper if facts.protocol > 1 else None, study.winner
+    tests_start = bool(start and winner and start["score"] is not None and start["trial_id"] != winner["trial_id"])
     return {
         Phase.SEARCH: trials,
         Phase.REPLICATE: replicates * facts.seeds,
