@@ -18,7 +18,7 @@ from study.__main__ import COMMANDS
 from study.cluster import environment
 from study.design import recipes
 from study.design.states import Phase, RunStatus
-from study.options import arguments
+from study.options import arguments, scale
 from study.results import place, resume
 from study.results.study_file import StudyFile
 from study.tracking import service
@@ -101,6 +101,11 @@ def test_local_starts_a_ray_here_whatever_runs_and_auto_wants_one_that_runs(
     if environment.address() is None:  # none in /tmp either
         with pytest.raises(ValueError, match="RAY_ADDRESS=auto, but no Ray head answers"):
             environment.check()
+
+
+def test_the_first_line_says_whether_it_speaks_of_this_machine_or_of_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    assert " for this machine has " in scale.chosen("auto")[1]
 
 
 def as_a_user() -> None:
