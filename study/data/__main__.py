@@ -23,8 +23,8 @@ from study.options.parser import Parser
 from study.terminal.mistake import ended
 from study.text import shorten
 
-MOST = 5  # rows of problems, and of warnings
-LONGEST = 300  # letters of a row
+MOST = 4  # rows of problems, and of warnings
+LONGEST = 300  # letters of a problem or a warning; half as many of anything else
 
 
 def parser() -> Parser:
@@ -88,7 +88,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def show(report: dict[str, Any]) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, text in lines(report):
-        table.add_row(Text(name, style="bold"), Text(text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."))
+        longest = LONGEST if name in ("problem", "warning") else LONGEST // 2
+        table.add_row(Text(name, style="bold"), Text(text if len(text) <= longest else f"{text[:longest]} ..."))
     Console().print(table)
 
 

@@ -119,11 +119,14 @@ def without_images(
         kind, found = strays.not_decoded(path), layout.class_of(path)
         if kind and found and found[1] in empty:
             unread[found[1]][kind] += 1
+    of_kind: dict[str, list[str]] = defaultdict(list)
+    for class_, counts in sorted(unread.items()):
+        [(kind, count)] = counts.most_common(1)
+        of_kind[kind].append(f"{class_!r} ({plural(count, 'file')})")
     said = [
-        f"{name}: class {class_!r} has only {kind} ({plural(count, 'file')}), which cannot be read here: "
-        f"{strays.way_out(kind)}"
-        for class_, counts in sorted(unread.items())
-        for kind, count in counts.most_common(1)
+        f"{name}: {'class' if len(found) == 1 else f'{len(found)} classes:'} {shorten(found)} "
+        f"{'has' if len(found) == 1 else 'have'} only {kind}, which cannot be read here: {strays.way_out(kind)}"
+        for kind, found in of_kind.items()
     ]
     bare = sorted(empty - unread.keys())
     if bare:

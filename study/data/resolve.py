@@ -48,7 +48,10 @@ def image_index(given: str, request: DatasetRequest) -> ImageIndex:
         for name in request.settings:
             choose(f"option of {given}", name, folder.SETTINGS)
         return folder.image_index(given, filesystem, place, request.settings)
-    except (OSError, pa.ArrowException) as error:  # the latter of Azure
+    except Exception as error:
+        files = isinstance(error, OSError | pa.ArrowException)  # the latter of Azure
+        if not files and (isinstance(error, ValueError) or not given.startswith("hf://")):  # whose client has its own
+            raise
         raise ValueError(f"dataset {given} cannot be read: {' '.join(str(error).split())[:300]}") from error
 
 

@@ -37,7 +37,10 @@ from tests.contract import layouts, photographs
 from tests.fuzz.mutations import mutated, mutated_json
 from trainables.weights import Weights, reading
 
-FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "gif": "GIF", "bmp": "BMP", "tif": "TIFF", "ppm": "PPM"}
+FORMATS = {
+    **{"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "gif": "GIF", "bmp": "BMP", "tif": "TIFF", "ppm": "PPM"},
+    **{"avif": "AVIF", "jp2": "JPEG2000"},
+}
 
 
 @dataclass(frozen=True)

@@ -119,3 +119,34 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert (status, captured.out) == (2, "")
     assert says in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_the_page_shows_each_class_and_the_odd_ones_and_is_one_file(mixed: Path, tmp_path: Path) -> None:
+    page = tmp_path / "sheet.html"
+    assert main(["check", str(mixed), "--html", str(page)]) == 0
+    text = page.read_text()
+    assert text.count("data:image/png;base64,") > 8 * 5
+    for words in (
+        "A study takes it",
+        "<p>cat<",
+        "<p>dog<",
+        *("smallest", "largest", "darkest", "brightest", "most alike"),
+    ):
+        assert words in text
+    assert "cat/copy.png" in text
+    assert "http" not in text
+
+
+def test_the_page_escapes_what_names_hold_and_is_there_for_a_refused_folder_too(tmp_path: Path) -> None:
+    place = folder_of(tmp_path / "data", {"<b>train": 3, "test<script>": 3})
+    page = tmp_path / "sheet.html"
+    assert main(["check", str(place), "--html", str(page)]) == 1
+    text = page.read_text()
+    assert "A study refuses it" in text
+    assert "<script>" not in text
+    assert "<b>" not in text
+
+
+def test_a_page_in_a_folder_that_is_not_there_is_a_mistake(mixed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(mixed), "--html", str(mixed / "no" / "sheet.html")]) == 2
+    assert "there is no folder" in capsys.readouterr().err

@@ -253,3 +253,10 @@ def test_splits_of_yolo_are_known_too(tmp_path: Path) -> None:
 def test_a_dataset_on_the_network_is_not_touched_offline() -> None:
     with pytest.raises(ValueError, match="is on the network, and --offline is set: save it to disk first"):
         resolve.load("hf://datasets/nobody/nothing", DatasetRequest(offline=True))
+
+
+def test_without_a_network_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ValueError, match=r"dataset hf://datasets/nobody/nothing cannot be read: ") as why:
+        resolve.load("hf://datasets/nobody/nothing", DatasetRequest())
+    assert "\n" not in str(why.value)

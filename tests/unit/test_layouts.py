@@ -129,7 +129,7 @@ def test_all_that_is_wrong_is_found_in_one_go(tmp_path: Path, capsys: pytest.Cap
     report = json.loads(capsys.readouterr().out)
     problems = "\n".join(report["problems"])
     for words in (
-        *("look like splits", "class 'raw' has only HEIC (1 file)", "no image in class empty"),
+        *("look like splits", "class 'raw' (1 file) has only HEIC", "no image in class empty"),
         "1 of 8 images cannot be read, more than 1%",
     ):
         assert words in problems
