@@ -27,6 +27,7 @@ HANDLED = {
     "RGBA": "laid on white",
     "P": "converted to RGB",
     "CMYK": "converted to RGB",
+    "RGB;16": "the upper 8 of 16 bits",
 }
 
 

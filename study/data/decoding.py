@@ -31,6 +31,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\0", b"MM\0*")
 HEIC = (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1")
 USUAL = PixelRange()
+UPPER_EIGHT = "RGB;16"
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow would warn, and go on; `header` refuses
 # What is wrong with an image is said by its name, once, and not by a line of Pillow's for each on the terminal
@@ -122,7 +123,14 @@ def header(image: Image.Image) -> Header:
         frames = getattr(image, "n_frames", 1)
     except Exception as error:
         raise Unreadable(reason(error)) from error
-    return Header(image.format or "?", image.mode, width, height, frames, rotated(image))
+    return Header(image.format or "?", stored_mode(image), width, height, frames, rotated(image))
+
+
+def stored_mode(image: Image.Image) -> str:
+    """Pillow's mode; for colours of 16 bits in a TIFF, of which Pillow gives the upper eight, a word of our own."""
+    raw = image.tile[0].args if image.format == "TIFF" and image.tile else ""
+    raw = raw[0] if isinstance(raw, tuple) and raw else raw
+    return UPPER_EIGHT if isinstance(raw, str) and ";16" in raw and image.mode.startswith("RGB") else image.mode
 
 
 def rotated(image: Image.Image) -> bool:

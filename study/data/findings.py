@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from study.data import near_copies
+from study.data.decoding import UPPER_EIGHT
 from study.data.image_index import Aside
 from study.data.pixel_range import PixelRange
 from study.data.splits import DatasetSplits
@@ -56,6 +57,12 @@ def of_pixels(
     table = table.take(pa.array(rows))
     darkest, brightest = extremes(table, pixel_range)
     said = [f"pixels of more than 8 bits are scaled by what they use: {pixel_range}"] if pixel_range.facts() else []
+    upper = pc.sum(pc.equal(table["mode"], UPPER_EIGHT)).as_py()
+    if upper:
+        said.append(
+            f"{plural(upper, 'TIFF')} with colours of 16 bits: only the upper 8 are read, so what uses fewer is "
+            "dark: save them as PNG, of which all are read"
+        )
     plain = brightest - darkest <= PLAIN_LEVELS
     kinds = {
         "black": plain & (brightest <= DARK),

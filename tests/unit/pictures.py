@@ -2,7 +2,6 @@
 
 import struct
 import zlib
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -49,15 +48,25 @@ def png_of_16_bits(pixels: np.ndarray) -> bytes:
 
 def tiff_of_bands(bands: int) -> bytes:
     """A small TIFF of so many channels of 16 bits, as a satellite's."""
-    entries = [(256, 3, 4), (257, 3, 4), (258, 3, 16), (259, 3, 1), (262, 3, 1), (277, 3, bands), (278, 3, 4)]
-    entries += [(273, 4, 8), (279, 4, 32 * bands)]
-    file = BytesIO()
-    file.write(b"II*\0" + struct.pack("<I", 8 + 32 * bands) + bytes(32 * bands))
-    file.write(struct.pack("<H", len(entries)))
-    for tag, kind, value in sorted(entries):
-        file.write(struct.pack("<HHII", tag, kind, 1, value))
-    file.write(struct.pack("<I", 0))
-    return file.getvalue()
+    return tiff(np.zeros((4, 4, bands), np.uint16), photometric=1)
+
+
+def tiff_of_16_bits(pixels: np.ndarray) -> bytes:
+    """Of (H, W, 3) uint16."""
+    return tiff(pixels, photometric=2)
+
+
+def tiff(pixels: np.ndarray, photometric: int) -> bytes:
+    """Of (H, W, channels) uint16, which Pillow does not write."""
+    height, width, bands = pixels.shape
+    body = pixels.astype("<u2").tobytes()
+    bits = 8 + len(body)  # where the bits of each channel are written
+    entries = [(256, 3, 1, width), (257, 3, 1, height), (258, 3, bands, bits), (259, 3, 1, 1)]
+    entries += [(262, 3, 1, photometric), (273, 4, 1, 8), (277, 3, 1, bands), (278, 3, 1, height)]
+    entries += [(279, 4, 1, len(body))]
+    table = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    directory = bits + 2 * bands
+    return b"II*\0" + struct.pack("<I", directory) + body + struct.pack(f"<{bands}H", *[16] * bands) + table + bytes(4)
 
 
 def load(place: Path, **settings: str) -> ExampleSource:

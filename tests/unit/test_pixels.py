@@ -12,7 +12,7 @@ from study.data.findings import of_brightness, of_classes
 from study.data.pixel_range import PixelRange, natural
 from study.data.scan import SCHEMA, scan_image
 from tests.contract.photographs import encoded, write
-from tests.unit.pictures import classes, grey, jpeg, load, photo, png_of_16_bits
+from tests.unit.pictures import classes, grey, jpeg, load, photo, png_of_16_bits, tiff_of_16_bits
 
 
 def measured(*images: bytes) -> PixelRange:
@@ -37,6 +37,14 @@ def test_three_channels_of_twelve_bits_do_not_become_black() -> None:
     assert np.array_equal(decode(data, measured(data)), photo(1))
     whole = png_of_16_bits(photo(1).astype(np.uint16) << 8)
     assert np.array_equal(decode(whole, measured(whole)), photo(1))
+
+
+def test_colours_of_sixteen_bits_in_a_tiff_are_said_to_be_read_by_half(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        for i in range(3):
+            deep_colours = photo(len(name) + i + 10 * ord(name[0])).astype(np.uint16) << 8
+            write(tmp_path / name / f"{i}.tif", tiff_of_16_bits(deep_colours))
+    assert any("6 TIFFs with colours of 16 bits: only the upper 8" in said for said in load(tmp_path).warnings)
 
 
 @pytest.mark.parametrize(("scale", "end"), [(1 / 255, 1.0), (1.0, 255.0), (257.0, 65535.0)])
