@@ -128,7 +128,8 @@ def header(image: Image.Image) -> Header:
 
 def stored_mode(image: Image.Image) -> str:
     """Pillow's mode; for colours of 16 bits in a TIFF, of which Pillow gives the upper eight, a word of our own."""
-    raw = image.tile[0].args if image.format == "TIFF" and image.tile else ""
+    tiles = getattr(image, "tile", []) if image.format == "TIFF" else []
+    raw = tiles[0].args if tiles else ""
     raw = raw[0] if isinstance(raw, tuple) and raw else raw
     return UPPER_EIGHT if isinstance(raw, str) and ";16" in raw and image.mode.startswith("RGB") else image.mode
 

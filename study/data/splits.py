@@ -133,7 +133,8 @@ def in_groups(source: ExampleSource, rows: np.ndarray, share: float, seed: int) 
 
     assert source.groups is not None
     groups, labels = source.groups[rows], source.labels[rows]
-    of_each = [len(np.unique(groups[labels == label])) for label in range(len(source.classes))]
+    pairs = np.unique(np.stack([labels, groups]), axis=1)
+    of_each = np.bincount(pairs[0], minlength=len(source.classes))  # groups
     few = int(np.argmin(of_each))
     parts = max(2, min(round(1 / share), len(np.unique(groups))))
     best: tuple[float, np.ndarray] | None = None

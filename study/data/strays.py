@@ -1,7 +1,5 @@
 """What lies beside the images of a dataset: what other programs left there, and files that are no image to a study."""
 
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 # Folders that systems and programs make by themselves, in lower case
@@ -44,11 +42,6 @@ def not_decoded(path: str) -> str | None:
     """The kind of an image that cannot be read here; None for any other file."""
     known = NOT_DECODED.get(suffix_of(path))
     return known and known[0]
-
-
-def kinds(paths: Iterable[str]) -> dict[str, int]:
-    """How many files there are of each suffix, the most first."""
-    return dict(Counter(suffix_of(path) or "no suffix" for path in paths).most_common())
 
 
 def way_out(kind: str) -> str:

@@ -389,10 +389,11 @@ def classes_of(
     if known:
         return labels.astype(np.int64), tuple(names), []
     called, refusals = names_of_classes.settle(names_of_classes.merged(names), case)
-    classes = sorted({called[one] for one in names}, key=[called[one] for one in names].index)
-    number = np.array([classes.index(called[one]) for one in names]) if len(classes) < len(names) else None
-    labels = labels if number is None else number[labels]
-    return labels.astype(np.int64), tuple(classes), [f"{name}: {why}" for why in refusals]
+    number: dict[str, int] = {}
+    for one in names:
+        number.setdefault(called[one], len(number))
+    merged = np.array([number[called[one]] for one in names])
+    return merged[labels].astype(np.int64), tuple(number), [f"{name}: {why}" for why in refusals]
 
 
 def without_labels(values: np.ndarray, missing: np.ndarray, splits: np.ndarray | None, label: str, name: str) -> str:
