@@ -206,7 +206,12 @@ def add_data(group: Group | Parser) -> None:
     """How a dataset is asked for; `request` reads them."""
     group.add_argument("--data-dir", type=path, metavar="DIR", help="where a dataset's archive or folder lies already")
     group.add_argument(
-        "--data-option", action="append", default=[], metavar="NAME=VALUE", help="of the dataset, see docs/datasets.md"
+        "--data-option",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of the dataset, see docs/datasets.md",
     )
     group.add_argument("--strict", action="store_true", help="refuse the first image that cannot be read")
     group.add_argument("--duplicates", default="auto", help=f"{', '.join(DUPLICATES)} (default %(default)s)")
