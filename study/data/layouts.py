@@ -20,6 +20,8 @@ SETTINGS = {
     **{split: f"the folder, below the dataset, whose folders are the classes of {split}" for split in SPLITS},
     "class_depth": "how deep the folders of the classes lie: 1 for those at the top",
 }
+MASKS = {"mask", "masks", "segmentation", "segmentations", "groundtruth", "ground_truth", "gt", "trimaps"}
+PHOTOS = {"image", "images", "img", "imgs", "photos", "pictures"}
 SAY_SPLITS = "say which folders are the splits by --data-option train=DIR (and val=DIR, test=DIR)"
 NOT_CLASSES = (
     "a study tells one class an image: give each class a folder, or name a table by --data-option labels=FILE.csv"
@@ -119,7 +121,7 @@ def by_name(images: Sequence[str], folders: Sequence[str]) -> tuple[Layout, list
 def look_like_splits(tops: Sequence[str]) -> str | None:
     """A question where the names of folders are those of splits in another spelling."""
     likely = {top: split for top in tops if (split := split_names.likely(top))}
-    if len(set(likely.values())) < 2:
+    if len(likely) < 2 or (len(set(likely.values())) < 2 and len(likely) < len(tops)):
         return None
     rests = Counter(split_names.rest(top) for top in likely)
     if len(likely) < len(tops) and rests.most_common(1)[0][1] < 2:  # a train station and a test tube among others
@@ -137,10 +139,23 @@ def share_folders(images: Sequence[str]) -> str | None:
         top, *below = path.split("/")
         if below:
             inner[top] |= {below[0]} if len(below) > 1 else set()
+    if len(inner) == 1:
+        [(outer, names)] = inner.items()
+        if len(names) < 2:
+            return None
+        return (
+            f"all of its images lie in its folder {outer!r}, which has folders too ({shorten(sorted(names))}): name that "
+            "folder as the dataset"
+        )
     divided = [names for names in inner.values() if names]
     if len(divided) < 2 or 2 * len(divided) <= len(inner):
         return None
     common = set.intersection(*divided)
+    if common and all(split_names.likely(name) for name in set.union(*divided)):
+        return (
+            f"its folders {shorten(sorted(inner), 3)} hold folders that look like splits ({shorten(sorted(common), 3)}): put "
+            f"the splits above the classes, as in {WANTED}; or draw splits anew by --data-option class_depth=1"
+        )
     if len(common) < 2 or 2 * len(common) < max(map(len, divided)):
         return None
     return (
@@ -163,6 +178,9 @@ def annotations(images: Sequence[str], folders: Sequence[str], others: Sequence[
         and any(one.suffix == ".json" for one in files)
     ):
         return f"looks like COCO (annotations in .json), which has boxes: {NOT_CLASSES}"
+    tops = {top(path).lower() for path in images}
+    if tops & MASKS and tops <= MASKS | PHOTOS:
+        return f"looks like segmentation ({joined(sorted(tops))}), which has masks: {NOT_CLASSES}"
     if {"annotations", "jpegimages"} <= names:
         return f"looks like Pascal VOC (Annotations beside JPEGImages), which has boxes: {NOT_CLASSES}"
     return None

@@ -68,6 +68,29 @@ def test_classes_that_are_divided_each_in_its_own_way_are_none(tmp_path: Path) -
     assert load(tmp_path).classes == ("cat", "dog")
 
 
+def test_splits_below_the_classes_are_a_question(tmp_path: Path) -> None:
+    tree(
+        tmp_path, *(f"{name}/{part}/{i}.jpg" for name in ("cat", "dog") for part in ("train", "test") for i in range(3))
+    )
+    with pytest.raises(ValueError, match=r"hold folders that look like splits \(test, train\): put the splits above"):
+        load(tmp_path)
+    assert len(load(tmp_path, class_depth="1").labels) == 12
+
+
+def test_a_folder_around_the_dataset_is_pointed_at(tmp_path: Path) -> None:
+    classes(tmp_path / "archive" / "photos")
+    with pytest.raises(ValueError, match=r"all of its images lie in its folder 'photos', which has folders too"):
+        load(tmp_path / "archive")
+
+
+@pytest.mark.parametrize("tops", [("images", "masks"), ("img", "GT"), ("train", "train_masks")])
+def test_masks_are_no_class(tops: tuple[str, ...], tmp_path: Path) -> None:
+    tree(tmp_path, *(path for top in tops for path in images(top)))
+    with pytest.raises(ValueError, match=r"looks like segmentation|look like splits and not like classes"):
+        load(tmp_path)
+    assert len(load(tmp_path, class_depth="1").classes) == 2
+
+
 def test_the_option_says_which_folders_are_the_splits(tmp_path: Path) -> None:
     tree(
         tmp_path, *(f"{top}/{name}/{i}.jpg" for top in ("x/fit", "x/check", "rest") for name in "ab" for i in range(4))
