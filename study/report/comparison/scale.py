@@ -53,7 +53,7 @@ def apart(ticks: list[float], scale: Scale) -> list[float]:
     """The ticks that do not crowd, from the upper end."""
     kept: list[float] = []
     for tick in reversed(ticks):
-        if not kept or scale.share(kept[-1]) - scale.share(tick) > 0.17:
+        if not kept or scale.share(kept[-1]) - scale.share(tick) > 0.28:
             kept.append(tick)
     return kept[::-1]
 
