@@ -144,8 +144,8 @@ def share_folders(images: Sequence[str]) -> str | None:
         if len(names) < 2:
             return None
         return (
-            f"all of its images lie in its folder {outer!r}, which has folders too ({shorten(sorted(names))}): name that "
-            "folder as the dataset"
+            f"all of its images lie in its folder {outer!r}, which has folders too ({shorten(sorted(names))}): name "
+            "that folder as the dataset"
         )
     divided = [names for names in inner.values() if names]
     if len(divided) < 2 or 2 * len(divided) <= len(inner):
@@ -153,8 +153,9 @@ def share_folders(images: Sequence[str]) -> str | None:
     common = set.intersection(*divided)
     if common and all(split_names.likely(name) for name in set.union(*divided)):
         return (
-            f"its folders {shorten(sorted(inner), 3)} hold folders that look like splits ({shorten(sorted(common), 3)}): put "
-            f"the splits above the classes, as in {WANTED}; or draw splits anew by --data-option class_depth=1"
+            f"its folders {shorten(sorted(inner), 3)} hold folders that look like splits "
+            f"({shorten(sorted(common), 3)}): put the splits above the classes, as in {WANTED}; or draw "
+            "splits anew by --data-option class_depth=1"
         )
     if len(common) < 2 or 2 * len(common) < max(map(len, divided)):
         return None
