@@ -3,7 +3,7 @@
     python -m study.run --model coatnet --trials 32
 
 On two cores and scikit-learn's digits this takes some minutes and prints one screen: the winner, its test accuracy
-with an interval, and the paper's recipe beside it. docs/protocol.md says why the order of the steps is what it is.
+with an interval, and where the search started. docs/protocol.md says why the order of the steps is what it is.
 """
 
 import sys

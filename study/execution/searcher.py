@@ -81,7 +81,7 @@ class Searcher(NotSaved, OptunaSearch):
         self._distributions = distributions(study.space)
         self._numbers = [n for n in range(study.trials + len(done)) if trial_id(n) not in done]
         self._told: dict[str, int] = {}  # by Tune's id, the last epoch that Optuna was told of
-        self._outside = ""  # Tune's id of trial 0, where the paper's point is not in the space: Optuna cannot be told
+        self._outside = ""  # Tune's id of trial 0, where the starting point is not in the space: Optuna cannot be told
         paper = study.point({})
         start = {name: getattr(paper, name) for name in study.space}
         enqueued = contains(study.space, paper) and trial_id(0) not in done

@@ -88,7 +88,7 @@ def of(folder: Path) -> Progress:
 
 
 def planned_runs(record: Record) -> dict[Phase, int]:
-    """Of each step; the paper's point is replicated even where it is not among the best."""
+    """Of each step; the starting point is replicated even where it is not among the best."""
     facts, study = record.configuration, record.study
     trials = max(facts.trials, len(record.trials))
     if record.runs:  # the space may have had fewer points than there were to be trials

@@ -89,7 +89,7 @@ def ids(record: Record, phase: Phase) -> list[str]:
 
 
 def search_groups(record: Record) -> list[Group]:
-    """Trials by status, thin, under the paper's recipe and the best."""
+    """Trials by status, thin, under the starting point and the best."""
     best = (record_view.best(record) or {}).get("trial_id")
     special = {best, record_view.PAPER}
     status = {t["trial_id"]: t["status"] for t in record.trials}

@@ -132,7 +132,7 @@ def axis_of(record: Record, name: str, values: Sequence[Any]) -> Axis:
 
 
 def choices_axis(title: str, choices: list[Value], values: Sequence[Value]) -> Axis:
-    """The choices side by side, in their order; then a value of the paper's recipe that is none of them."""
+    """The choices side by side, in their order; then a value of the starting point that is none of them."""
     order = [*choices, *dict.fromkeys(value for value in values if value not in choices)]
     names = [figures.plain(figures.brief(str(choice), 14)) for choice in order]
     layout = {
@@ -166,7 +166,7 @@ def logarithmic_axis(title: str, kind: type, values: Sequence[float]) -> Axis:
 
 
 def special(record: Record, trials: Sequence[Row]) -> list[tuple[str, Row, str, str]]:
-    """The paper's point and the best one, as trials of the search: label, trial, colour and mark."""
+    """The starting point and the best one, as trials of the search: label, trial, colour and mark."""
     trial_of = {t["trial_id"]: t for t in trials}
     best = (record_view.best(record) or {}).get("trial_id")
     kinds = [
