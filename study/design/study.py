@@ -182,7 +182,7 @@ class Study:
 
     @cached_property
     def paper(self) -> Mapping[str, Value]:
-        """Trial 0, where a search starts: the paper's point as far as it gives one, in the recipe, and what is fixed."""
+        """Trial 0, where a search starts: the paper's point as far as it gives one, with what is fixed."""
         own = as_row(self.architecture.paper(self.backbone_stages))
         return {**self.recipe.values, **{name: own[name] for name in REQUIRED}, **self.fixed}
 
