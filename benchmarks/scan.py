@@ -1,7 +1,7 @@
 """The scan of a dataset beside a plain loop that decodes every image: what it finds out must cost next to nothing.
 
-    python -m benchmarks.scan                      # 20,000 JPEGs of 160 x 120
-    python -m benchmarks.scan --images 100000
+    python -m benchmarks.scan
+    python -m benchmarks.scan --images 100000      # the same photographs, under more names
 
 The plain loop reads each file and decodes it, on as many threads, with the decoder that a study uses. The scan also
 hashes, measures the pixels and keeps a tiny picture of each. Both are run in turn, and the median ratio is the result.
@@ -13,35 +13,24 @@ import os
 import statistics
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 import pyarrow.fs as pafs
-from PIL import Image
 
+from benchmarks._photographs import photographs
 from study.data import libjpeg, scan
 from study.data.decoding import decode
 from study.data.folder import image_index
 from study.data.image_index import ImageIndex
 
 GOAL = "at most 1.1 times the plain loop"
-WIDTH, HEIGHT = 160, 120
-DISTINCT = 200  # pictures; the files repeat them
+WIDTH, HEIGHT = 500, 375
 
 
-def write(place: Path, images: int) -> ImageIndex:
-    files = []
-    for seed in range(DISTINCT):
-        small = np.random.default_rng(seed).integers(0, 256, (15, 20, 3)).astype(np.uint8)
-        file = BytesIO()
-        Image.fromarray(small).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
-        files.append(file.getvalue())
-    for name in ("cat", "dog"):
-        (place / name).mkdir(parents=True)
-    for i in range(images):
-        (place / ("cat", "dog")[i % 2] / f"{i}.jpg").write_bytes(files[i % DISTINCT])
+def index_of(place: Path, images: int) -> ImageIndex:
+    photographs(place, width=WIDTH, height=HEIGHT, distinct=100, images=images)
     return image_index("benchmark", pafs.LocalFileSystem(), str(place))
 
 
@@ -67,12 +56,12 @@ def scanned(index: ImageIndex) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--images", type=int, default=5_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     ratios = []
     with tempfile.TemporaryDirectory() as place:
-        index = write(Path(place) / "images", options.images)
+        index = index_of(Path(place) / "images", options.images)
         plain(index)
         for turn in range(options.rounds):
             loop, ours = plain(index), scanned(index)

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 SIDE = 8  # of the tiny picture
-SAMPLED = 128  # points of an image's shorter side that are looked at: all of a large one would take as long as decoding
+SAMPLED = 64  # points of an image's shorter side that are looked at: all of a large one would take as long as decoding
 NEARLY = 0.001  # the share of an image's pixels at either end that may be hot or dead ones
 
 
@@ -33,9 +33,7 @@ def of(pixels: np.ndarray) -> Look:
     """Of uint8 (H, W) or (H, W, 3), or of deeper pixels before they are scaled. Raises ValueError without a number."""
     step = max(1, min(pixels.shape[:2]) // SAMPLED)
     some = np.ascontiguousarray(pixels[::step, ::step])
-    same = (
-        None if some.ndim == 2 else bool((some[..., 0] == some[..., 1]).all() and (some[..., 1] == some[..., 2]).all())
-    )
+    same = None if some.ndim == 2 else is_grey(some[len(some) // 2]) and is_grey(some)  # a row settles most
     if pixels.dtype == np.uint8:
         least, most = float(some.min()), float(some.max())
         if step > 1 and least == most:  # a speck on a plain image is not plain
@@ -50,6 +48,10 @@ def of(pixels: np.ndarray) -> Look:
     scaled = (some.astype(np.float64) - least) * (255 / max(most - least, 1e-300))
     grey = np.clip(np.nan_to_num(scaled, nan=0, posinf=255, neginf=0), 0, 255).astype(np.uint8)
     return Look(least, most, float(ordered[end]), float(ordered[flat.size - 1 - end]), same, tiny(grey))
+
+
+def is_grey(colours: np.ndarray) -> bool:
+    return bool((colours[..., 0] == colours[..., 1]).all() and (colours[..., 1] == colours[..., 2]).all())
 
 
 def tiny(pixels: np.ndarray) -> bytes:

@@ -31,7 +31,7 @@ def pictures(tiny: pa.ChunkedArray) -> np.ndarray:
 
 def limit(found: np.ndarray) -> np.ndarray:
     """How far, in levels, a copy of each may be from it: less for one of little contrast."""
-    return 1 + 0.03 * found.std(axis=-1)
+    return 1.5 + 0.04 * found.std(axis=-1)
 
 
 def levels(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -72,11 +72,12 @@ class ImageMetadata:
 def scan_image(data: bytes | OSError) -> ImageMetadata:
     if isinstance(data, OSError):
         return ImageMetadata("", 0, problem=reason(data))
-    metadata = ImageMetadata(sha256(data).hexdigest(), len(data))
+    digest = sha256(data).hexdigest()
     try:
         described, pixels = read(data)
-        return replace(metadata, **vars(described), **vars(look.of(pixels)))
+        return ImageMetadata(digest, len(data), **vars(described), **vars(look.of(pixels)))
     except ValueError as refusal:  # Unreadable among them
+        metadata = ImageMetadata(digest, len(data))
         with suppress(Unreadable):
             metadata = replace(metadata, **vars(read_header(data)))
         return replace(metadata, problem=str(refusal))

@@ -117,7 +117,7 @@ def test_near_copies_are_those_that_a_slow_comparison_of_all_pairs_finds() -> No
         for one in splits[later]:
             for other in splits[earlier]:
                 far = np.sqrt(((found[one].astype(float) - found[other]) ** 2).mean())
-                if far <= 1 + 0.03 * found[one].std():
+                if far <= 1.5 + 0.04 * found[one].std():
                     slow.add((int(one), int(other)))
     assert set(near_copies.across(found, splits)) == slow
     assert len(slow) == 20
