@@ -106,7 +106,9 @@ def damage(path: Path, random: Random) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Of all its files but locks, which name who looked last."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def stopped(target: Target, moment: Moment) -> None:
@@ -150,9 +152,10 @@ def a_record_is_damaged(target: Target, random: Random, moment: Moment) -> tuple
         shutil.rmtree(victim.results)
         shutil.copytree(kept, victim.results, symlinks=True)
 
-    ended = refused_until_mended(target, harm, mend)
-    shutil.rmtree(kept)
-    return ended
+    try:
+        return refused_until_mended(target, harm, mend)
+    finally:
+        shutil.rmtree(kept)
 
 
 FAULTS["a file of the record is damaged"] = Fault(
@@ -188,9 +191,10 @@ def images_change(remove: bool) -> Callable[[Target, Random, Moment], tuple[Ende
             path.unlink() if remove else path.write_bytes(another_image(content))
             return bool(target.victim.records)
 
-        ended, struck = refused_until_mended(target, harm, lambda: None)
-        path.write_bytes(content)
-        return ended, struck
+        try:
+            return refused_until_mended(target, harm, lambda: None)
+        finally:
+            path.write_bytes(content)
 
     return happens
 
