@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -108,9 +108,14 @@ def ray() -> Iterator[Path]:
     """Ray, with a temporary folder of its own."""
     with tempfile.TemporaryDirectory(prefix="load-", ignore_cleanup_errors=True) as folder:
         os.environ["STUDY_CACHE"] = str(Path(folder) / "cache")
+        os.environ["TMPDIR"] = tempfile.tempdir = folder  # so that nobody else's files are counted
         connection.quieten()
-        with connection.connected():
-            yield Path(tempfile.gettempdir())
+        try:
+            with connection.connected():
+                yield Path(folder)
+        finally:
+            del os.environ["TMPDIR"]
+            tempfile.tempdir = None
 
 
 class Table:
@@ -145,7 +150,8 @@ SMALL += ["--max-concurrent", "1", "--wandb", "disabled"]
 
 
 def long_study(trials: int) -> dict[str, float]:
-    study = Study("resnet", "mini", "resnet_mini", "digits", "load", Path(), RECIPES["fair"], early_stopping="none")
+    recipe = replace(RECIPES["fair"], epochs=1)
+    study = Study("resnet", "mini", "resnet_mini", "digits", "load", Path(), recipe, early_stopping="none")
     step = trials // 8
     with ray() as temporary:
         table, ended = Table("trials", temporary), 0
