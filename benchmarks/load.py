@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, fields, replace
+from math import inf
 from pathlib import Path
 from time import perf_counter
 
@@ -55,7 +56,10 @@ class Held:
 
     @classmethod
     def now(cls, temporary: Path) -> "Held":
-        warm = [held(process) for process in training()]
+        warm = []
+        for process in training():
+            with suppress(psutil.Error):  # it has ended meanwhile
+                warm.append(held(process))
         memory, files, threads = (max(column) for column in zip(*warm, (0.0, 0, 0), strict=True))
         shared = sum(path.stat().st_size for path in there(Path("/dev/shm"))) / MB
         left = sum(1 for _ in there(temporary))
@@ -139,7 +143,7 @@ class Table:
         """The last row beside that after the first quarter."""
         first = self.rows[max(0, len(self.rows) // 4 - 1)]
         return {
-            name: last / max(one, 1e-9)
+            name: last / one if one else inf if last else 1.0
             for name, one, last in zip(("seconds", *NAMES), first, self.rows[-1], strict=True)
         }
 
