@@ -1,6 +1,5 @@
 """A chain of faults that happen to one victim, and what they cost it."""
 
-import json
 import shutil
 import time
 from collections import Counter
@@ -10,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
+from study.design.states import StudyStatus
+from study.results.study_file import StudyFile
 from tests.faults.suite.chains import Chain
 from tests.faults.suite.faults import FAULTS, Fault, Moment, Target
 from tests.faults.suite.results import Happened
@@ -103,7 +104,8 @@ class Suite:
             verdict.seconds = ended.seconds
             verdict.disorder += disorder(ended, [code for fault in faults for code in fault.codes])
             if not any(fault.results_gone for fault in faults):
-                verdict.disorder += unfinished_business(ended, victim)
+                full = any(fault.kind == "disk" for fault in faults)
+                verdict.disorder += unfinished_business(ended, victim, page=not full)
                 if ended.code != 2:
                     verdict.lost = differences(before, tables(victim))
                 events = victim.trained()
@@ -151,14 +153,18 @@ def disorder(ended: Ended, codes: Sequence[int]) -> list[str]:
     return [] if ended.in_order else [f"said: {ended.said.strip()[-600:]}"]
 
 
-def unfinished_business(ended: Ended, victim: Victim) -> list[str]:
-    """What a command that ended by itself left undone in the records that it wrote."""
+def unfinished_business(ended: Ended, victim: Victim, *, page: bool) -> list[str]:
+    """What a command that ended by itself left undone in the records that it wrote, as who reads them sees it.
+
+    Args:
+        page: there was room for one.
+    """
     if ended.code is None or ended.code < 0 or ended.code == 2:
         return []
     found = []
     for record in victim.records:
-        if not (record / "report.html").exists():
+        if page and not (record / "report.html").exists():
             found.append(f"{record.name} has no page")
-        if json.loads((record / "study.json").read_text())["status"] == "running":
+        if StudyFile.read(record).status is StudyStatus.RUNNING:
             found.append(f"{record.name} says that it runs")
     return found
