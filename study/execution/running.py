@@ -99,9 +99,10 @@ class Running:
         start = perf_counter()
         if study.budget < study.trials:
             session.warn_once([f"the space has {study.budget} points, so as many trials train each of them once"])
-        if study.budget <= RANDOM_TRIALS and len(record.trials) < study.budget:
-            session.warn_once(
-                [f"{study.budget} trials are all drawn at random: TPE proposes from the {RANDOM_TRIALS + 1}th on"]
+        if 1 < study.budget <= RANDOM_TRIALS and len(record.trials) < study.budget:
+            session.terminal.say(
+                f"all {study.budget} trials but the first are drawn at random: TPE proposes from the "
+                f"{RANDOM_TRIALS + 1}th on"
             )
         with session.terminal.phase(Phase.SEARCH, study.budget, len(record.trials)):
             search(
