@@ -144,7 +144,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
                 f"{row.name}: repeats share run seeds ({', '.join(map(str, again))}), so they agree too well"
             )
     number = {len(each(row)) for row in rows}
-    if number != {1}:
+    if any(repeats > 1 for repeats in number):
         sentences.append("curves, costs and pictures are those of each row's first repeat")
     if len(number) > 1:
         counts: Mapping[int, list[str]] = {n: [row.name for row in rows if len(each(row)) == n] for n in sorted(number)}
