@@ -229,7 +229,7 @@ print(len(ray.get([worker.call.remote(len, "placed") for worker in workers], tim
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nodes
 def test_ray_places_all_that_are_to_share_the_gpus_it_was_told_of() -> None:
     done = subprocess.run([sys.executable, "-c", DECLARED], capture_output=True, text=True, timeout=250)
     assert done.stdout.strip() == "12", done.stderr[-2000:]

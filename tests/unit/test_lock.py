@@ -31,6 +31,13 @@ sys.stdin.read()
 """
 
 
+@pytest.fixture(autouse=True)
+def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed holder has as long as ever to be gone; whoever holds on is not waited for."""
+    if "dead" not in request.node.name:
+        monkeypatch.setattr(lock, "PATIENCE", 0.2)
+
+
 def taker(folder: Path, at: float = 0.0) -> subprocess.Popen[str]:
     """A process that takes the lock at a moment, and holds it until its standard input ends."""
     pipe = subprocess.PIPE
