@@ -35,8 +35,31 @@ def prepare() -> None:
     provide_home()
     for name, value in ALWAYS.items():
         os.environ.setdefault(name, value)
-    if address() is None:
+    given = address()
+    if given is None or only_on_loopback(given):
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+
+
+def only_on_loopback(given: str) -> bool:
+    """Whether a head takes connections on the loopback interface alone, as one that a study has started.
+
+    Ray puts the machine's address in the place of 127.0.0.1, and tries that for minutes.
+    """
+    try:
+        host, port = host_and_port(given)
+    except ValueError:
+        return False
+    return host in {"localhost", "127.0.0.1", "::1"} and answers(given) and not answers(f"{machine_address()}:{port}")
+
+
+def machine_address() -> str:
+    """That which other machines see, as Ray finds it; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            asked.connect(("8.8.8.8", 80))
+        except OSError:
+            return "127.0.0.1"
+        return str(asked.getsockname()[0])
 
 
 def provide_home() -> None:

@@ -282,3 +282,13 @@ def test_a_misspelled_option_and_a_name_of_another_scale_are_told_the_way(
         code = int(str(end.code))
     assert code == 2
     assert way_out in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("interface", "alone"), [("127.0.0.1", True), ("0.0.0.0", False)])
+def test_a_head_that_is_on_the_loopback_interface_alone_is_found_there(interface: str, alone: bool) -> None:
+    if environment.machine_address() == "127.0.0.1":
+        pytest.skip("this machine has the loopback interface only")
+    with socket.create_server((interface, 0)) as server:
+        port = server.getsockname()[1]
+        assert environment.only_on_loopback(f"127.0.0.1:{port}") is alone
+        assert not environment.only_on_loopback(f"{environment.machine_address()}:{port}")

@@ -42,8 +42,6 @@ class Undisturbed:
         self.expected: Rows = tables(victim)
         self.usual: Counter[str] = files(victim)
         self.cache, self.results = victim.cache, victim.results
-        strays = victim.strays()
-        assert not strays, strays
 
 
 class Suite:
@@ -57,7 +55,10 @@ class Suite:
         finished = self.undisturbed("study").results if world == "data efficiency" else self.folder
         victim = WORLDS[world].victim(self.folder / f"undisturbed {world}".replace(" ", "-"), finished)
         with nodes_of(world, victim):
-            return Undisturbed(victim)
+            undisturbed = Undisturbed(victim)
+        strays = victim.strays()
+        assert not strays, strays
+        return undisturbed
 
     def chain(self, chain: Chain, seed: int | str) -> list[Happened]:
         usual, random, verdicts = self.undisturbed(chain.world), Random(f"{seed}.{chain.number}"), []
