@@ -118,6 +118,7 @@ def left_files(victim: Victim, usual: Counter[str]) -> list[str]:
     return sorted((files(victim) - usual).elements())
 
 
+CHANGING = re.compile(r"(?<=/)\d+-\w+(?=/lock)|[0-9a-f]{8,}|\d+")  # the scratch folder of a node's worker; numbers
 EXPECTED = re.compile(r"/stalled/|/wandb/")  # stacks of runs that were stopped are kept on purpose, as are offline runs
 
 
@@ -132,4 +133,4 @@ def files(victim: Victim) -> Counter[str]:
             parts = path.relative_to(victim.folder).parts
             if path.is_file() and not path.is_symlink() and not any(part.startswith("session_") for part in parts):
                 found.add("/".join(parts))
-    return Counter(re.sub(r"[0-9a-f]{8,}|\d+", "#", name) for name in found if not EXPECTED.search(name))
+    return Counter(CHANGING.sub("#", name) for name in found if not EXPECTED.search(name))
