@@ -35,7 +35,7 @@ TOLERANCE = 1e-4  # of losses in fp32, where no BatchNorm is trained
 AT_ONCE = 15.0  # seconds, on a machine that has other things to do
 ALONE, TOGETHER = Resources(cpus=0.5), Resources(workers=2, cpus=0.4)
 RECIPE = replace(RECIPES["fair"], epochs=3)
-A_STUDY = Study("vit", "mini", "vit_mini", "digits", "ddp", Path("unused"), RECIPE, trials=4)
+A_STUDY = Study("vit", "mini", "vit_mini", "digits", "ddp", Path("unused"), RECIPE, trials=7, top_k=1)
 
 
 @pytest.fixture(scope="module")
