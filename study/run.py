@@ -53,7 +53,7 @@ def run(options: StudyKeywords, command: str, *, since: float) -> StudyResult:
     """
     results: list[StudyResult] = []
     with ExitStack() as whole:
-        for number in range(options.repeats):
+        for number in range(max(options.repeats, 1)):  # `prepare` refuses less
             try:
                 session = prepare(options, number)
             except OSError as error:  # what it reads, and nothing of the study

@@ -40,6 +40,7 @@ MISTAKES = {
     "no trials": (["--model", "vit", *NONE, "--trials", "0"], ["trials must be at least 1, got 0"]),
     "no epochs": (["--model", "vit", *NONE, "--epochs", "-3"], ["epochs must be at least 1, got -3"]),
     "no seeds": (["--model", "vit", *NONE, "--seeds", "0"], ["seeds must be at least 1, got 0"]),
+    "no repeats": (["--model", "vit", *NONE, "--repeats", "0"], ["repeats must be 1 to", "got 0"]),
     "no concurrency": (
         ["--model", "vit", *NONE, "--max-concurrent", "0"],
         ["max-concurrent must be at least 1, got 0"],
