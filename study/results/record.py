@@ -51,6 +51,15 @@ KINDS = {float: pa.float64(), int: pa.int64(), str: pa.string()}
 POINT = [(name, KINDS[one.kind]) for name, one in DECLARED.items()]
 VALIDATION = [(name, pa.float64()) for name in COLUMNS]
 PLACE = pa.dictionary(pa.int32(), pa.string())  # where a user finds an image: once, however many seeds predict it
+# a run's answer to an image
+PREDICTED = [
+    ("seed", pa.int64()),
+    ("index", pa.int64()),
+    ("label", pa.int64()),
+    ("predicted", pa.int64()),
+    ("confidence", pa.float64()),
+    ("image", PLACE),
+]
 TABLES = {
     "trials": pa.schema(
         [
@@ -92,37 +101,9 @@ TABLES = {
             ("seconds", pa.float64()),
         ]
     ),
-    "predictions": pa.schema(
-        [
-            ("seed", pa.int64()),
-            ("index", pa.int64()),
-            ("label", pa.int64()),
-            ("predicted", pa.int64()),
-            ("confidence", pa.float64()),
-            ("image", PLACE),
-        ]
-    ),
-    "start": pa.schema(
-        [
-            ("seed", pa.int64()),
-            ("index", pa.int64()),
-            ("label", pa.int64()),
-            ("predicted", pa.int64()),
-            ("confidence", pa.float64()),
-            ("image", PLACE),
-        ]
-    ),
-    "samples": pa.schema(
-        [
-            ("seed", pa.int64()),
-            ("index", pa.int64()),
-            ("label", pa.int64()),
-            ("predicted", pa.int64()),
-            ("confidence", pa.float64()),
-            ("image", PLACE),
-            ("png", pa.binary()),
-        ]
-    ),
+    "predictions": pa.schema(PREDICTED),
+    "start": pa.schema(PREDICTED),
+    "samples": pa.schema([*PREDICTED, ("png", pa.binary())]),
     "confusion": pa.schema([("label", pa.int64()), ("predicted", pa.int64()), ("count", pa.int64())]),
 }
 

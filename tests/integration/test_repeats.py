@@ -10,24 +10,29 @@ from study.result import StudyResult
 from study.results.record import Record
 
 
+def twice(results: Path, *, resume: bool = False) -> StudyResult:
+    return run(
+        "resnet",
+        trials=2,
+        epochs=2,
+        top_k=1,
+        seeds=2,
+        fix={"freeze_depth": "all"},
+        repeats=2,
+        name="twice",
+        results=results,
+        wandb="disabled",
+        quiet=True,
+        resume=resume,
+    )
+
+
 @pytest.fixture(scope="module")
 def repeated(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
     folder = tmp_path_factory.mktemp("repeats")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STUDY_CACHE", str(folder / "cache"))
-        return run(
-            "resnet",
-            trials=2,
-            epochs=2,
-            top_k=1,
-            seeds=2,
-            fix={"freeze_depth": "all"},
-            repeats=2,
-            name="twice",
-            results=folder,
-            wandb="disabled",
-            quiet=True,
-        )
+        return twice(folder)
 
 
 def test_repeats_are_studies_that_share_neither_split_nor_seed(repeated: StudyResult) -> None:
@@ -68,19 +73,6 @@ def test_a_comparison_recognises_them(repeated: StudyResult) -> None:
 
 def test_the_same_again_reads_them_and_trains_nothing(repeated: StudyResult, tmp_path: Path) -> None:
     before = [Record(one.folder).study for one in repeated.repeats]
-    again = run(
-        "resnet",
-        trials=2,
-        epochs=2,
-        top_k=1,
-        seeds=2,
-        fix={"freeze_depth": "all"},
-        repeats=2,
-        name="twice",
-        results=repeated.folder.parent,
-        wandb="disabled",
-        quiet=True,
-        resume=True,
-    )
+    again = twice(repeated.folder.parent, resume=True)
     assert again.accuracy == repeated.accuracy
     assert [Record(one.folder).study for one in again.repeats] == before

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,23 +47,28 @@ class Verdict:
         return not (self.lost or self.twice or self.wrong or self.disorder or self.strays)
 
 
+def readable(victim: Victim) -> Iterator[tuple[Record, list[Any]]]:
+    """Its records that can be read, and what of data efficiency each has."""
+    for folder in victim.records:
+        try:
+            found = Record(folder), data_efficiency.read(folder)
+        except ValueError:
+            continue
+        yield found
+
+
 def tables(victim: Victim) -> Rows:
     """The rows of its records by what names them, without what is the machine's; none where they cannot be read."""
     found: Rows = {}
-    for folder in victim.records:
-        try:
-            record = Record(folder)
-            measured = data_efficiency.read(folder)
-        except ValueError:
-            continue
+    for record, measured in readable(victim):
         rows = {
             "trials": record.trials,
             "runs": record.runs,
             **{n: record.tables[n] for n in ("curves", "predictions")},
         }
         for name, given in rows.items():
-            found |= named(f"{folder.name} {name}", given, KEYS[name])
-        found |= named(f"{folder.name} data efficiency", measured, ("run_id",))
+            found |= named(f"{record.folder.name} {name}", given, KEYS[name])
+        found |= named(f"{record.folder.name} data efficiency", measured, ("run_id",))
     for path in sorted(victim.results.glob("*/comparison.json")):
         rows_of_it = [row for group in json.loads(path.read_text())["groups"] for row in group["rows"]]
         found |= named(
@@ -84,12 +89,7 @@ def named(where: str, rows: Iterable[Any], keys: tuple[str, ...]) -> Rows:
 def finished_runs(victim: Victim) -> set[str]:
     """As the trace names them."""
     found = set()
-    for folder in victim.records:
-        try:
-            record = Record(folder)
-            measured = data_efficiency.read(folder)
-        except ValueError:
-            continue
+    for record, measured in readable(victim):
         if record.study.configuration is None:
             continue
         again = [row for row in (*record.trials, *record.runs, *measured) if row.get("cause") == "machine"]
