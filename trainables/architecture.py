@@ -91,8 +91,8 @@ class Architecture:
     Attributes:
         title: the name for a reader.
         family: what it is built of, one of FAMILIES.
-        paper: where a search starts, for a given number of backbone stages: the paper's hyperparameters as far as it
-            gives them.
+        paper: the paper's hyperparameters as far as it gives them, for a given number of backbone stages: where a
+            search by one of `recipes` starts. By a recipe that models share, it starts at this freeze depth.
         from_paper: which of these it gives; the others are ours.
         cut: a built model as its stages, from the images to the head.
         recipes: the family's own, of which the one named paper makes that point the paper's row; docs/paper.md says

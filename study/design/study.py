@@ -10,15 +10,14 @@ from typing import Any
 from study.data.source import DatasetRequest
 from study.design import space as spaces
 from study.design.space import Space
+from study.design.start import start
 from trainables import architecture
 from trainables.architecture import Architecture, Preprocessing, Variant
 from trainables.choices import PRECISIONS, choose
 from trainables.hyperparameters import (
     DECLARED,
-    REQUIRED,
     Hyperparameters,
     Value,
-    as_row,
     check_feature,
     from_row,
 )
@@ -33,8 +32,9 @@ SEEDS_OF_A_STUDY = (
 )
 # Raised where the same options come to mean other runs. A record that was begun before goes on by the rules of its own:
 # before 2, replicates and tests had the same seeds, which a study with the next seed had in part too; trials that were
-# stopped early were no candidates; and the last epoch of the test was the median of the best ones.
-PROTOCOL = 2
+# stopped early were no candidates; and the last epoch of the test was the median of the best ones. Before 3, each model
+# had a learning rate of its own to start from.
+PROTOCOL = 3
 
 
 @dataclass(frozen=True)
@@ -182,9 +182,8 @@ class Study:
 
     @cached_property
     def paper(self) -> Mapping[str, Value]:
-        """Trial 0, where a search starts: the paper's point as far as it gives one, with what is fixed."""
-        own = as_row(self.architecture.paper(self.backbone_stages))
-        return {**self.recipe.values, **{name: own[name] for name in REQUIRED}, **self.fixed}
+        """Trial 0, where a search starts, with what is fixed: the paper's point as far as it gives one."""
+        return start(self.architecture, self.recipe, self.backbone_stages, self.fixed, self.protocol)
 
     @property
     def budget(self) -> int:

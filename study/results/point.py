@@ -45,11 +45,18 @@ def start_is_the_papers(record: "Record") -> bool:
 
 
 def ours(record: "Record") -> list[str]:
-    """What of the starting point the paper does not give; nothing of a model that this version does not have."""
-    given = record.study.configuration
+    """What of the starting point the paper does not give: all of it for a model that this version does not have.
+
+    Where another freeze depth than the paper's is fixed, what it says of its own has no bearing.
+    """
+    given, stages = record.study.configuration, backbone_stages(record)
     if given is None or given.model not in architecture.names():
         return list(REQUIRED)
-    return [name for name in REQUIRED if name not in architecture.get(given.model).from_paper]
+    family = architecture.get(given.model)
+    depth = family.paper(stages or 0).freeze_depth
+    if stages is not None and fixed(record).get(DEPTH, depth) != depth:
+        return list(REQUIRED)
+    return [name for name in REQUIRED if name not in family.from_paper]
 
 
 def start_title(record: "Record") -> str:

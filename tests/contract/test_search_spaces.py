@@ -1,11 +1,13 @@
 """Every search space: one per architecture, over what it can train, with the paper's point inside."""
 
+from dataclasses import replace
 from importlib.resources import files
 
 import pytest
 
 import search_spaces
 from study.design import space as spaces
+from study.design import start
 from study.design.space import Choices, Range
 from tests.contract.variants import EVERY, Pair, title
 from trainables import architecture
@@ -55,10 +57,12 @@ def test_the_ends_of_a_space_are_points_that_can_be_trained(pair: Pair) -> None:
 
 
 @every_variant
-def test_the_point_that_the_paper_used_lies_in_the_space(pair: Pair) -> None:
+def test_the_points_that_a_search_starts_from_lie_in_the_space(pair: Pair) -> None:
     family, variant = pair
     space = spaces.default(family.name, variant.backbone_stages)
-    assert spaces.contains(space, family.paper(variant.backbone_stages))
+    papers = family.paper(variant.backbone_stages)
+    assert spaces.contains(space, papers)
+    assert all(spaces.contains(space, replace(papers, **one)) for one in (start.HEAD, start.FURTHER))  # type: ignore[arg-type]
 
 
 @every_model

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,23 @@ def test_what_is_searched_is_the_space_of_the_model_without_what_is_fixed() -> N
     assert study(fixed={"lr": 1e-3, "freeze_depth": 1}).space.keys() == {"weight_decay"}
 
 
-def test_the_first_point_is_the_papers_but_for_what_is_fixed() -> None:
-    whole = study(model="vit", variant="vit_mini")
-    assert whole.point({}) == whole.recipe.point(lr=1e-3, weight_decay=1e-2, freeze_depth=whole.backbone_stages)
+def test_the_first_point_freezes_what_the_paper_does_and_differs_in_nothing_else_between_models() -> None:
+    alexnet, resnet, vit, coatnet = (
+        study(model=name, variant=f"{name}_mini") for name in ("alexnet", "resnet", "vit", "coatnet")
+    )
+    papers = alexnet.architecture.paper(7)  # the paper gives it whole
+    assert alexnet.point({}) == replace(papers, label_smoothing=0.1)
+    assert vit.point({}) == vit.recipe.point(lr=1e-2, weight_decay=1e-2, freeze_depth=vit.backbone_stages)
+    assert resnet.point({}) == coatnet.point({}) == resnet.recipe.point(lr=3e-4, weight_decay=1e-2, freeze_depth=0)
+    head = replace(resnet, fixed={"freeze_depth": resnet.backbone_stages})
+    assert head.paper["lr"] == vit.paper["lr"]
     assert study(fixed={"lr": 0.5}).paper["lr"] == 0.5
+
+
+def test_a_recipe_of_the_models_own_and_a_study_that_was_begun_before_start_where_they_did() -> None:
+    vit = study(model="vit", variant="vit_mini")
+    assert replace(vit, recipe=vit.architecture.recipes[0]).paper["lr"] == 1e-3
+    assert replace(vit, protocol=2).paper["lr"] == 1e-3
 
 
 def test_a_suggestion_is_completed_by_what_is_fixed_and_by_the_paper() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from study.comparison import Comparison, Row
 from study.comparison.equality import EVERYWHERE, configured, differing
+from study.design.start import is_comparable
 from study.design.states import RunStatus
 from study.report.blocks import Code, Facts, Note, Section
 from study.report.numbers import count, duration
@@ -13,6 +14,7 @@ from study.report.study import protocol as of_a_study
 from study.report.study.protocol import STEPS, data, entries, has_content, in_words
 from study.report.tables import Column, Table
 from study.text import plural, sentence
+from trainables import architecture
 
 
 def section(comparison: Comparison, command: str = "") -> Section:
@@ -89,7 +91,7 @@ def checklist(comparison: Comparison) -> Table:
         (
             "Hyperparameter ranges, and where a search starts?",
             True,
-            "below; trial 0 is the paper’s for AlexNet, for the others ours",
+            f"below; {start(rows)}",
         ),
         (
             "Failed and pruned runs reported?",
@@ -123,6 +125,17 @@ def checklist(comparison: Comparison) -> Table:
         [Column("question", "Question"), Column("answer", "Answer"), Column("evidence", "Evidence")],
         [{"question": q, "answer": "yes" if ok else "no", "evidence": why} for q, ok, why in items],
     )
+
+
+def start(rows: Sequence[Row]) -> str:
+    """Where the searches of a comparison start, and what of it the paper gives."""
+    known = [row for row in rows if row.model in architecture.names()]
+    if all(is_comparable(architecture.get(row.model), row.config.recipe["name"], row.config.protocol) for row in known):
+        return (
+            "trial 0 freezes what the paper freezes; its learning rate and weight decay are the same for every head "
+            "(those of the paper’s AlexNet), and for every model that is trained further (ours)"
+        )
+    return "trial 0 is the paper’s for AlexNet; for the others learning rate and weight decay are ours"
 
 
 def looks(comparison: Comparison) -> list[tuple[str, str]]:
