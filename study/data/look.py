@@ -32,7 +32,7 @@ class Look:
 def of(pixels: np.ndarray) -> Look:
     """Of uint8 (H, W) or (H, W, 3), or of deeper pixels before they are scaled. Raises ValueError without a number."""
     step = max(1, min(pixels.shape[:2]) // SAMPLED)
-    some = np.ascontiguousarray(pixels[::step, ::step])
+    some = every(step, pixels)
     same = None if some.ndim == 2 else is_grey(some[len(some) // 2]) and is_grey(some)  # a row settles most
     if pixels.dtype == np.uint8:
         least, most = float(some.min()), float(some.max())
@@ -48,6 +48,15 @@ def of(pixels: np.ndarray) -> Look:
     scaled = (some.astype(np.float64) - least) * (255 / max(most - least, 1e-300))
     grey = np.clip(np.nan_to_num(scaled, nan=0, posinf=255, neginf=0), 0, 255).astype(np.uint8)
     return Look(least, most, float(ordered[end]), float(ordered[flat.size - 1 - end]), same, tiny(grey))
+
+
+def every(step: int, pixels: np.ndarray) -> np.ndarray:
+    """Each step-th pixel of each step-th row, contiguous."""
+    if (
+        pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.flags.c_contiguous
+    ):  # a pixel at a time: 0.6 of the time
+        return pixels.view("V3")[::step, ::step].copy().view(np.uint8)
+    return np.ascontiguousarray(pixels[::step, ::step])
 
 
 def is_grey(colours: np.ndarray) -> bool:

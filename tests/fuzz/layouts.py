@@ -28,7 +28,7 @@ PLAIN = ("train", "Training", "TRAIN", "val", "validation", "Valid", "test", "Te
 SUFFIXES = (".png", ".jpg", ".JPG", ".bmp", ".webp")
 STRAYS = (
     *("@eaDir/{}.jpg", ".ipynb_checkpoints/{}.png", "lost+found/{}.png", "Thumbs.db", "{}.json", ".{}.png", "{}.txt"),
-    *("__MACOSX/{}.png", "{}.heic", "notes.md"),
+    *("__MACOSX/{}.png", "{}.cr2", "notes.md"),
 )
 
 

@@ -14,12 +14,12 @@ from tests.contract.photographs import CLASSES, encoded, folder_of, pixels_of, p
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three classes of 40, one image that is none, a copy, one of 12 bits, and one that a phone took."""
+    """Three classes of 40, one image that is none, a copy, one of 12 bits, and a drawing."""
     place = folder_of(tmp_path_factory.mktemp("data") / "my photos", dict.fromkeys(CLASSES, 40))
     write(place / "one" / "page.jpg", b"<html>")
     write(place / "two" / "copy.png", png(2, 5))
     write(place / "one" / "000.png", encoded(pixels_of(1, 0).astype(np.uint16) * 16))
-    write(place / "one" / "phone.heic", b"")
+    write(place / "one" / "drawing.svg", b"")
     return place
 
 
@@ -44,8 +44,8 @@ def test_the_record_names_what_was_left_out_and_why(record: Record) -> None:
 
 def test_the_record_says_how_deep_pixels_were_read_and_what_was_passed_over(record: Record) -> None:
     assert record.data.pixel_range == {"integers": (0, 4095)}
-    assert record.data.aside == {"HEIC": 1}
-    assert any("1 HEIC (one/phone.heic)" in said for said in record.data.warnings)
+    assert record.data.aside == {"SVG": 1}
+    assert any("1 SVG (one/drawing.svg)" in said for said in record.data.warnings)
     assert any("0 to 4095" in said for said in record.data.warnings)
     best = json.loads((record.folder / "best" / "config.json").read_text())
     assert best["preprocessing"]["pixel_range"] == {"integers": [0, 4095]}

@@ -1,6 +1,8 @@
 """Every format that the installed libraries decode is read; what they do not decode is named, never passed over."""
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,18 +24,42 @@ def test_newer_formats_are_read_as_any_other(form: str, suffix: str, tmp_path: P
     assert decode(encoded(photo(50), form)).shape == (40, 48, 3)
 
 
-@pytest.mark.skipif(HEIF, reason="pillow-heif reads them here")
-def test_heic_is_named_with_the_extra_that_reads_it(tmp_path: Path) -> None:
+@pytest.mark.skipif(not HEIF, reason="the extra heic is not installed")
+def test_photos_of_phones_are_read_with_the_extra(tmp_path: Path) -> None:
+    classes(tmp_path)
+    write(tmp_path / "cat" / "phone.HEIC", encoded(photo(50), "HEIF"))
+    source = load(tmp_path)
+    assert (len(source.labels), source.left_out, source.aside) == (11, (), {})
+    assert decode(encoded(photo(50), "HEIF")).shape == (40, 48, 3)
+
+
+WITHOUT_THE_EXTRA = """
+import sys
+sys.modules["pillow_heif"] = None  # as where it is not installed
+from pathlib import Path
+import pytest
+from study.data.decoding import Unreadable, decode
+from tests.unit.pictures import load
+
+place = Path(sys.argv[1])
+source = load(place)
+assert source.warnings == ("passed over: 1 HEIC (cat/phone.HEIC): pip install pillow-heif",), source.warnings
+assert source.aside == {"HEIC": 1}
+(place / "owl").mkdir()
+(place / "owl" / "phone.heic").touch()
+with pytest.raises(ValueError, match=r"class 'owl' \\(1 file\\) has only HEIC, .*pip install pillow-heif"):
+    load(place)
+with pytest.raises(Unreadable, match="HEIC, which is read by the extra"):
+    decode(b"\\0\\0\\0\\x18ftypheic\\0\\0\\0\\0mif1heic" + bytes(100))
+"""
+
+
+def test_without_it_they_are_named_with_the_extra_that_reads_them(tmp_path: Path) -> None:
     classes(tmp_path)
     write(tmp_path / "cat" / "phone.HEIC", b"\0\0\0\x18ftypheic")
-    source = load(tmp_path)
-    assert source.warnings == ("passed over: 1 HEIC (cat/phone.HEIC): pip install pillow-heif",)
-    assert source.aside == {"HEIC": 1}
-    write(tmp_path / "owl" / "phone.heic", b"")
-    with pytest.raises(ValueError, match=r"class 'owl' \(1 file\) has only HEIC, .*pip install pillow-heif"):
-        load(tmp_path)
-    with pytest.raises(Unreadable, match="HEIC, which is read by the extra"):
-        decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    command = [sys.executable, "-c", WITHOUT_THE_EXTRA, str(tmp_path)]
+    ended = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.parametrize("suffix", sorted({*strays.NOT_DECODED} - {*SUFFIXES}))

@@ -146,13 +146,13 @@ def test_all_that_is_wrong_is_found_in_one_go(tmp_path: Path, capsys: pytest.Cap
     tree(tmp_path, *images("seg_train/cat"), *images("seg_test/cat"))
     write(tmp_path / "seg_train" / "cat" / "broken.jpg", b"text")
     write(tmp_path / "seg_train" / "cat" / "again.jpg", jpeg(0))
-    write(tmp_path / "raw" / "a.heic", b"")
+    write(tmp_path / "raw" / "a.svg", b"")
     (tmp_path / "empty").mkdir()
     assert main(["check", str(tmp_path), "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     problems = "\n".join(report["problems"])
     for words in (
-        *("look like splits", "class 'raw' (1 file) has only HEIC", "no image in class empty"),
+        *("look like splits", "class 'raw' (1 file) has only SVG", "no image in class empty"),
         "1 of 8 images cannot be read, more than 1%",
     ):
         assert words in problems
