@@ -2,6 +2,7 @@
 
     python -m benchmarks.replication                      # one test set, draws and train/validation splits of their own
     python -m benchmarks.replication --dataset digits     # a test set of its own for every split
+    python -m benchmarks.replication --fine-tuned --studies 48 --models alexnet resnet     # nothing frozen, smaller
 
 Four mini models, head-only on cached features, 10 trials, ASHA, the best two and the starting point replicated, 3 seeds
 (docs/protocol.md). A replication is a comparison of the four models over R repeats; no two replications share a search,
@@ -13,16 +14,20 @@ a split, a draw or a seed of a run. R = 1 is a comparison as it was before there
 (c) the interval for another replication's difference (`again`) holds it; goal: 93 to 97 %. Beside it the interval of
     the truth, which need not: another replication has an error of its own
 
+With `--fine-tuned` nothing is frozen, and a study is smaller: 20 images of every class, 5 trials, the best one and the
+starting point replicated, 2 seeds.
+
 Rates of (a) are of replications of one model in pairs, which are not independent: ten give 45 pairs. With one test set,
 200 studies take about 7 minutes on one core; `--keep FILE` keeps their answers, and asks nothing twice.
 """
 
 import argparse
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import combinations, permutations
+from functools import partial
+from itertools import combinations, count, permutations
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -54,23 +59,41 @@ Replication = Mapping[str, Sequence[Answers]]  # by model, of each repeat
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", choices=("fashion_unseen", "digits"), default="fashion_unseen")
+    parser.add_argument("--fine-tuned", action="store_true", help="nothing is frozen, and a study is smaller")
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS, metavar="MODEL")
     parser.add_argument("--studies", type=int, default=STUDIES, metavar="N", help="default %(default)s")
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="default %(default)s")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="of answers, which are not asked for again")
     options = parser.parse_args()
-    kept = answers(options.dataset, options.studies // len(MODELS), options.processes, options.keep)
+    ask = partial(one, options.dataset, options.fine_tuned)
+    seeds = options.studies // len(options.models)
+    kept = answers(ask, options.models, seeds, options.processes, options.keep)
     for repeats in REPEATS:
-        for line in report(kept, repeats):
-            print(line, flush=True)
+        if seeds >= 2 * repeats:
+            for line in report(kept, options.models, repeats):
+                print(line, flush=True)
 
 
-def answers(dataset: str, seeds: int, processes: int, keep: Path | None) -> Kept:
-    """Of every model under every seed."""
+def answers(
+    ask: Callable[[str, int], Answers], models: Sequence[str], seeds: int, processes: int, keep: Path | None
+) -> Kept:
+    """Of every model under every seed.
+
+    Args:
+        ask: one of them.
+        models: which.
+        seeds: how many, from 0 on.
+        processes: that ask at a time.
+        keep: the file of those that were asked before, and of these; None for none.
+
+    Returns:
+        All that are known, also beyond these seeds.
+    """
     kept: Kept = pickle.loads(keep.read_bytes()) if keep and keep.exists() else {}
-    wanted = [(model, seed) for seed in range(seeds) for model in MODELS if (model, seed) not in kept]
+    wanted = [(model, seed) for seed in range(seeds) for model in models if (model, seed) not in kept]
     start = perf_counter()
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        asked = pool.map(one, [dataset] * len(wanted), *zip(*wanted, strict=True)) if wanted else ()
+        asked = pool.map(ask, *zip(*wanted, strict=True)) if wanted else ()
         for number, (key, found) in enumerate(zip(wanted, asked, strict=True), 1):
             kept[key] = found
             if number % 20 == 0 or number == len(wanted):
@@ -80,30 +103,33 @@ def answers(dataset: str, seeds: int, processes: int, keep: Path | None) -> Kept
     return kept
 
 
-def one(dataset: str, model: str, seed: int) -> Answers:
-    each = None if dataset == "digits" else 60
-    study = _whole_studies.described(model, dataset=dataset, seed=seed, split_seed=seed, images_per_class=each)
+def one(dataset: str, fine_tuned: bool, model: str, seed: int) -> Answers:
+    each = None if dataset == "digits" else 20 if fine_tuned else 60
+    smaller = {"fixed": {"freeze_depth": 0}, "trials": 5, "top_k": 1, "seeds": 2} if fine_tuned else {}
+    study = _whole_studies.described(
+        model, dataset=dataset, seed=seed, split_seed=seed, images_per_class=each, **smaller
+    )
     done = _whole_studies.run(study)
     sizes = _whole_studies.splits_of(study).sizes()
     return Answers(done.correct, done.index, sizes["train"] + (sizes["val"] if each is None else 0))
 
 
-def report(kept: Kept, repeats: int) -> Iterator[str]:
+def report(kept: Kept, models: Sequence[str], repeats: int) -> Iterator[str]:
     """Of all replications of so many repeats, none of which shares a study with another."""
-    seeds = max(seed for _, seed in kept) + 1
+    seeds = next(seed for seed in count() if any((model, seed) not in kept for model in models))
     numbers = [range(first, first + repeats) for first in range(0, seeds - repeats + 1, repeats)]
-    replications = [{model: [kept[model, seed] for seed in each] for model in MODELS} for each in numbers]
+    replications = [{model: [kept[model, seed] for seed in each] for model in models} for each in numbers]
     found = [compared(one) for one in replications]
     head = f"{repeats} repeats, {len(replications)} replications" if repeats > 1 else f"as before, {seeds} comparisons"
     same = [
         between(one[model], other[model])
         for one, other in combinations(replications, 2)
-        for model in MODELS
+        for model in models
         if one_test_set([*one[model], *other[model]])
     ]
     if same:
-        rates = [np.mean([pair.p < 0.05 for pair in same[place :: len(MODELS)]]) for place in range(len(MODELS))]
-        each = ", ".join(f"{model} {rate:.1%}" for model, rate in zip(MODELS, rates, strict=True))
+        rates = [np.mean([pair.p < 0.05 for pair in same[place :: len(models)]]) for place in range(len(models))]
+        each = ", ".join(f"{model} {rate:.1%}" for model, rate in zip(models, rates, strict=True))
         yield f"{head}: (a) the same model is called different in {np.mean(rates):.1%} of {len(same)} pairs ({each})"
     again, against, sure, held, truth, asked = 0, 0, 0, 0, 0, 0
     for here, there in permutations(found, 2):
@@ -119,15 +145,15 @@ def report(kept: Kept, repeats: int) -> Iterator[str]:
     share = np.mean([one.different for pairs in found for one in pairs.values()])
     width = 100 * np.mean([(one.interval.high - one.interval.low) / 2 for pairs in found for one in pairs.values()])
     yield (
-        f"{head}: (b) {share:.0%} of differences are found; of these {again / sure:.1%} again, {against / sure:.1%} "
-        f"contradicted ({sure} of pairs of comparisons)"
+        f"{head}: (b) {share:.0%} of differences are found; of these {again / max(sure, 1):.1%} again, "
+        f"{against / max(sure, 1):.1%} contradicted ({sure} of pairs of comparisons)"
     )
     holds = f"that for another replication {held / asked:.1%}, " if repeats > 1 else ""
     yield f"{head}: (c) another's difference is in {holds}that of the truth {truth / asked:.1%} (+- {width:.2f} points)"
 
 
 def compared(one: Replication) -> dict[tuple[str, str], Difference]:
-    return adjusted({(a, b): between(one[a], one[b]) for a, b in combinations(MODELS, 2)})
+    return adjusted({(a, b): between(one[a], one[b]) for a, b in combinations(one, 2)})
 
 
 def between(a: Sequence[Answers], b: Sequence[Answers]) -> Difference:

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from study.comparison import by_budget
 from study.comparison.comparison import Comparison
 from study.comparison.equality import weights
 from study.comparison.floor import Floor, floor
@@ -138,6 +139,7 @@ def facts(row: Row) -> dict[str, Any]:
         "seconds": row.seconds,
         "search_device_seconds": row.device_seconds,
         "expected_best": expected(row.expected_best),
+        "by_budget": by_budget.as_json(row),
         "winner": row.record.study.winner,
         "weights": weights(row),
         "confidence": asdict(row.confidence) if row.confidence else None,

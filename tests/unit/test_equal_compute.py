@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from study.comparison import compare
+from study.comparison.by_budget import by_budget, spread_of_mean
 from study.comparison.equal_compute import equal_compute, short_of, words
 from study.comparison.groups import Group
 from study.results.record import Record
@@ -51,6 +52,31 @@ def test_a_model_whose_trials_take_longer_has_fewer_and_falls_short_by_what_they
 
 def test_what_trials_cost_is_not_known_of_every_record(tmp_path: Path) -> None:
     assert equal_compute(group(tmp_path, slow=1), "training_flops") is None  # these records have no cost
+
+
+def test_test_accuracy_by_budget_ends_at_what_was_tested_and_begins_with_one_trial(tmp_path: Path) -> None:
+    here = group(tmp_path, slow=4)
+    slow, fast = (by_budget(row, "device_seconds") for row in here.rows)
+    assert slow is not None
+    assert fast is not None
+    assert slow.accuracy[-1] == here.rows[0].accuracy.mean
+    assert (slow.low[-1], slow.high[-1]) == pytest.approx(tuple(here.rows[0].accuracy.interval))
+    assert (np.diff(slow.accuracy) >= 0).all()
+    assert (slow.trials[0], slow.trials[-1]) == pytest.approx((1, 4))
+    assert np.allclose(slow.budget, 4 * fast.budget)
+    # at what both searches can have, the slow one falls short by what `equal_compute` says
+    found = equal_compute(here, "device_seconds")
+    assert found is not None
+    at = np.interp(np.log(found.budget), np.log(slow.budget), slow.accuracy)
+    assert at == pytest.approx(found.accuracy["vit-none-insects"], abs=0.01)
+    assert by_budget(here.rows[0], "training_flops") is None
+
+
+def test_what_is_taken_off_widens_the_interval_where_it_varies_between_repeats() -> None:
+    assert spread_of_mean(np.array([[0.1], [0.2]])).tolist() == [0, 0]  # one repeat tells nothing of it
+    alike, apart = spread_of_mean(np.array([[0.1, 0.1, 0.1], [0.0, 0.1, 0.2]]))
+    assert alike == pytest.approx(0)
+    assert apart == pytest.approx(4.303 * 0.1 / np.sqrt(3), rel=1e-3)
 
 
 def test_a_budget_for_all_trials_leaves_nothing_short(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from study.comparison import Comparison, Group, Row
 from study.report import figures
 from study.report.blocks import Choice, Figure, Note, Option, Section, empty
+from study.report.comparison import by_budget
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.scale import Scale, scale
 from study.report.comparison.styles import style_of
@@ -33,13 +34,17 @@ def section(comparison: Comparison) -> Section:
     return Section(
         "cost",
         "Cost beside accuracy",
-        [*per_dataset(comparison, table), *notes(comparison)],
+        [*per_dataset(comparison, blocks), *notes(comparison)],
         lead=(
             "A row is on the Pareto front of a cost where no other is at least as accurate and as cheap, and better in "
             "one of both: marked by a point. Accuracies differ by chance: a front does not say who is better."
         ),
         short="Cost",
     )
+
+
+def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
+    return [*table(group, among, suffix), *by_budget.blocks(group, among, suffix)]
 
 
 def costs_of(rows: Sequence[Row]) -> dict[str, list[float | None]]:

@@ -25,8 +25,7 @@ def section(comparison: Comparison) -> Section:
         "search",
         "How the searches went",
         per_dataset(comparison, blocks),
-        lead="Trial 0 is where a search starts, the paper’s recipe for AlexNet and ours for the others, so a "
-        "line shows what searching added to it.",
+        lead="Trial 0 is where a search starts, so a line shows what searching added to it.",
         short="Search",
     )
 
