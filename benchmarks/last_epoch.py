@@ -6,12 +6,14 @@
 Every mini model, 60 images of every class of Fashion-MNIST that no weights have seen, a split and a draw of its own for
 each study. The winner's test runs train to the end of the schedule, and are tested after every epoch, which no study
 does: the accuracy that a rule would have had is that of its epoch. Beside the mean over studies stands the standard
-deviation between studies of one model, and the share of epochs that a rule trains.
+deviation between studies of one model, and the share of epochs that a rule trains. `--keep FILE` keeps what was seen.
 """
 
 import argparse
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -40,14 +42,20 @@ def main() -> None:
     parser.add_argument("--fine-tuned", action="store_true", help="nothing is frozen, and nothing searched")
     parser.add_argument("--studies", type=int, default=STUDIES, metavar="N", help="of each model (default %(default)s)")
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS, metavar="MODEL")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="of what was seen, which is not trained again")
     options = parser.parse_args()
     start = perf_counter()
-    found: list[Seen] = []
-    for model in options.models:
-        for seed in range(options.studies):
-            found.append(fine_tuned(model, seed) if options.fine_tuned else head_only(model, seed))
-        print(f"round of {model}, after {perf_counter() - start:.0f} s", flush=True)
-    report(found)
+    kept: dict[tuple[str, int], Seen] = {}
+    if options.keep and options.keep.exists():
+        kept = pickle.loads(options.keep.read_bytes())
+    wanted = [(model, seed) for model in options.models for seed in range(options.studies)]
+    for model, seed in wanted:
+        if (model, seed) not in kept:
+            kept[model, seed] = fine_tuned(model, seed) if options.fine_tuned else head_only(model, seed)
+            print(f"round of {model}, study {seed}, after {perf_counter() - start:.0f} s", flush=True)
+            if options.keep:
+                options.keep.write_bytes(pickle.dumps(kept))
+    report([kept[one] for one in wanted])
 
 
 def head_only(model: str, seed: int) -> Seen:
