@@ -34,5 +34,8 @@ def test_chains_have_every_fault_in_every_world_of_it_and_none_twice_in_one_comm
         for world in fault.worlds:
             assert [chain for chain in turn if chain.world == world and name in chain.faults], (name, world)
     for command in (command for chain in turn for command in chain.commands if len(command) > 1):
-        assert len({FAULTS[name].kind for name in command}) == len(command)
-        assert not any(FAULTS[name].whole for name in command)
+        kinds = [kind for name in command if (kind := FAULTS[name].kind)]
+        assert len(set(command)) == len(command)
+        assert len(set(kinds)) == len(kinds)
+        assert not any(FAULTS[name].alone for name in command)
+        assert sum(FAULTS[name].ends for name in command) <= 1

@@ -4,16 +4,17 @@
     make faults ARGS='--faults 40 --seed 7'
     make faults ARGS='--only "Ctrl-C" --only SIGTERM --faults 20'
 
-A study is begun, a fault happens to it, the command is given again with --resume, the next fault happens; to the last
-command up to three happen. Then its record has to be that of the same study undisturbed, but for what the machine
-decides. The same for a comparison, data efficiency, a folder of images, and two Ray nodes. A row for each fault: how
-often, results lost, runs trained twice, wrong rows, commands that ended in disorder, stray processes and files, and the
-median seconds of the command that came to the end.
+A study is begun, a fault ends it, the command is given again with --resume, the next fault ends that. Up to five others,
+which it goes on after, happen to each command, at moments of their own. Then its record has to be that of the same study
+undisturbed, but for what the machine decides. The same for a comparison, data efficiency, a folder of images, two
+workers a run, and two Ray nodes. A row for each fault: how often, results lost, runs trained twice, wrong rows, commands
+that ended in disorder, stray processes and files, and the median seconds of the command that came to the end.
 
-What happened is added to a file, faults-SEED.jsonl: ended by Ctrl-C, the same command goes on where it was.
+What happened is added to a file, faults-SEED.jsonl: ended by Ctrl-C or SIGTERM, the same command goes on where it was.
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,7 @@ def main(words: Sequence[str] | None = None) -> int:
     before = results.read(into)
     happened = list(before)
     if not options.show:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="f", ignore_cleanup_errors=True) as folder:
             suite = Suite(Path(folder))
             done = {one.chain for one in before if one.seed == options.seed}

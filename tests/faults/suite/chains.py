@@ -1,6 +1,5 @@
 """Which faults happen to which study, one after the other: a seed decides it, for as many chains as are wanted."""
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -10,7 +9,8 @@ from tests.faults.suite.faults import Fault
 from tests.faults.suite.worlds import ALIKE, WORLDS
 
 ENDINGS = 3  # faults to a study that a next command goes on after
-TOGETHER = 3  # that happen to its last command, as a rule
+TOGETHER = 5  # that happen to one command and let it go on
+OF_ANOTHER = 8  # faults to a world that takes another one's
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,35 @@ def chains(seed: int, faults: Mapping[str, Fault], worlds: Collection[str] = tup
 
 
 def of_world(world: str, faults: Mapping[str, Fault], random: Random) -> list[tuple[str, list[list[str]]]]:
+    """Some commands that are ended by a fault each, and a last one; others happen to each of them, so that all do."""
     own = [name for name, fault in faults.items() if world in fault.worlds]
     if world in ALIKE:  # a few of another world's
         others = [name for name, fault in faults.items() if ALIKE[world] in fault.worlds and not fault.whole]
-        own = random.sample(others, min(3, len(others)))
+        own = random.sample(others, min(OF_ANOTHER, len(others)))
     random.shuffle(own)
     ending = [name for name in own if faults[name].ends or faults[name].whole]
     passing = [name for name in own if name not in ending]
-    kinds = Counter(faults[name].kind for name in passing)
-    many = max([ceil(len(ending) / ENDINGS), ceil(len(passing) / TOGETHER), *kinds.values()])
-    found: list[tuple[list[list[str]], list[str]]] = [([], []) for _ in range(many)]
+    many = max(ceil(len(ending) / ENDINGS), ceil(len(passing) / TOGETHER))
+    found: list[list[list[str]]] = [[] for _ in range(many)]
     for number, name in enumerate(ending):
-        found[number % many][0].append([name])
-    for name in sorted(passing, key=lambda name: -kinds[faults[name].kind]):
-        free = [last for _, last in found if faults[name].kind not in {faults[other].kind for other in last}]
-        min(free, key=len).append(name)
-    return [(world, [*commands, last] if last else commands) for commands, last in found]
+        found[number % many].append([name])
+    if not passing:
+        return [(world, commands) for commands in found]
+    for commands in found:
+        commands.append([])
+    shared = [command for commands in found for command in commands if not any(faults[name].alone for name in command)]
+    add(shared, passing, faults)
+    return [(world, commands) for commands in found]
+
+
+def add(commands: Sequence[list[str]], passing: Sequence[str], faults: Mapping[str, Fault]) -> None:
+    """As many as there is room for, those first that had none for longest."""
+    waiting = list(passing)
+    for command in commands:
+        most = len(command) + TOGETHER
+        for name in list(waiting):
+            kinds = {faults[other].kind for other in command if faults[other].kind}
+            if len(command) < most and faults[name].kind not in kinds:
+                command.append(name)
+                waiting.remove(name)
+                waiting.append(name)

@@ -8,13 +8,13 @@ from random import Random
 
 import psutil
 
-from tests.faults.suite.victim import Command, Ended, Victim
+from tests.faults.suite.victim import LONGEST, Command, Ended, Victim
 
 TRIAL = ("ray::ImplicitFunc", "ray::Worker")  # processes that train: the search's, and the pool's
 WORKER = "ray::Member"  # of a group
 OF_RAY = ("Agent", "agent.py", "monitor.py", "ray::IDLE", "ray::_", "log_monitor")
 SINGLE = ("study", "comparison", "data efficiency")  # worlds of one machine
-EVERYWHERE = (*SINGLE, "two nodes", "workers")
+EVERYWHERE = (*SINGLE, "images", "two nodes", "workers")
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Fault:
         codes: with which a command may end that it happens to.
         worlds: in which it can happen.
         ends: the study goes on with the next command only.
-        kind: no two faults of one kind happen to one command.
+        kind: no two faults of one kind, where it has one, happen to one command.
         at: happens at a random moment; returns whether it did.
         around: what it is before the command begins and after it has ended.
         whole: all of a command, in its own order; returns how it ended, and whether the fault happened.
@@ -68,17 +68,29 @@ class Fault:
     results_gone: bool = False
     needs: Callable[[], bool] = lambda: True
 
+    @property
+    def alone(self) -> bool:
+        """Whether no other fault happens to the same command."""
+        return self.whole is not None or self.results_gone or self.kind == "disk"
 
-@dataclass(frozen=True)
+    def happens(self, command: Command, random: Random, target: "Target") -> bool:
+        """Now, or as soon as there is what it happens to; whether it did before the command's end."""
+        while self.at and command.sleep(0.05) and command.lasts < LONGEST:
+            if self.at(command, random, target):
+                return True
+        return False
+
+
+@dataclass(frozen=True, order=True)
 class Moment:
-    """After so many seconds, or so many beginnings, epochs and ends of runs and then some seconds."""
+    """After so many beginnings, epochs and ends of runs, and then some seconds; -1 events: of the command's start."""
 
-    events: int | None
+    events: int
     seconds: float
 
     def comes(self, command: Command) -> bool:
         """Waits for it; whether the command still runs."""
-        return (self.events is None or command.trains(self.events)) and command.sleep(self.seconds)
+        return (self.events < 0 or command.trains(self.events)) and command.sleep(self.seconds)
 
 
 FAULTS: dict[str, Fault] = {}
@@ -92,15 +104,16 @@ def at_a_moment(
     words: Sequence[str] = (),
     needs: Callable[[], bool] = lambda: True,
     results_gone: bool = False,
+    kind: str = "",
 ) -> Callable[[Callable[[Command, Random, Target], bool]], None]:
-    """Declares a fault that happens to a command which runs."""
+    """Declares a fault that happens to a command which runs: at its moment, or when there is what it happens to."""
 
     @contextmanager
     def around(target: Target, random: Random) -> Iterator[Given]:
         yield Given(words)
 
     def declare(at: Callable[[Command, Random, Target], bool]) -> None:
-        FAULTS[name] = Fault(codes or (0,), worlds, ends, "moment", at, around, needs=needs, results_gone=results_gone)
+        FAULTS[name] = Fault(codes or (0,), worlds, ends, kind, at, around, needs=needs, results_gone=results_gone)
 
     return declare
 
@@ -151,7 +164,7 @@ def _(command: Command, random: Random, target: Target) -> bool:
     return kill(command.members("raylet/raylet"), random)
 
 
-@at_a_moment("SIGKILL of another process of Ray's", 0, 1)
+@at_a_moment("SIGKILL of another process of Ray's", 0, 1, ends=True)
 def _(command: Command, random: Random, target: Target) -> bool:
     return kill(command.members(*OF_RAY), random)
 

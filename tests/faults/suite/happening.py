@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from math import ceil
 from pathlib import Path
 from random import Random
 
@@ -19,7 +20,7 @@ from tests.faults.suite.victim import Ended, Victim
 from tests.faults.suite.worlds import WORLDS, two_nodes
 
 TRIES = 3  # of a command without a fault, after which it counts as one that cannot go on
-EARLY = 0.3  # of the moments are before any run has begun
+EARLY = 0.25  # of the moments that end a command are before any run has begun
 EVENTS = 4  # of a run: its beginning, two epochs, its end
 
 
@@ -52,23 +53,41 @@ class Suite:
         self.undisturbed = cache(self._undisturbed)
 
     def _undisturbed(self, world: str) -> Undisturbed:
-        finished = self.undisturbed("study").results if world == "data efficiency" else self.folder
-        victim = WORLDS[world].victim(self.folder / f"undisturbed {world}".replace(" ", "-"), finished)
+        victim = WORLDS[world].victim(self.folder / f"undisturbed {world}".replace(" ", "-"), self.finished(world))
         with nodes_of(world, victim):
             undisturbed = Undisturbed(victim)
         strays = victim.strays()
         assert not strays, strays
         return undisturbed
 
+    def finished(self, world: str) -> Path:
+        """The results of the study that the world needs; any folder where it needs none."""
+        victim = Victim(
+            self.folder / f"before {world}".replace(" ", "-"), [*WORLDS[world].before, "--results", "results"]
+        )
+        if WORLDS[world].before and not victim.results.exists():
+            ended = victim.finish()
+            assert ended.code == 0, ended.said
+        return victim.results
+
     def chain(self, chain: Chain, seed: int | str) -> list[Happened]:
+        self.undisturbed(chain.world)
+        victim = WORLDS[chain.world].victim(self.folder / f"v{chain.number}", self.finished(chain.world))
+        try:
+            return self.faults_of(chain, victim, seed)
+        finally:
+            victim.remove()
+
+    def faults_of(self, chain: Chain, victim: Victim, seed: int | str) -> list[Happened]:
         usual, random, verdicts = self.undisturbed(chain.world), Random(f"{seed}.{chain.number}"), []
-        finished = self.undisturbed("study").results if chain.world == "data efficiency" else self.folder
-        victim = WORLDS[chain.world].victim(self.folder / f"v{chain.number}", finished)
         if usual.cache.exists() and chain.world != "two nodes":
             shutil.copytree(usual.cache, victim.cache)
         with nodes_of(chain.world, victim) as node:
-            for names in chain.commands:
-                verdicts += [(name, verdict) for name, verdict in self.command(victim, names, random, usual, node)]
+            for number, names in enumerate(chain.commands):
+                share = min(
+                    1.0, 2 / (len(chain.commands) - number + 1)
+                )  # of what is left, so that all come to something
+                verdicts += self.command(victim, names, random, usual, share, node)
             if always := WORLDS[chain.world].always:
                 verdicts.append((always, Verdict()))
             last = verdicts[-1][1]
@@ -82,23 +101,27 @@ class Suite:
         strays = [*victim.strays(), *left_files(victim, usual.usual)]
         for _, verdict in verdicts:
             verdict.wrong, verdict.strays = wrong, strays
-        victim.remove()
         return [
             Happened(int(seed) if str(seed).isdigit() else 0, chain.number, chain.world, name, verdict)
             for name, verdict in verdicts
         ]
 
     def command(
-        self, victim: Victim, names: Sequence[str], random: Random, usual: Undisturbed, node: object
+        self, victim: Victim, names: Sequence[str], random: Random, usual: Undisturbed, share: float, node: object
     ) -> list[tuple[str, Verdict]]:
-        """One command, and the faults that happen to it: what they cost at once."""
+        """One command, and the faults that happen to it: what they cost at once.
+
+        Args:
+            share: of what is left to do, in which they happen.
+        """
         faults = [FAULTS[name] for name in names]
         before, began, done = tables(victim), time.time(), finished_runs(victim)
-        target = Target(victim, [run for run in usual.runs if run not in done], node if callable(node) else None)
+        left = [run for run in usual.runs if run not in done]
+        target = Target(victim, left[: ceil(share * len(left))], node if callable(node) else None)
         verdict = Verdict()
         struck = [False] * len(faults)
         try:
-            ended, struck = happen(faults, target, random, moment(random, usual, len(target.runs)))
+            ended, struck = happen(faults, target, random, moments(faults, random, usual, len(target.runs)))
         except AssertionError as error:
             verdict.disorder.append(str(error))
         else:
@@ -123,25 +146,29 @@ def nodes_of(world: str, victim: Victim) -> Iterator[object]:
         yield stack.enter_context(two_nodes(victim)) if WORLDS[world].nodes else None
 
 
-def moment(random: Random, usual: Undisturbed, left: int) -> Moment:
-    if random.random() < EARLY or not left:
-        return Moment(None, random.uniform(0, usual.startup))
-    return Moment(random.randrange(EVENTS * left), random.uniform(0, 0.4))
+def moments(faults: Sequence[Fault], random: Random, usual: Undisturbed, runs: int) -> list[Moment]:
+    """Of each fault one, within so many runs; those that end a command also before any has begun."""
+    return [
+        Moment(-1, random.uniform(0, usual.startup))
+        if not runs or (fault.ends and random.random() < EARLY)
+        else Moment(random.randrange(EVENTS * runs), random.uniform(0, 0.4))
+        for fault in faults
+    ]
 
 
-def happen(faults: Sequence[Fault], target: Target, random: Random, when: Moment) -> tuple[Ended, list[bool]]:
+def happen(faults: Sequence[Fault], target: Target, random: Random, when: Sequence[Moment]) -> tuple[Ended, list[bool]]:
     """How the command ended, and which of the faults did happen."""
     if faults[0].whole:
-        how, did = faults[0].whole(target, random, when)
+        how, did = faults[0].whole(target, random, when[0])
         return how, [did]
     with ExitStack() as stack:
         given = [stack.enter_context(fault.around(target, random)) for fault in faults]
         variables = {name: value for one in given for name, value in one.variables.items()}
         command = target.victim.start(*(word for one in given for word in one.words), **variables)
         struck = [True] * len(faults)
-        for number, fault in enumerate(faults):
-            if fault.at:
-                struck[number] = when.comes(command) and fault.at(command, random, target)
+        for number in sorted(range(len(faults)), key=lambda number: when[number]):
+            if faults[number].at:
+                struck[number] = when[number].comes(command) and faults[number].happens(command, random, target)
         ended = command.wait()
     return ended, [happened and one.struck() for happened, one in zip(struck, given, strict=True)]
 

@@ -1,9 +1,9 @@
 """Faults of a run's own code, of its numbers and of its memory: see `inside/sitecustomize.py`."""
 
+import itertools
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from random import Random
 
 import psutil
@@ -13,15 +13,15 @@ from tests.faults.suite.victim import Command
 
 STUDY_TAKES = 4 << 30  # bytes, with Ray and all its processes
 SOME = 1 << 30
+numbers = itertools.count()
 
 
 @contextmanager
 def inside(what: str, target: Target, random: Random, **variables: str) -> Iterator[Given]:
-    victim, done = target.victim, f"{target.victim.folder}/done-{target.victim.commands}"
+    number = next(numbers)
+    done = target.victim.folder / f"done-{number}"
     run = random.choice(target.runs) if target.runs else ""
-    given = {"FAULTS_INSIDE": f"{what}@{run}", "FAULTS_DONE": done, **variables}
-    yield Given(variables=given, struck=lambda: Path(f"{done}-0").exists())
-    assert victim.folder.exists()
+    yield Given(variables={f"FAULTS_INSIDE_{number}": f"{what}@{run}@{done}", **variables}, struck=done.exists)
 
 
 def having(what: str, *words: str) -> Callable[[Target, Random], AbstractContextManager[Given]]:
@@ -34,10 +34,10 @@ def having(what: str, *words: str) -> Callable[[Target, Random], AbstractContext
 
 
 for what in ("an exception in the model", "no memory for Python", "the process ends itself", "a segmentation fault"):
-    FAULTS[f"in a run: {what}"] = Fault(worlds=SINGLE, kind="inside", around=having(what))
+    FAULTS[f"in a run: {what}"] = Fault(worlds=SINGLE, around=having(what))
 for what in ("it hangs in Python", "it hangs in a read"):
-    FAULTS[f"in a run: {what}"] = Fault(kind="inside", around=having(what, "--stall-timeout", "15"))
-FAULTS["in a run: a slow finally"] = Fault(kind="inside", around=having("slow finally"))
+    FAULTS[f"in a run: {what}"] = Fault(around=having(what, "--stall-timeout", "15"))
+FAULTS["in a run: a slow finally"] = Fault(around=having("slow finally"))
 
 
 def interrupt(command: Command, random: Random, target: Target) -> bool:
@@ -48,7 +48,6 @@ def interrupt(command: Command, random: Random, target: Target) -> bool:
 FAULTS["Ctrl-C while a run cleans up slowly"] = Fault(
     codes=(0, 130),
     ends=True,
-    kind="moment",
     at=interrupt,
     around=having("slow finally"),
 )
@@ -65,4 +64,4 @@ def on_the_host(target: Target, random: Random) -> Iterator[Given]:
         yield given
 
 
-FAULTS["out of memory on the host"] = Fault(kind="inside", around=on_the_host)
+FAULTS["out of memory on the host"] = Fault(around=on_the_host)

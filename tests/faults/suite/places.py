@@ -4,13 +4,14 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 from time import monotonic
 
-from tests.faults.suite.faults import FAULTS, Fault, Given, Moment, Target, at_a_moment
+from tests.faults.suite.faults import FAULTS, SINGLE, Fault, Given, Moment, Target, at_a_moment
 from tests.faults.suite.victim import Command, Ended
 
 FAILED, MISTAKE = 1, 2
@@ -78,14 +79,14 @@ def _(command: Command, random: Random, target: Target) -> bool:
     return bool(there) and command.running
 
 
-@at_a_moment("the cache is removed")
+@at_a_moment("the cache is removed", kind="cache")
 def _(command: Command, random: Random, target: Target) -> bool:
     there = target.victim.cache.exists()
     shutil.rmtree(target.victim.cache, ignore_errors=True)
     return there and command.running
 
 
-@at_a_moment("files of the cache are damaged")
+@at_a_moment("files of the cache are damaged", kind="cache")
 def _(command: Command, random: Random, target: Target) -> bool:
     found = [path for path in sorted(target.victim.cache.rglob("*")) if path.is_file()]
     chosen = [path for path in found if random.random() < 0.5]
@@ -106,9 +107,12 @@ def damage(path: Path, random: Random) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Of all its files but locks, which name who looked last."""
+    """Of all its files but locks, which name who looked last; of a link, where it leads."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    return {
+        str(path.relative_to(folder)): os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+        for path in files
+    }
 
 
 def stopped(target: Target, moment: Moment) -> None:
@@ -136,16 +140,20 @@ def refused_until_mended(target: Target, harm: Callable[[], bool], mend: Callabl
     return ended, True
 
 
-def a_record_is_damaged(target: Target, random: Random, moment: Moment) -> tuple[Ended, bool]:
-    """One file of it, while the study is stopped. Where that is refused, it is brought back, as the refusal says."""
+def to_the_record(
+    target: Target, random: Random, moment: Moment, harm: Callable[[Path, Random], None], suffixes: Collection[str]
+) -> tuple[Ended, bool]:
+    """To one file of it, while the study is stopped. Where that is refused, it is brought back, as the refusal says."""
     stopped(target, moment)
     victim, kept = target.victim, target.victim.folder / "kept"
     shutil.copytree(victim.results, kept, symlinks=True) if victim.results.exists() else kept.mkdir()
+    chosen: list[Path] = []
 
-    def harm() -> bool:
+    def harm_one() -> bool:
         held = [path for record in victim.records for path in sorted(record.glob("*")) if path.is_file()]
-        if held:
-            damage(random.choice(held), random)
+        if held := [path for path in held if path.suffix in suffixes]:
+            chosen.append(random.choice(held))
+            harm(chosen[0], random)
         return bool(held)
 
     def mend() -> None:
@@ -153,14 +161,38 @@ def a_record_is_damaged(target: Target, random: Random, moment: Moment) -> tuple
         shutil.copytree(kept, victim.results, symlinks=True)
 
     try:
-        return refused_until_mended(target, harm, mend)
+        ended, happened = refused_until_mended(target, harm_one, mend)
+        for path in chosen:
+            if path.is_symlink():  # that file was not needed
+                path.unlink()
+                shutil.copy2(kept / path.relative_to(victim.results), path)
+        return ended, happened
     finally:
         shutil.rmtree(kept)
 
 
-FAULTS["a file of the record is damaged"] = Fault(
-    codes=(0, 1, 2), worlds=("study", "comparison", "data efficiency"), ends=True, whole=a_record_is_damaged
-)
+def truncate(path: Path, random: Random) -> None:
+    os.truncate(path, random.randrange(path.stat().st_size))
+
+
+def make_unreadable(path: Path, random: Random) -> None:
+    """As on a disk that is broken there: it can be opened, and reading is an OSError (EIO), for root, too."""
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+
+
+PARTS_OF_RECORDS = (".parquet", ".json", ".journal")
+for what, harm, suffixes in (
+    ("is damaged", damage, (*PARTS_OF_RECORDS, ".html")),
+    ("is truncated", truncate, PARTS_OF_RECORDS),
+    ("cannot be read", make_unreadable, PARTS_OF_RECORDS),
+):
+    FAULTS[f"a file of the record {what}"] = Fault(
+        codes=(0, 1, 2),
+        worlds=SINGLE,
+        ends=True,
+        whole=partial(to_the_record, harm=harm, suffixes=suffixes),
+    )
 
 
 def images_of(target: Target, random: Random) -> tuple[Path, bytes]:

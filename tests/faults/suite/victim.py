@@ -16,8 +16,10 @@ import psutil
 ROOT = Path(__file__).parents[3]
 MARK = "FAULTS_VICTIM"  # in the environment of every process of a study under test
 STACKS = signal.SIGRTMIN + 2  # at which a process of ours writes the stacks of its threads
-LONGEST = 300.0  # seconds for a command, after which it counts as hanging
+LONGEST = 600.0  # seconds for a command, after which it counts as hanging
 SETTLE = 8.0  # seconds for processes to go when their study has ended
+# threads that wait for others do not take the cores from them: a machine may be busy with more than the suite
+QUIETLY = {"RAY_ADDRESS": "local", "WANDB_MODE": "disabled", "OMP_WAIT_POLICY": "PASSIVE"}
 NEVER = ("Traceback", "*** SIG", "W&B: '")
 MOST_LINES = 40  # of a command to which several faults happen
 
@@ -54,7 +56,7 @@ class Victim:
 
     def __post_init__(self) -> None:
         for path in (self.home, self.temporary):
-            path.mkdir(parents=True)
+            path.mkdir(parents=True, exist_ok=True)
 
     @property
     def results(self) -> Path:
@@ -89,7 +91,7 @@ class Victim:
         apart = {
             name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "WANDB_", "FAULTS_"))
         }
-        return apart | {"RAY_ADDRESS": "local", "WANDB_MODE": "disabled", **self.own, **self.variables, **more}
+        return apart | {**QUIETLY, **self.own, **self.variables, **more}
 
     @property
     def own(self) -> dict[str, str]:
@@ -177,6 +179,11 @@ class Command:
     def running(self) -> bool:
         return self.process.poll() is None
 
+    @property
+    def lasts(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self.began
+
     def sleep(self, seconds: float) -> bool:
         """Waits so long, unless the command ends before; whether it still runs."""
         deadline = time.monotonic() + seconds
@@ -187,7 +194,7 @@ class Command:
     def trains(self, events: int) -> bool:
         """Waits until that many of a run's begin, epochs and end have been seen; whether it still runs."""
         while self.running and len(self.victim.trained()) - self.seen < events:
-            if time.monotonic() - self.began > LONGEST:
+            if self.lasts > LONGEST:
                 return False
             time.sleep(0.02)
         return self.running

@@ -13,8 +13,12 @@ from PIL import Image
 from tests.faults.suite.victim import Victim
 
 RESNET = ["--model", "resnet", "--pretraining", "none", "--scale", "mini", "--name", "victim"]
-SMALL = ["--max-concurrent", "1", "--max-failures", "9", "--top-k", "1", "--seeds", "1"]
-STUDY = ["study.run", *RESNET, *SMALL, "--trials", "5", "--epochs", "2"]
+SMALL = ["--max-concurrent", "1", "--max-failures", "9", "--top-k", "1", "--seeds", "1", "--epochs", "2"]
+OFTEN = ["--checkpoint-every", "0"]  # after every step, so that each run that was ended goes on from one
+VICTIM = ["study.run", *RESNET, *SMALL, *OFTEN]
+FEW = ["--images-per-class", "8"]
+STUDY = [*VICTIM, *FEW, "--trials", "10"]
+FINISHED = [*VICTIM, "--fix", "freeze_depth=all", "--trials", "2"]
 CLASSES, IMAGES, SIDE = 3, 30, 12
 
 
@@ -25,6 +29,7 @@ class World:
         words: of its command.
         again: what that is given besides, to go on.
         variables: of its environment.
+        before: of a study that has to be finished first.
         begins: lays out what it needs.
         nodes: it runs on two Ray nodes beside a head.
         always: what happens in each of its studies, undisturbed ones too, which counts as a fault.
@@ -33,12 +38,13 @@ class World:
     words: Sequence[str]
     again: Sequence[str] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    before: Sequence[str] = ()
     begins: Callable[[Victim, Path], None] = lambda victim, finished: None
     nodes: bool = False
     always: str = ""
 
     def victim(self, folder: Path, finished: Path) -> Victim:
-        """A new one. `finished` is the folder of results of a study that is finished, for those that need one."""
+        """A new one. `finished` is the folder of results of the study that is to be finished before."""
         words = [*self.words, "--results", "results"] if self.words[0] != "study.data_efficiency" else self.words
         victim = Victim(folder, words, self.again, self.variables)
         self.begins(victim, finished)
@@ -61,21 +67,21 @@ def images(victim: Victim, finished: Path) -> None:
 
 
 COMPARISON = ["study.compare", "--models", "resnet", "alexnet", "--pretraining", "none", "--scale", "mini"]
-MEASURED = ["study.data_efficiency", "results/victim", "--images-per-class", "1", "4", "--seeds", "2"]
+MEASURED = ["study.data_efficiency", "results/victim", "--images-per-class", "1", "2", "4", "--seeds", "3"]
 
 WORLDS = {
     "study": World(STUDY, ["--resume"]),
     "comparison": World(
-        [*COMPARISON, "--name", "victims", *SMALL, "--trials", "2", "--epochs", "2", "--datasets", "digits"]
+        [*COMPARISON, "--name", "victims", *SMALL, *OFTEN, *FEW, "--trials", "4", "--datasets", "digits"]
     ),
-    "data efficiency": World([*MEASURED, "--max-concurrent", "1"], begins=a_finished_study),
+    "data efficiency": World([*MEASURED, "--max-concurrent", "1"], before=FINISHED, begins=a_finished_study),
     "images": World(
-        [*STUDY, "--dataset", "data", "--early-stopping", "none"],
+        [*VICTIM, "--trials", "8", "--dataset", "data", "--early-stopping", "none"],
         ["--resume"],
         {"STUDY_CACHE_GIB": "0.0000001"},  # so that they are read and decoded again in every epoch
-        images,
+        begins=images,
     ),
-    "workers": World([*STUDY, "--workers-per-trial", "2"], ["--resume"]),
+    "workers": World([*VICTIM, *FEW, "--trials", "4", "--workers-per-trial", "2"], ["--resume"]),
     "two nodes": World(STUDY, ["--resume"], nodes=True),
     "NaN": World(
         STUDY,

@@ -1,8 +1,8 @@
 """Imported by every Python process of a study under test: writes down what it trains, and fails where it is told to.
 
-What to do is in the environment: FAULTS_TRACE names the file of what was trained. FAULTS_INSIDE is `WHAT@RUN;WHAT@RUN`:
-faults, and the run that has each once, after an epoch of it; the file FAULTS_DONE, with the place of a fault in that
-list at its end, says that it was had. FAULTS_ALWAYS is `WHAT@RUN`: what that run has each time.
+What to do is in the environment: FAULTS_TRACE names the file of what was trained. FAULTS_INSIDE_N is `WHAT@RUN@FILE`: a
+fault, the run that has it once, after an epoch of it, and the file that says that it was had. FAULTS_ALWAYS is
+`WHAT@RUN`: what that run has each time.
 """
 
 import builtins
@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 MOST = 40  # portions of memory, of 256 MiB each
+now = time.time  # of the machine, also where the clock is set back
 
 
 class PatchAfterImport(importlib.abc.MetaPathFinder):
@@ -45,16 +46,15 @@ def patch(trainer: Any) -> None:
 
     def traced(run: Any, datasets: Any, resources: Any, report: Any, cache: Any) -> Any:
         name = f"{run.model.variant}/{run.run_id}"
-        given = os.environ.get("FAULTS_INSIDE", "")
-        faults = [one.split("@") for one in given.split(";") if one]
-        mine = [(number, what) for number, (what, whom) in enumerate(faults) if whom == name]
+        faults = [value.split("@") for key, value in os.environ.items() if key.startswith("FAULTS_INSIDE_")]
+        mine = [(what, done) for what, whom, done in faults if whom == name]
 
         def reported(row: Any) -> None:
             note(f"epoch {name}")
             report(row)
-            for number, what in mine:
-                if what != "slow finally" and first(number):
-                    fail(what)
+            for what, done in mine:
+                if what != "slow finally" and first(done):
+                    fail(what, done)
 
         within = Memory.run_with_oom_backoff
         if name == whose and always == "the loss is not finite":
@@ -66,8 +66,8 @@ def patch(trainer: Any) -> None:
             outcome = work(run, datasets, resources, reported, cache)
         finally:
             Memory.run_with_oom_backoff = within  # type: ignore[method-assign]
-            for number, what in mine:
-                if what == "slow finally" and first(number):
+            for what, done in mine:
+                if what == "slow finally" and first(done):
                     time.sleep(6)
         note(f"end {name}")
         return outcome
@@ -77,12 +77,12 @@ def patch(trainer: Any) -> None:
 
 def note(line: str) -> None:
     with builtins.open(os.environ["FAULTS_TRACE"], "a") as file:
-        file.write(f"{time.time():.3f} {os.getpid()} {line}\n")
+        file.write(f"{now():.3f} {os.getpid()} {line}\n")
 
 
-def first(number: int) -> bool:
+def first(done: str) -> bool:
     try:
-        os.close(os.open(f"{os.environ['FAULTS_DONE']}-{number}", os.O_CREAT | os.O_EXCL))
+        os.close(os.open(done, os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return False
     return True
@@ -103,9 +103,9 @@ def with_little(within: Any) -> Any:
     return limited
 
 
-def fail(what: str) -> None:
-    if what == "an exception in the model":
-        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied (a fault of the suite)")
+def fail(what: str, done: str) -> None:
+    if what == "an exception in the model":  # another text each time: the same again would be the model's own
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied (the suite's {done.rpartition('-')[2]})")
     if what == "no memory for Python":
         raise MemoryError
     if what == "the process ends itself":
@@ -128,7 +128,7 @@ def fail(what: str) -> None:
 
 
 def set_the_clock_back(after: float) -> None:
-    now, began = time.time, time.monotonic()
+    began = time.monotonic()
     time.time = lambda: now() - (3600 if time.monotonic() - began > after else 0)
 
 
