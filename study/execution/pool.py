@@ -120,6 +120,8 @@ class Pool:
                         paused[run.run_id] = monotonic() + failure.pause, run
                         continue
                     outcome = Outcome(run.run_id, failure=failure.reason)
+                    if run.run_id not in begun:
+                        on_start(run)
                 if run and outcome:
                     yield run, outcome
             lost.tell()

@@ -267,7 +267,9 @@ class Bookkeeper(NotSaved, tune.Callback):
         if status == RunStatus.PRUNED:
             row["reason"] = f"ASHA, after epoch {row['epochs']}"
         with self.ending():
-            self.on_end(row, self.curves.get(name, []))  # its process may have died before it began
+            if name not in self.curves:  # its process died each time before it began
+                self.on_start(name, trial.config["hyperparameters"])
+            self.on_end(row, self.curves.get(name, []))
 
     @contextmanager
     def ending(self) -> Iterator[None]:

@@ -76,6 +76,22 @@ def test_a_run_whose_process_dies_is_tried_again_as_often_as_was_asked_for(runs:
     assert [attempts.number(run.run_id) for run in runs[:3]] == [1, 2, 2]
 
 
+class NeverThere(Sleeping):
+    def ready(self) -> None:
+        os._exit(1)
+
+
+def test_a_run_whose_process_never_starts_is_begun_before_it_ends(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is told of its end, as W&B is, knows of it."""
+    monkeypatch.setattr(pool, "Worker", NeverThere)
+    begun: list[Run] = []
+    with closing(Pool(Resources(cpus=0.5), 1, attempts=Attempts(0))) as processes:
+        ended = processes.outcomes(runs[:1], {}, interrupted=threading.Event(), on_start=begun.append)
+        assert [(run, bool(outcome.failure), list(begun)) for run, outcome in ended] == [(runs[0], True, runs[:1])]
+
+
 def test_a_process_that_ended_while_it_was_idle_is_replaced(runs: list[Run]) -> None:
     with closing(Pool(Resources(cpus=0.5), 1)) as processes:
         assert processes.call(len, "warm") == 4

@@ -4,11 +4,12 @@
     make faults ARGS='--faults 40 --seed 7'
     make faults ARGS='--only "Ctrl-C" --only SIGTERM --faults 20'
 
-A study is begun, a fault ends it, the command is given again with --resume, the next fault ends that. Up to five others,
-which it goes on after, happen to each command, at moments of their own. Then its record has to be that of the same study
-undisturbed, but for what the machine decides. The same for a comparison, data efficiency, a folder of images, two
-workers a run, and two Ray nodes. A row for each fault: how often, results lost, runs trained twice, wrong rows, commands
-that ended in disorder, stray processes and files, and the median seconds of the command that came to the end.
+A study is begun, a fault ends it, the command is given again with --resume, the next fault ends that. Up to five
+others, which it goes on after, happen to each command, at moments of their own. Then its record has to be that of the
+same study undisturbed, but for what the machine decides. The same for a comparison, data efficiency, a folder of
+images, two workers a run, and two Ray nodes. A row for each fault: how often, results lost, runs trained twice, wrong
+rows, commands that ended in disorder, stray processes and files, and the median seconds of the command that came to
+the end.
 
 What happened is added to a file, faults-SEED.jsonl: ended by Ctrl-C or SIGTERM, the same command goes on where it was.
 """
@@ -38,6 +39,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", action="append", choices=FAULTS, metavar="FAULT", help=", ".join(FAULTS))
     parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=list(WORLDS), help=", ".join(WORLDS))
     parser.add_argument("--into", type=Path, metavar="FILE", help="where what happened is added to")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="where studies go that a fault has cost something")
     parser.add_argument("--show", action="store_true", help="only the table of what the file has")
     options = parser.parse_args(words)
     into = options.into or Path(f"faults-{options.seed}.jsonl")
@@ -47,7 +49,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if not options.show:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="f", ignore_cleanup_errors=True) as folder:
-            suite = Suite(Path(folder))
+            suite = Suite(Path(folder), options.keep)
             done = {one.chain for one in before if one.seed == options.seed}
             for chain in chains(options.seed, faults, options.worlds):
                 if sum(one.verdict.struck for one in happened) >= options.faults:

@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 
 from study.design.states import StudyStatus
+from study.report.study import PAGE
 from study.results.study_file import StudyFile
 from tests.faults.suite.chains import Chain
 from tests.faults.suite.faults import FAULTS, Fault, Moment, Target
@@ -21,6 +22,7 @@ from tests.faults.suite.worlds import WORLDS, two_nodes
 
 TRIES = 3  # of a command without a fault, after which it counts as one that cannot go on
 EARLY = 0.25  # of the moments that end a command are before any run has begun
+SOCKETS = shutil.ignore_patterns("sockets", "cache")
 EVENTS = 4  # of a run: its beginning, two epochs, its end
 
 
@@ -46,10 +48,14 @@ class Undisturbed:
 
 
 class Suite:
-    """Chains of faults, in a folder; what is undisturbed is trained when it is first needed."""
+    """Chains of faults, in a folder; what is undisturbed is trained when it is first needed.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        keep: where the folder of a victim goes that a fault has cost something; None: it is removed.
+    """
+
+    def __init__(self, folder: Path, keep: Path | None = None) -> None:
+        self.folder, self.keep = folder, keep
         self.undisturbed = cache(self._undisturbed)
 
     def _undisturbed(self, world: str) -> Undisturbed:
@@ -74,7 +80,10 @@ class Suite:
         self.undisturbed(chain.world)
         victim = WORLDS[chain.world].victim(self.folder / f"v{chain.number}", self.finished(chain.world))
         try:
-            return self.faults_of(chain, victim, seed)
+            happened = self.faults_of(chain, victim, seed)
+            if self.keep and not all(one.verdict.good for one in happened):
+                shutil.copytree(victim.folder, self.keep / f"{seed}.{chain.number}", symlinks=True, ignore=SOCKETS)
+            return happened
         finally:
             victim.remove()
 
@@ -116,6 +125,7 @@ class Suite:
         """
         faults = [FAULTS[name] for name in names]
         before, began, done = tables(victim), time.time(), finished_runs(victim)
+        pageless = without_a_page(victim)
         left = [run for run in usual.runs if run not in done]
         target = Target(victim, left[: ceil(share * len(left))], node if callable(node) else None)
         verdict = Verdict()
@@ -129,7 +139,10 @@ class Suite:
             verdict.disorder += disorder(ended, [code for fault in faults for code in fault.codes])
             if not any(fault.results_gone for fault in faults):
                 full = any(fault.kind == "disk" for fault in faults)
-                verdict.disorder += unfinished_business(ended, victim, page=not full)
+                had_none = (
+                    pageless if ended.code else []
+                )  # a disk that was full before: it is made by who ends in order
+                verdict.disorder += unfinished_business(ended, victim, page=not full and not had_none)
                 if ended.code != 2:
                     verdict.lost = differences(before, tables(victim))
                 events = victim.trained()
@@ -181,6 +194,10 @@ def disorder(ended: Ended, codes: Sequence[int]) -> list[str]:
     return [] if ended.in_order else [f"said: {ended.said.strip()[-600:]}"]
 
 
+def without_a_page(victim: Victim) -> list[Path]:
+    return [record for record in victim.records if not (record / PAGE).exists()]
+
+
 def unfinished_business(ended: Ended, victim: Victim, *, page: bool) -> list[str]:
     """What a command that ended by itself left undone in the records that it wrote, as who reads them sees it.
 
@@ -191,7 +208,7 @@ def unfinished_business(ended: Ended, victim: Victim, *, page: bool) -> list[str
         return []
     found = []
     for record in victim.records:
-        if page and not (record / "report.html").exists():
+        if page and record in without_a_page(victim):
             found.append(f"{record.name} has no page")
         if StudyFile.read(record).status is StudyStatus.RUNNING:
             found.append(f"{record.name} says that it runs")
