@@ -23,6 +23,7 @@ from benchmarks._whole_studies import MODELS, Trainer
 from study.design.study import Study
 from study.execution import evaluate
 from study.execution.last_epoch import RULES, Curves
+from study.files import replacing
 
 GOAL = "as accurate as the best of them within its standard error, and the least spread between searches"
 STUDIES = 10  # of each model
@@ -54,7 +55,8 @@ def main() -> None:
             kept[model, seed] = fine_tuned(model, seed) if options.fine_tuned else head_only(model, seed)
             print(f"round of {model}, study {seed}, after {perf_counter() - start:.0f} s", flush=True)
             if options.keep:
-                options.keep.write_bytes(pickle.dumps(kept))
+                with replacing(options.keep) as part:
+                    part.write_bytes(pickle.dumps(kept))
     report([kept[one] for one in wanted])
 
 

@@ -36,8 +36,10 @@ import numpy as np
 
 from benchmarks import _whole_studies
 from benchmarks._whole_studies import MODELS
+from study.files import replacing
 from study.statistics.comparison import Difference, adjusted, difference
 from study.statistics.repeats import Design, difference_of_repeats
+from study.statistics.stability import Seeds, unstable
 
 GOAL = "(a) at most 5 %, (b) at most 5 % contradicted, (c) 93 to 97 %"
 STUDIES, REPEATS = 200, (1, 2, 3, 5)
@@ -98,8 +100,9 @@ def answers(
             kept[key] = found
             if number % 20 == 0 or number == len(wanted):
                 print(f"round {number} of {len(wanted)} studies, after {perf_counter() - start:.0f} s", flush=True)
-                if keep:
-                    keep.write_bytes(pickle.dumps(kept))
+            if keep:
+                with replacing(keep) as part:
+                    part.write_bytes(pickle.dumps(kept))
     return kept
 
 
@@ -120,6 +123,7 @@ def report(kept: Kept, models: Sequence[str], repeats: int) -> Iterator[str]:
     numbers = [range(first, first + repeats) for first in range(0, seeds - repeats + 1, repeats)]
     replications = [{model: [kept[model, seed] for seed in each] for model in models} for each in numbers]
     found = [compared(one) for one in replications]
+    flags = [set(unstable({model: seeds_of(several) for model, several in one.items()})) for one in replications]
     head = f"{repeats} repeats, {len(replications)} replications" if repeats > 1 else f"as before, {seeds} comparisons"
     same = [
         between(one[model], other[model])
@@ -131,13 +135,15 @@ def report(kept: Kept, models: Sequence[str], repeats: int) -> Iterator[str]:
         rates = [np.mean([pair.p < 0.05 for pair in same[place :: len(models)]]) for place in range(len(models))]
         each = ", ".join(f"{model} {rate:.1%}" for model, rate in zip(models, rates, strict=True))
         yield f"{head}: (a) the same model is called different in {np.mean(rates):.1%} of {len(same)} pairs ({each})"
-    again, against, sure, held, truth, asked = 0, 0, 0, 0, 0, 0
-    for here, there in permutations(found, 2):
+    again, against, sure, truth = 0, 0, 0, 0
+    held: list[bool] = []
+    flagged: list[bool] = []
+    for (here, there), (names, _) in zip(permutations(found, 2), permutations(flags, 2), strict=True):
         for pair, first in here.items():
             second = there[pair]
-            held += first.again is not None and first.again.low <= second.mean <= first.again.high
+            held.append(first.again is not None and first.again.low <= second.mean <= first.again.high)
+            flagged.append(not names.isdisjoint(pair))
             truth += first.interval.low <= second.mean <= first.interval.high
-            asked += 1
             if first.different:
                 sure += 1
                 again += second.different and (first.mean > 0) == (second.mean > 0)
@@ -148,8 +154,14 @@ def report(kept: Kept, models: Sequence[str], repeats: int) -> Iterator[str]:
         f"{head}: (b) {share:.0%} of differences are found; of these {again / max(sure, 1):.1%} again, "
         f"{against / max(sure, 1):.1%} contradicted ({sure} of pairs of comparisons)"
     )
-    holds = f"that for another replication {held / asked:.1%}, " if repeats > 1 else ""
-    yield f"{head}: (c) another's difference is in {holds}that of the truth {truth / asked:.1%} (+- {width:.2f} points)"
+    holds = f"that for another replication {np.mean(held):.1%}, " if repeats > 1 else ""
+    yield (
+        f"{head}: (c) another's difference is in {holds}that of the truth {truth / len(held):.1%} (+- {width:.2f} "
+        "points)"
+    )
+    if repeats > 1 and any(flagged):
+        rest = np.mean([one for one, flag in zip(held, flagged, strict=True) if not flag])
+        yield f"{head}: {np.mean(flagged):.0%} of pairs have a model flagged as unstable; of the others {rest:.1%}"
 
 
 def compared(one: Replication) -> dict[tuple[str, str], Difference]:
@@ -161,6 +173,10 @@ def between(a: Sequence[Answers], b: Sequence[Answers]) -> Difference:
         return difference(a[0].correct, b[0].correct)
     design = Design.of([one.index for one in a], a[0].trained)
     return difference_of_repeats([one.correct for one in a], [one.correct for one in b], design)
+
+
+def seeds_of(several: Sequence[Answers]) -> Seeds:
+    return Seeds([right for one in several for right in one.correct.mean(axis=1)], several[0].correct.shape[1])
 
 
 def one_test_set(several: Sequence[Answers]) -> bool:
