@@ -72,6 +72,7 @@ class Variant:
         backbone_stages: the largest freeze depth: all stages but the head. A contract test counts them.
         features: which of the hyperparameters that are part of a model it has layers for: dropout, drop_path.
         weights: where others than random ones are.
+        otherwise: makes the variant for another preprocessing, where the stages depend on the size of the images.
     """
 
     name: str
@@ -82,6 +83,13 @@ class Variant:
     backbone_stages: int
     features: tuple[str, ...]
     weights: Weights | None = None
+    otherwise: "Callable[[Preprocessing], Variant] | None" = None
+
+    def with_preprocessing(self, given: Preprocessing | None) -> "Variant":
+        """The variant for images that are prepared like this; its own preprocessing where that is None."""
+        if given is None or given == self.preprocessing:
+            return self
+        return self.otherwise(given) if self.otherwise else replace(self, preprocessing=given)
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,7 @@ class Architecture:
         cut: a built model as its stages, from the images to the head.
         recipes: the family's own, of which the one named paper makes that point the paper's row; docs/paper.md says
             where each number is from.
+        space: the name of its table in `search_spaces/`, where that is not its own.
     """
 
     name: str
@@ -107,6 +116,7 @@ class Architecture:
     paper: Callable[[int], Hyperparameters]
     from_paper: tuple[str, ...] = ("freeze_depth",)
     recipes: tuple[Recipe, ...] = ()
+    space: str = ""
 
     def __post_init__(self) -> None:
         choose("family", self.family, FAMILIES)
@@ -139,7 +149,11 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Architecture:
-    """Raises ValueError, which says of which model `name` is a variant, if of one."""
+    """That architecture, or timm/NAME. Raises ValueError, which says of which model `name` is a variant, if of one."""
+    if name.startswith("timm/"):
+        from trainables.backbones import declared
+
+        return declared.get(name)
     if name not in names():
         of = next(
             (family.name for family, variant in every() if name in (variant.name, variant.name.split(".")[0])), ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 SCALES = ("mini", "paper")
-FAMILIES = ("convolution", "attention", "hybrid")
+FAMILIES = ("convolution", "attention", "hybrid", "other")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")  # and auto
 GPU_PRECISIONS = ("tf32", "fp16")  # that a CPU has no arithmetic for

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -43,7 +43,7 @@ class Model:
     @property
     def described(self) -> Variant:
         variant = architecture.get(self.architecture).variant(self.scale, name=self.variant)
-        return replace(variant, preprocessing=self.preprocessing or variant.preprocessing)
+        return variant.with_preprocessing(self.preprocessing)
 
     def build(self) -> StagedModel:
         built = building.assemble(architecture.get(self.architecture), self.described, self.classes)

@@ -193,9 +193,10 @@ def answers(record: Record, classes: int) -> tuple[tuple[int, ...], np.ndarray, 
 
 def introduced(model: str) -> tuple[str, str]:
     """A model's title and family."""
-    if model not in architecture.names():
+    try:
+        family = architecture.get(model)
+    except ValueError:  # of another version
         return model, UNKNOWN
-    family = architecture.get(model)
     return family.title, family.family
 
 

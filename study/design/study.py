@@ -162,8 +162,7 @@ class Study:
 
     @cached_property
     def pretrained_variant(self) -> Variant:
-        variant = self.architecture.variant(self.scale, name=self.variant)
-        return replace(variant, preprocessing=self.preprocessing or variant.preprocessing)
+        return self.architecture.variant(self.scale, name=self.variant).with_preprocessing(self.preprocessing)
 
     @property
     def backbone_stages(self) -> int:
@@ -172,7 +171,11 @@ class Study:
     @cached_property
     def space(self) -> Space:
         """What is searched, in the order of its table."""
-        table = spaces.default(self.model, self.backbone_stages) if self.table is None else self.table
+        table = (
+            spaces.default(self.architecture.space or self.model, self.backbone_stages)
+            if self.table is None
+            else self.table
+        )
         return {name: domain for name, domain in table.items() if name not in self.fixed}
 
     @property

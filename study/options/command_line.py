@@ -120,12 +120,14 @@ def configure(options: StudyKeywords, scale: str) -> Study:
         )
     variant = family.variant(scale, options.pretraining, options.variant)
     weights.check(variant.weights, options.weights)
+    preprocessing = overridden(options.preprocessing, variant)
+    variant = variant.with_preprocessing(preprocessing)
     recipe = recipes.chosen(options.recipe, family)
     if options.epochs is not None:
         recipe = replace(recipe, epochs=options.epochs)
     if options.augmentation is not None:
         recipe = recipe.with_settings(augmentation=options.augmentation)
-    name = f"{options.model}-{variant.pretraining}-{place.name_of(options.dataset)}"
+    name = f"{options.model.replace('/', '-')}-{variant.pretraining}-{place.name_of(options.dataset)}"
     return Study(
         model=options.model,
         scale=scale,
@@ -149,7 +151,7 @@ def configure(options: StudyKeywords, scale: str) -> Study:
         train_fraction=options.train_fraction,
         images_per_class=options.images_per_class,
         request=request,
-        preprocessing=overridden(options.preprocessing, variant),
+        preprocessing=preprocessing,
         grad_accum=None if (parts := number_or_auto("grad-accum", options.grad_accum)) == "auto" else parts,
     )
 

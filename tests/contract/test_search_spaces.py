@@ -11,15 +11,16 @@ from study.design import start
 from study.design.space import Choices, Range
 from tests.contract.variants import EVERY, Pair, title
 from trainables import architecture
+from trainables.backbones.declared import SPACES
 from trainables.hyperparameters import DECLARED, REQUIRED, Hyperparameters
 
 every_variant = pytest.mark.parametrize("pair", EVERY, ids=title)
-every_model = pytest.mark.parametrize("model", architecture.names())
+every_model = pytest.mark.parametrize("model", [*architecture.names(), *SPACES])
 
 
-def test_every_architecture_has_a_search_space_and_every_search_space_an_architecture() -> None:
+def test_every_architecture_and_every_kind_of_backbone_has_a_search_space_and_there_is_no_other() -> None:
     tables = sorted(one.name.removesuffix(".toml") for one in files(search_spaces).iterdir() if ".toml" in one.name)
-    assert tables == architecture.names()
+    assert tables == sorted([*architecture.names(), *SPACES])
 
 
 @every_model

@@ -8,10 +8,16 @@ from study.comparison import Row
 from study.report import figures
 from study.report.blocks import Key
 
-FAMILIES = ("convolution", "attention", "hybrid", "unknown")
-WORDS = {"hybrid": "both (hybrid)", "unknown": "family not known"}
-SYMBOLS = {"convolution": "square", "attention": "circle", "hybrid": "diamond", "unknown": "triangle-up"}
-KEYS = {"convolution": "square", "attention": "disc", "hybrid": "diamond", "unknown": "triangle"}
+FAMILIES = ("convolution", "attention", "hybrid", "other", "unknown")
+WORDS = {"hybrid": "both (hybrid)", "other": "neither", "unknown": "family not known"}
+SYMBOLS = {
+    "convolution": "square",
+    "attention": "circle",
+    "hybrid": "diamond",
+    "other": "triangle-down",
+    "unknown": "triangle-up",
+}
+KEYS = {"convolution": "square", "attention": "disc", "hybrid": "diamond", "other": "wedge", "unknown": "triangle"}
 DASHES = ("solid", "dash", "dot", "dashdot")
 
 

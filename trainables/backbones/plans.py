@@ -1,0 +1,62 @@
+"""How a model is cut, as data: what is kept of it, and read without torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+HEAD = "head"
+Carried = Any  # of JSON: a constant, {"rows": k}, {"tuple": [...]} or {"device": true}
+TRACED, IN_PIECES, WHOLE = "traced", "in pieces", "whole"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One stage of a plan.
+
+    Attributes:
+        nodes: of the graph, in their order.
+        start: whose value it is given; the images' placeholder for the first one.
+        stop: whose value it gives.
+        carried: by the names of nodes, what stands for values that it is not given: see `points`.
+        share: of the model's compute.
+        elements: of the boundary that it gives, an image.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    start: str
+    stop: str
+    carried: dict[str, Carried] = field(default_factory=dict)
+    share: float = 0.0
+    elements: int = 0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a model is cut.
+
+    Attributes:
+        how: traced: at points of its graph; in pieces: the same, around submodules that do not trace; whole: not at
+            all, so that its backbone is one stage.
+        training: the mode in which the graph was traced.
+        points: how many there are in the graph.
+        pieces: the stages; none where it is whole.
+        features: which of the hyperparameters dropout and drop_path it has layers for.
+        why: where it is not traced as a whole, what stands in the way.
+    """
+
+    how: str
+    training: bool
+    points: int
+    pieces: tuple[Piece, ...]
+    features: tuple[str, ...]
+    why: str = ""
+
+    @property
+    def backbone_stages(self) -> int:
+        return max(len(self.pieces) - 1, 1)
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> "Cut":
+        pieces = tuple(Piece(**one | {"nodes": tuple(one["nodes"])}) for one in facts["pieces"])
+        return cls(**{**facts, "pieces": pieces, "features": tuple(facts["features"])})
