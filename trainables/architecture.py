@@ -151,9 +151,7 @@ def names() -> list[str]:
 def get(name: str) -> Architecture:
     """That architecture, or timm/NAME. Raises ValueError, which says of which model `name` is a variant, if of one."""
     if name.startswith("timm/"):
-        from trainables.backbones import declared
-
-        return declared.get(name)
+        return import_module("trainables.backbones.declared").get(name)
     if name not in names():
         of = next(
             (family.name for family, variant in every() if name in (variant.name, variant.name.split(".")[0])), ""

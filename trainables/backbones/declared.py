@@ -3,14 +3,15 @@
 Imports torch and timm only where this machine has not seen the model before: `kept` has the rest.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from trainables.architecture import Architecture, Preprocessing, Variant
 from trainables.backbones import kept
 from trainables.backbones.names import PREFIX, parted
+from trainables.backbones.plans import Cut, Described
 from trainables.choices import choose
 from trainables.hyperparameters import Hyperparameters
 from trainables.weights import timm_hub
@@ -18,41 +19,12 @@ from trainables.weights import timm_hub
 if TYPE_CHECKING:
     from torch import nn
 
-    from trainables.backbones.plans import Cut
     from trainables.stages import Stage
 
 NONE = "none"
 SPACES = ("normalised_convolution", "attention", "neither")  # by what a model is built of
 SMALL = 64  # pixels, of the mini scale, where the model takes them
 DATA = ("in21k", "in22k", "in12k", "in1k")  # ImageNet's sets, the largest first; other data has its own names
-
-
-@dataclass(frozen=True)
-class Described:
-    """What timm says of a model, and what it is built of.
-
-    Attributes:
-        family: one of FAMILIES.
-        space: the table of `search_spaces/` that is searched by default.
-        small: the size of its images at the mini scale.
-        given: the preprocessing of the model without weights.
-        tags: that of each of its weights; the default ones are the first.
-    """
-
-    family: str
-    space: str
-    small: int
-    given: Preprocessing
-    tags: dict[str, Preprocessing]
-
-    @classmethod
-    def read(cls, facts: dict[str, Any]) -> "Described":
-        tags = {tag: preprocessing(one) for tag, one in facts["tags"].items()}
-        return cls(**{**facts, "given": preprocessing(facts["given"]), "tags": tags})
-
-
-def preprocessing(facts: dict[str, Any]) -> Preprocessing:
-    return Preprocessing(**{**facts, "mean": tuple(facts["mean"]), "std": tuple(facts["std"])})
 
 
 @cache
@@ -121,9 +93,8 @@ def sized(model: str, tag: str, scale: str, given: Preprocessing) -> Variant:
     )
 
 
-def cut_of(model: str, size: int) -> "Cut":
+def cut_of(model: str, size: int) -> Cut:
     """Light where it is kept."""
-    from trainables.backbones.plans import Cut
 
     if known := kept.read(f"{model}@{size}"):
         return Cut.read(known)
@@ -169,8 +140,3 @@ def get(given: str) -> Architecture:
     )
     found._tags()
     return found
-
-
-def names(given: Sequence[str]) -> list[str]:
-    """Of several models those that are timm's."""
-    return [one for one in given if one.startswith(PREFIX)]

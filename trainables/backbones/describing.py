@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from trainables.architecture import Preprocessing
-from trainables.backbones.declared import Described
 from trainables.backbones.finding import create, first_line
+from trainables.backbones.plans import Described
 from trainables.choices import INTERPOLATIONS
 
 CHANNELS = 3

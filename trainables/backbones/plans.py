@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from trainables.architecture import Preprocessing
+
 HEAD = "head"
 Carried = Any  # of JSON: a constant, {"rows": k}, {"tuple": [...]} or {"device": true}
 TRACED, IN_PIECES, WHOLE = "traced", "in pieces", "whole"
@@ -60,3 +62,31 @@ class Cut:
     def read(cls, facts: Mapping[str, Any]) -> "Cut":
         pieces = tuple(Piece(**one | {"nodes": tuple(one["nodes"])}) for one in facts["pieces"])
         return cls(**{**facts, "pieces": pieces, "features": tuple(facts["features"])})
+
+
+@dataclass(frozen=True)
+class Described:
+    """What timm says of a model, and what it is built of.
+
+    Attributes:
+        family: one of FAMILIES.
+        space: the table of `search_spaces/` that is searched by default.
+        small: the size of its images at the mini scale.
+        given: the preprocessing of the model without weights.
+        tags: that of each of its weights; the default ones are the first.
+    """
+
+    family: str
+    space: str
+    small: int
+    given: Preprocessing
+    tags: dict[str, Preprocessing]
+
+    @classmethod
+    def read(cls, facts: dict[str, Any]) -> "Described":
+        tags = {tag: preprocessing(one) for tag, one in facts["tags"].items()}
+        return cls(**{**facts, "given": preprocessing(facts["given"]), "tags": tags})
+
+
+def preprocessing(facts: dict[str, Any]) -> Preprocessing:
+    return Preprocessing(**{**facts, "mean": tuple(facts["mean"]), "std": tuple(facts["std"])})
