@@ -13,10 +13,10 @@ from study.results.point import backbone_stages, searched, shown
 from study.text import shorten
 from trainables.hyperparameters import DECLARED
 
-# of every row: the budget, the sampler, what is best, the seeds
+# of every row: the budget, the sampler, what is best, the seeds, the rules (where it starts, what is tested)
 EVERYWHERE = (
     *("scale", "trials", "epochs", "metric", "early_stopping", "seed", "seeds", "top_k"),
-    *("precision", "workers_per_trial", "sync_batchnorm", "grad_accum"),
+    *("precision", "workers_per_trial", "sync_batchnorm", "grad_accum", "protocol"),
 )
 # of the images: a larger one is more to see; the rest follows each checkpoint, and is noted
 FOLLOWING_THE_CHECKPOINT = ("crop", "interpolation", "mean", "std")

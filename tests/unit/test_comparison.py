@@ -296,6 +296,7 @@ def two(tmp_path: Path, **changed: Any) -> Comparison:
         ({"early_stopping": "none"}, "early stopping differs: asha (vit-none-insects), none (resnet-none-insects)"),
         ({"top_k": 1}, "top k differs: 3 (vit-none-insects), 1 (resnet-none-insects)"),
         ({"grad_accum": 4}, "grad accum differs: auto (vit-none-insects), 4 (resnet-none-insects)"),
+        ({"protocol": 3}, "protocol differs: 1 (vit-none-insects), 3 (resnet-none-insects)"),
         ({"scale": "paper"}, "scale differs: mini (vit-none-insects), paper (resnet-none-insects)"),
         ({"fixed": {"lr": 0.1}}, "fixed differs: none (vit-none-insects), lr=0.1 (resnet-none-insects)"),
         (
