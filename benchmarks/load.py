@@ -2,9 +2,10 @@
 
     python -m benchmarks.load                   # 2,000 trials in one study; 20 studies in one process; 4 at once
     python -m benchmarks.load --trials 400 --studies 4
+    python -m benchmarks.load --parts studies at-once
 
 The trials of the long study cost nothing, so that what is left is the study's own; those of the others train the mini
-ResNet for an epoch. Memory is what a process has alone (USS); a warm process is one that trains.
+ResNet for an epoch of eighty images. Memory is what a process has alone (USS); a warm process is one that trains.
 """
 
 import argparse
@@ -37,6 +38,7 @@ from trainables.trainer import Report
 GOAL = "after the first quarter nothing grows by more than a tenth, but for the record of the long study"
 
 TRIALS, STUDIES, AT_ONCE = 2000, 20, 4
+PARTS = ["trials", "studies", "at-once"]
 TRAINS = ("ray::ImplicitFunc", "ray::Worker")
 MB = 1e6
 
@@ -97,14 +99,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=TRIALS)
     parser.add_argument("--studies", type=int, default=STUDIES)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     given = parser.parse_args()
-    growth = {
-        f"{given.trials} trials": long_study(given.trials),
-        f"{given.studies} studies": one_after_another(given.studies),
-        f"{AT_ONCE} at once": at_once(),
-    }
-    for name, grown in growth.items():
-        print(f"{name}: " + ", ".join(f"{what} {ratio:.2f} x" for what, ratio in grown.items()))
+    if "trials" in given.parts:
+        say(f"{given.trials} trials", long_study(given.trials))
+    if "studies" in given.parts:
+        say(f"{given.studies} studies", one_after_another(given.studies))
+    if "at-once" in given.parts:
+        say(f"{AT_ONCE} at once", at_once())
+
+
+def say(name: str, grown: Mapping[str, float]) -> None:
+    print(f"{name}: " + ", ".join(f"{what} {ratio:.2f} x" for what, ratio in grown.items()), flush=True)
 
 
 @contextmanager
@@ -150,7 +156,7 @@ class Table:
 
 NAMES = [one.name for one in fields(Held)]
 SMALL = ["--model", "resnet", "--trials", "2", "--epochs", "1", "--top-k", "1", "--seeds", "1", "--quiet"]
-SMALL += ["--max-concurrent", "1", "--wandb", "disabled"]
+SMALL += ["--max-concurrent", "1", "--wandb", "disabled", "--pretraining", "none", "--images-per-class", "8"]
 
 
 def long_study(trials: int) -> dict[str, float]:

@@ -4,7 +4,7 @@ import shlex
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from math import ceil
 from types import FrameType
@@ -135,6 +135,9 @@ class Session:
         terminal = Terminal(quiet=execution.quiet, metric=study.metric)
         for note in record.notes:
             terminal.warn(f"note: {note}")
+        if record.notes:
+            with suppress(OSError):  # those of a finished study, too, which nothing else would write again
+                record.write_tables()
 
         if record.begun and record.study.status is not StudyStatus.FINISHED:
             terminal.say(going_on.found(record, study.budget, going_on.take_back(record)))

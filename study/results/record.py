@@ -186,7 +186,7 @@ class Record:
             if rows or name in unreadable:
                 self._behind.add(name)
             if name in unreadable:
-                broken = str(unreadable.pop(name)).partition(":")[0]
+                broken = str(unreadable.pop(name)).partition(": bring it back")[0]
                 self.notes.append(f"{broken}: its rows were taken from {this.path.name}")
         if max(held.values(), default=0) <= this.lines:  # else it has lost lines, whose place others would take
             self._journal = this

@@ -164,7 +164,7 @@ def _(command: Command, random: Random, target: Target) -> bool:
     return kill(command.members("raylet/raylet"), random)
 
 
-@at_a_moment("SIGKILL of another process of Ray's", 0, 1, ends=True)
+@at_a_moment("SIGKILL of another process of Ray's", 0, 1)
 def _(command: Command, random: Random, target: Target) -> bool:
     return kill(command.members(*OF_RAY), random)
 

@@ -160,13 +160,16 @@ def nodes_of(world: str, victim: Victim) -> Iterator[object]:
 
 
 def moments(faults: Sequence[Fault], random: Random, usual: Undisturbed, runs: int) -> list[Moment]:
-    """Of each fault one, within so many runs; those that end a command also before any has begun."""
-    return [
-        Moment(-1, random.uniform(0, usual.startup))
-        if not runs or (fault.ends and random.random() < EARLY)
-        else Moment(random.randrange(EVENTS * runs), random.uniform(0, 0.4))
-        for fault in faults
-    ]
+    """Of each fault one, within so many runs. One that ends a command is before any has begun, or after most others."""
+
+    def of(fault: Fault) -> Moment:
+        if not runs or (fault.ends and random.random() < EARLY):
+            return Moment(-1, random.uniform(0, usual.startup))
+        events = EVENTS * runs
+        first = events // 2 if fault.ends and len(faults) > 1 else 0
+        return Moment(random.randrange(first, events), random.uniform(0, 0.4))
+
+    return [of(fault) for fault in faults]
 
 
 def happen(faults: Sequence[Fault], target: Target, random: Random, when: Sequence[Moment]) -> tuple[Ended, list[bool]]:
