@@ -17,6 +17,7 @@ from study.report import figures
 from study.report.comparison import confusion, opposites
 from study.report.comparison.pictures import embedded
 from study.report.comparison.scale import scale
+from study.report.study import confusion as of_a_study
 from tests.comparisons import EIGHT, FOUR, compared, needing, probe
 from tests.pages import Page
 from tests.records import DIGITS
@@ -161,6 +162,22 @@ def test_the_confusions_are_those_of_the_predictions_in_the_order_of_similarity(
         kind = {1: np.uint8, 2: np.uint16, 4: np.uint32}[told["bytes"]]
         counts = np.frombuffer(b64decode(packed), kind).reshape(10, 10)
         assert (counts == confusion.matrix(row)[np.ix_(order, order)]).all()
+
+
+def test_of_many_classes_the_matrix_shows_those_that_are_confused_most(
+    comparison: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_a_study, "MOST_SHOWN", 4)
+    group = comparison.groups[0]
+    shown, note, _ = confusion.blocks(group, comparison.rows, "")
+    total = sum(confusion.matrix(row) for row in group.rows)
+    wrong = total - np.diag(np.diag(total))
+    involved = dict(zip(DIGITS, wrong.sum(axis=0) + wrong.sum(axis=1), strict=True))
+    assert len(shown.classes) == 4
+    assert min(involved[name] for name in shown.classes) >= max(
+        involved[name] for name in set(DIGITS) - {*shown.classes}
+    )
+    assert "4 of 10 classes" in note.text
 
 
 def test_classes_that_are_taken_for_each_other_stand_side_by_side() -> None:

@@ -16,6 +16,7 @@ from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.pictures import embedded, kept
 from study.report.comparison.styles import Style, families, style_of, word
 from study.report.downloads import data_uri
+from study.report.study.confusion import most_involved
 from study.statistics import confusion
 from study.text import plural
 
@@ -118,18 +119,28 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     classes = group.rows[0].classes
     counts = [matrix(row) for row in group.rows]
     shares = [each / np.maximum(each.sum(axis=1, keepdims=True), 1) for each in counts]
-    order = by_similarity(np.mean(shares, axis=0))
+    total = np.sum(counts, axis=0)
+    pairs = np.column_stack([*np.nonzero(total), total[np.nonzero(total)]])
+    chosen = most_involved(pairs, len(classes))
+    order = chosen[by_similarity(np.mean(shares, axis=0)[np.ix_(chosen, chosen)])]
+    few = len(chosen) < len(classes)
+    which = f"The {len(chosen)} of {len(classes):,} classes that are confused most. " if few else ""
     shown = Confusions(
         f"confusions{suffix}",
         [row.label for row in group.rows],
         [classes[i] for i in order],
         [each[np.ix_(order, order)] for each in counts],
         alt=(
-            f"Heatmap of {len(classes)} true classes by predicted classes, counts over all seeds, coloured by the "
-            "share of the true class. The largest confusions are in the list beside it, all counts in the CSV."
+            f"{which}Heatmap of {len(chosen)} true classes by predicted classes, counts over all seeds, coloured by "
+            "the share of the true class. The largest confusions are in the list beside it, their counts in the CSV."
         ),
     )
-    return [shown, top(group, among, shares, suffix)]
+    notes = (
+        [Note(f"{which}Shares are of the answers among them; all counts are in confusion.parquet of each record.")]
+        if few
+        else []
+    )
+    return [shown, *notes, top(group, among, shares, suffix)]
 
 
 def matrix(row: Row) -> np.ndarray:
