@@ -19,7 +19,7 @@ import torch
 
 from study.data import named
 from study.data.named import fashion_mnist
-from study.data.reading import resized
+from study.data.resizing import resized
 from study.data.source import Arrays, DatasetRequest, ExampleSource
 from study.data.splits import DatasetSplits, split, stratified, subset
 from study.design.recipes import RECIPES

@@ -16,7 +16,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from study.data import named
-from study.data.reading import resized
+from study.data.resizing import resized
 from study.design.recipes import RECIPES
 from trainables import architecture, building
 from trainables.architecture import MINI_INPUT

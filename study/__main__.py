@@ -35,6 +35,8 @@ COMMANDS = {
         "study.compare", "run and compare several models, pretrainings and datasets; or read their records"
     ),
     "probe": Command("study.probe", "a baseline in seconds: ridge regression on frozen features"),
+    "predict": Command("study.predict", "what a study's model says of images, one or a million: CSV, JSON, Parquet"),
+    "export": Command("study.export", "a study's model as an ONNX file, or torch's exported program"),
     "data_efficiency": Command("study.data_efficiency.__main__", "accuracy of a winner by training images per class"),
     "submit": Command("study.submit", "run one of these as a job of a Ray cluster; follow, stop or resume it"),
     "status": Command("study.status", "how far studies are, here and as jobs of a cluster; a run's row, and its log"),

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.data.place import written_out
 from study.files import expanded
@@ -21,6 +21,9 @@ from study.result import ComparisonResult, ProbeResult, StudyResult
 from study.results import place, provenance
 from trainables import architecture
 from trainables.hyperparameters import Value
+
+if TYPE_CHECKING:
+    from study.prediction.loading import BestModel
 
 Place = str | PathLike[str]
 
@@ -58,6 +61,7 @@ def run(
     max_failures: int = 2,
     stall_timeout: float | str = "auto",
     corruptions: bool = False,
+    keep_models: bool = False,
     retries_of_ray: int = 0,
     checkpoint_every: float = 30.0,
     workers_per_trial: int = 1,
@@ -124,6 +128,7 @@ def run(
         max_failures=max_failures,
         stall_timeout=str(stall_timeout),
         corruptions=corruptions,
+        keep_models=keep_models,
         retries_of_ray=retries_of_ray,
         checkpoint_every=checkpoint_every,
         workers_per_trial=workers_per_trial,
@@ -179,6 +184,7 @@ def compare(
     max_failures: int = 2,
     stall_timeout: float | str = "auto",
     corruptions: bool = False,
+    keep_models: bool = False,
     retries_of_ray: int = 0,
     checkpoint_every: float = 30.0,
     workers_per_trial: int = 1,
@@ -247,6 +253,7 @@ def compare(
         max_failures=max_failures,
         stall_timeout=str(stall_timeout),
         corruptions=corruptions,
+        keep_models=keep_models,
         retries_of_ray=retries_of_ray,
         checkpoint_every=checkpoint_every,
         workers_per_trial=workers_per_trial,
@@ -312,6 +319,24 @@ def probe(
         verbose=verbose,
     )
     return probe_models(options, provenance.command(options.words(), module="study.probe"), say=lambda line: None)
+
+
+def load_best(study: Place, *, seeds: str = "first", device: str | None = None) -> "BestModel":
+    """The model of a finished study, which `predict` asks about images; docs/model.md shows it in use.
+
+    Args:
+        study: its folder, also in a bucket, or that of a model alone.
+        seeds: "all" for the models of all test runs together, which `keep_models` kept.
+        device: the GPU by default, if there is one.
+
+    Raises ValueError for a mistake.
+    """
+    from study.prediction import loading
+    from study.results import bucket
+
+    folder = place.local(study)
+    bucket.fetch(folder)
+    return loading.load(folder, seeds=seeds, device=device)
 
 
 def path(given: Place | None) -> Path | None:

@@ -21,7 +21,7 @@ class Embed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         patches = self.patch_embed(x)
-        return torch.cat([self.cls_token.expand(len(x), -1, -1), patches], dim=1) + self.pos_embed
+        return torch.cat([self.cls_token.expand(x.shape[0], -1, -1), patches], dim=1) + self.pos_embed
 
 
 class ClassToken(nn.Module):

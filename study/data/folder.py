@@ -210,7 +210,7 @@ def in_bytes(path: str) -> bytes:
 def walk_local(folder: bytes, below: bytes, above: frozenset[tuple[int, int]]) -> Iterator[Entry]:
     """Follows links, but into no folder that it is in already."""
     try:
-        entries = list(os.scandir(os.path.join(folder, below)))
+        entries = sorted(os.scandir(os.path.join(folder, below)), key=attrgetter("name"))
     except OSError as error:
         shown = os.path.join(folder, below).decode("utf-8", "replace")
         raise ValueError(f"{shown} cannot be listed: {error.strerror}") from error

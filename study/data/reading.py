@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
-import torch
 from ray.data import Dataset
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2.functional import center_crop, resize
 
+from study.data.resizing import resized
 from study.data.source import ExampleSource
 from study.data.splits import DatasetSplits
 from trainables.architecture import Preprocessing
@@ -24,16 +22,6 @@ def read(source: ExampleSource, rows: np.ndarray, convert: Convert = np.asarray)
     """
     [images] = SplitImages.put(source.images, source.labels, [(rows, convert)])
     return images.dataset()
-
-
-def resized(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    """One image (H, W) or (H, W, 3) uint8 -> (size, size, 3) uint8: shorter side to size / crop, then the centre."""
-    grey_or_rgb = image[..., None] if image.ndim == 2 else image
-    chw = torch.tensor(grey_or_rgb).permute(2, 0, 1)  # a copy: Ray's arrays may not be written to
-    mode = InterpolationMode(preprocessing.interpolation)
-    side = round(preprocessing.size / preprocessing.crop)
-    sized = center_crop(resize(chw, [side], mode, antialias=True), [preprocessing.size, preprocessing.size])
-    return sized.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
 
 
 def start_helpers_here() -> None:

@@ -29,6 +29,7 @@ class Execution:
         stall_timeout: seconds without progress after which a run is ended and tried again; 0 for never, None for many
             times what its steps have taken.
         corruptions: test the winner on corrupted images too, when the study is finished.
+        keep_models: keep the model of every test run, not of the first alone.
         retries_of_ray: how often Ray is started again when it ends, by a command: in Python it takes the process along.
     """
 
@@ -45,6 +46,7 @@ class Execution:
     max_failures: int = 2
     stall_timeout: float | None = None
     corruptions: bool = False
+    keep_models: bool = False
     retries_of_ray: int = 0
 
     def __post_init__(self) -> None:

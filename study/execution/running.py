@@ -13,7 +13,7 @@ from study import tracking
 from study.cluster import connection, preemption
 from study.data import findings
 from study.design.states import Phase, RunStatus, StudyStatus
-from study.execution import evaluate, room
+from study.execution import evaluate, room, saliency
 from study.execution.attempts import Attempts, check_most
 from study.execution.candidates import START, eligible
 from study.execution.failures import Unfinished
@@ -155,6 +155,7 @@ class Running:
             record.note(cost=self.pool.call(cost.of_a_study, self.template, self.resources.threads))
         except RayError as error:  # the study is complete without it
             session.terminal.warn(f"note: inference could not be measured: {str(error).strip().splitlines()[-1]}")
+        saliency.keep(session, self.pool, self.template, self.datasets[ImagesKey("test")])
         best.describe(record)
         record.note(status=StudyStatus.FINISHED)
         self.checkpoints.clear()
@@ -220,6 +221,8 @@ class Running:
         elif predictions:
             record.keep_predictions(run.seed, predictions, source.images.name)
         kept = {row["seed"] for row in record.tables["predictions"]}
+        if predictions and outcome.state is not None and session.execution.keep_models:
+            best.keep(record, run.seed, outcome.state)
         if predictions and outcome.state is not None and run.seed == min(kept):
             best.save(record, outcome.state)
             record.replace("samples", samples.choose(source, predictions, run.seed))

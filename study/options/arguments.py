@@ -80,6 +80,9 @@ def add_study(parser: Parser) -> Group:
         help="then test the winner on corrupted images: blur, noise, JPEG, pixels, brightness, contrast",
     )
     output.add_argument(
+        "--keep-models", action="store_true", help="keep the model of every test run: for study.predict --seeds all"
+    )
+    output.add_argument(
         "--results",
         type=results,
         default=Path("results"),

@@ -172,6 +172,7 @@ def execution(options: SharedKeywords, *, resume: bool, weights: Path | None = N
         max_failures=options.max_failures,
         stall_timeout=stall_timeout(options.stall_timeout),
         corruptions=options.corruptions,
+        keep_models=options.keep_models,
         retries_of_ray=options.retries_of_ray,
     )
 

@@ -88,6 +88,7 @@ class SharedKeywords(DataKeywords):
     max_failures: int = 2
     stall_timeout: str = "auto"
     corruptions: bool = False
+    keep_models: bool = False
     retries_of_ray: int = 0
     checkpoint_every: float = 30.0
     workers_per_trial: int = 1

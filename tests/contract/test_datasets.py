@@ -17,7 +17,8 @@ from sklearn.datasets import load_digits
 
 from study.data import named
 from study.data.named import fashion_mnist
-from study.data.reading import prepare, read, resized
+from study.data.reading import prepare, read
+from study.data.resizing import resized
 from study.data.source import Arrays, DatasetRequest, ExampleSource
 from study.data.splits import DatasetSplits, split
 from tests.contract import layouts

@@ -32,6 +32,7 @@ ROOMS = {
     "study.results": "what a study leaves behind",
     "study.terminal": "what a reader of a terminal sees",
     "study.options": "the command line, and files of options",
+    "study.prediction": "a study's model, put to use",
     "study.comparison": "what several studies say together",
     "study.report": "pages",
     "study.execution": "search, replicates, test",

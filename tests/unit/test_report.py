@@ -23,7 +23,7 @@ from tests.records import DIGITS, EIGHT, Shape, as_format_1, failed, finished, s
 from trainables.hyperparameters import DECLARED
 from trainables.metrics import Metric
 
-SECTIONS = ["answer", "learning", "search", "confusion", "classes", "images", "trials", "protocol"]
+SECTIONS = ["answer", "learning", "search", "confusion", "classes", "images", "looked-at", "trials", "protocol"]
 HOSTILE = replace(Shape(), classes=("<script>alert(1)</script>", "</script><b>", "\"quoted\" & 'more'", *DIGITS[3:]))
 
 

@@ -9,7 +9,18 @@ from pathlib import Path
 
 from study.files import write_text
 from study.report.page import page
-from study.report.study import answer, classes, confusion, images, learning, protocol, record_view, search, trials
+from study.report.study import (
+    answer,
+    classes,
+    confusion,
+    images,
+    learning,
+    looked_at,
+    protocol,
+    record_view,
+    search,
+    trials,
+)
 from study.results.record import Record
 
 PAGE = "report.html"
@@ -20,6 +31,7 @@ SECTIONS = (
     confusion.section,
     classes.section,
     images.section,
+    looked_at.section,
     trials.section,
     protocol.section,
 )

@@ -1,0 +1,1 @@
+"""The model of a study, put to use: loaded, asked about images, exported. `python -m study.predict`, `study.export`."""
