@@ -52,7 +52,7 @@ import trainables.timm_models  # noqa: E402, F401  (mini models and AlexNet alon
 
 model = timm.create_model(f"local-dir:{result.folder / 'best'}", pretrained=True).eval()
 transform = timm.data.create_transform(**timm.data.resolve_data_config(model=model))
-print(type(model).__name__, model.pretrained_cfg["label_names"])
+print(type(model).__name__, transform)
 
 # %% And as a file for other runtimes, which is tried before it is written
 study("export", result.folder, "--to", "onnx")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -38,7 +39,7 @@ def test_one_line_of_timm_gives_the_model(name: str, tmp_path: Path) -> None:
     model = building.assemble(family, variant, len(CLASSES)).freeze(0).eval()
     save_file(model.library_state_dict(), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(timm_models.hub_config(variant, CLASSES)))
-    theirs = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
+    theirs: Any = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
     images = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
     half = torch.tensor(variant.preprocessing.mean).view(-1, 1, 1)
     with torch.inference_mode():

@@ -70,7 +70,7 @@ def lead(rows: Sequence[Row]) -> str:
     says = ["Left, what the model was given; beside it, where it looked: yellow most, dark blue least."]
     if any(row["convolution"] for row in rows):
         says.append(
-            "Convolution, by Grad-CAM: which places of the last convolutional maps speak for the class that was predicted."
+            "Convolution, by Grad-CAM: which places of the last convolutional maps speak for the predicted class."
         )
     if any(row["attention"] for row in rows):
         says.append(
