@@ -74,6 +74,8 @@ def main() -> None:
         if seeds >= 2 * repeats:
             for line in report(kept, options.models, repeats):
                 print(line, flush=True)
+    for line in each_pair(kept, options.models, max(each for each in REPEATS if seeds >= 2 * each)):
+        print(line, flush=True)
 
 
 def answers(
@@ -119,12 +121,11 @@ def one(dataset: str, fine_tuned: bool, model: str, seed: int) -> Answers:
 
 def report(kept: Kept, models: Sequence[str], repeats: int) -> Iterator[str]:
     """Of all replications of so many repeats, none of which shares a study with another."""
-    seeds = next(seed for seed in count() if any((model, seed) not in kept for model in models))
-    numbers = [range(first, first + repeats) for first in range(0, seeds - repeats + 1, repeats)]
-    replications = [{model: [kept[model, seed] for seed in each] for model in models} for each in numbers]
+    replications = grouped(kept, models, repeats)
     found = [compared(one) for one in replications]
     flags = [set(unstable({model: seeds_of(several) for model, several in one.items()})) for one in replications]
-    head = f"{repeats} repeats, {len(replications)} replications" if repeats > 1 else f"as before, {seeds} comparisons"
+    number = len(replications)
+    head = f"{repeats} repeats, {number} replications" if repeats > 1 else f"as before, {number} comparisons"
     same = [
         between(one[model], other[model])
         for one, other in combinations(replications, 2)
@@ -162,6 +163,25 @@ def report(kept: Kept, models: Sequence[str], repeats: int) -> Iterator[str]:
     if repeats > 1 and any(flagged):
         rest = np.mean([one for one, flag in zip(held, flagged, strict=True) if not flag])
         yield f"{head}: {np.mean(flagged):.0%} of pairs have a model flagged as unstable; of the others {rest:.1%}"
+
+
+def grouped(kept: Kept, models: Sequence[str], repeats: int) -> list[Replication]:
+    """As many replications as there are answers for, none of which shares a study with another."""
+    seeds = next(seed for seed in count() if any((model, seed) not in kept for model in models))
+    numbers = [range(first, first + repeats) for first in range(0, seeds - repeats + 1, repeats)]
+    return [{model: [kept[model, seed] for seed in each] for model in models} for each in numbers]
+
+
+def each_pair(kept: Kept, models: Sequence[str], repeats: int) -> Iterator[str]:
+    """Of every two models: how large their difference is over all repeats, and how many replications find it."""
+    found = [compared(one) for one in grouped(kept, models, repeats)]
+    for a, b in found[0]:
+        each = [one[a, b] for one in found]
+        means = [100 * one.mean for one in each]
+        yield (
+            f"{a} less {b}: {np.mean(means):+.2f} points ({min(means):+.2f} to {max(means):+.2f} over {len(means)} "
+            f"replications of {repeats} repeats), found by {sum(one.different for one in each)} of them"
+        )
 
 
 def compared(one: Replication) -> dict[tuple[str, str], Difference]:
