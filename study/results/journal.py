@@ -147,7 +147,7 @@ def read(folder: Path) -> tuple[Journal, Results] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror})") from None
+        raise ValueError(f"{path} cannot be read ({error.strerror}): bring it back from a copy") from None
     lines = content.split(b"\n")[:-1]
     held = [checked(line) for line in lines]
     while held and held[-1] is None:  # the process, or the machine, ended while it was written

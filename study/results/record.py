@@ -146,10 +146,16 @@ class Record:
 
     def _read(self) -> None:
         """The tables, then what they lack of the journal: in this order, for both may grow meanwhile."""
-        files = {name: content for name in TABLES if (content := file_of(self.folder, name)) is not None}
+        files: dict[str, bytes] = {}
+        unreadable: dict[str, ValueError] = {}
+        for name in TABLES:
+            try:
+                if (content := file_of(self.folder, name)) is not None:
+                    files[name] = content
+            except ValueError as error:
+                unreadable[name] = error
         there = journal.read(self.folder)
         stamps: dict[str, bytes | None] = {}
-        unreadable: dict[str, ValueError] = {}
         for name, content in files.items():
             try:
                 table = parsed(self.folder, name, content)

@@ -85,13 +85,16 @@ def test_a_study_goes_on_behind_what_was_there(behind: Path) -> None:
 
 
 @pytest.mark.parametrize("gone", ["trials", "curves"])
-@pytest.mark.parametrize("how", ["removed", "cut off", "bits flipped"])
+@pytest.mark.parametrize("how", ["removed", "cut off", "bits flipped", "on a bad disk"])
 def test_a_table_that_is_lost_is_made_again_from_the_journal(gone: str, how: str, behind: Path) -> None:
     path = behind / f"{gone}.parquet"
     if how == "removed":
         path.unlink()
     elif how == "cut off":
         path.write_bytes(path.read_bytes()[:-9])
+    elif how == "on a bad disk":  # reading it is Linux's EIO
+        path.unlink()
+        path.symlink_to("/proc/self/mem")
     else:
         content = bytearray(path.read_bytes())
         content[20] ^= 0x10
