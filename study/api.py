@@ -72,7 +72,9 @@ def run(
     name: str | None = None,
     results: Place = "results",
     resume: bool = False,
+    search_only: bool = False,
     wandb: str | None = None,
+    tensorboard: bool = False,
     offline: bool = False,
     quiet: bool = False,
     verbose: bool = False,
@@ -87,6 +89,7 @@ def run(
         preprocessing: size, crop, interpolation, mean, std of the images, where not as the checkpoint has them.
         results: a folder, or a place in a bucket: s3://BUCKET/FOLDER.
         resume: go on with the study of that name, if it is there; a finished one is only read.
+        search_only: end after the search; nothing is tested then, and the result's accuracy is nan.
 
     The others are the options of `python -m study.run`, which `--help-all` describes.
 
@@ -139,7 +142,9 @@ def run(
         name=name,
         results=place.local(results),
         resume=resume,
+        search_only=search_only,
         wandb=wandb,
+        tensorboard=tensorboard,
         offline=offline,
         quiet=quiet,
         verbose=verbose,
@@ -195,6 +200,7 @@ def compare(
     name: str | None = None,
     results: Place = "results",
     wandb: str | None = None,
+    tensorboard: bool = False,
     offline: bool = False,
     quiet: bool = False,
     verbose: bool = False,
@@ -264,6 +270,7 @@ def compare(
         name=name,
         results=place.local(results),
         wandb=wandb,
+        tensorboard=tensorboard,
         offline=offline,
         quiet=quiet,
         verbose=verbose,

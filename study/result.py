@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -63,6 +64,28 @@ class StudyResult:
         if not self.repeats:
             return summary(self.record)
         return of_repeats([one.record for one in self.repeats], self.accuracy, self.interval)
+
+
+@dataclass(frozen=True)
+class SearchResult(StudyResult):
+    """A study that has ended after its search: nothing is tested, so the accuracies are nan.
+
+    `winner` is the best point on validation, of one run each; going on replicates the best ones, and chooses anew.
+    """
+
+    @classmethod
+    def of(cls, record: "Record") -> Self:
+        from study.results.point import metric
+
+        by = metric(record)
+        best = max(record.trials, key=lambda row: by.merit(by.of(row)))
+        point = {name: best[name] for name in DECLARED if best.get(name) is not None}
+        return cls(record.folder, point, nan, (nan, nan), (), record)
+
+    def __str__(self) -> str:
+        from study.terminal.summary import of_a_search
+
+        return of_a_search(self.record)
 
 
 @dataclass(frozen=True)

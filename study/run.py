@@ -17,7 +17,7 @@ from study.cluster import jobs
 from study.options import command_line, scale
 from study.options.command_line import parser
 from study.options.keywords import StudyKeywords
-from study.result import StudyResult
+from study.result import SearchResult, StudyResult
 from study.results import provenance, resume
 from study.terminal.mistake import ended, reason
 from study.terminal.supervisor import tell
@@ -109,11 +109,12 @@ def complete(session: "Session", command: str, *, since: float) -> StudyResult:
     try:
         with session.lock:
             running.complete(session, command, since=since)
-            if session.execution.corruptions:
+            if session.execution.corruptions and session.finished:
                 corruptions.measure(session)
     except Interrupted:
         raise KeyboardInterrupt from None
-    return StudyResult.of(session.record)
+    ended_early = session.execution.search_only and not session.finished
+    return SearchResult.of(session.record) if ended_early else StudyResult.of(session.record)
 
 
 if __name__ == "__main__":

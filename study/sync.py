@@ -8,6 +8,7 @@ What W&B has already is not doubled. The record is not needed for it, and does n
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from study import entry
 from study.options import arguments
@@ -47,17 +48,19 @@ def run(options: argparse.Namespace) -> int:
     from study.tracking import upload
 
     folders = folders_in(options.folder)
-    waiting = {folder: runs for folder in folders if (runs := upload.waiting(folder))}
+    waiting = {folder: runs for folder in folders if (runs := upload.waiting(folder)) or upload.lacks_sweep(folder)}
     if not waiting:
         print(f"W&B lacks nothing of {shown(options.folder)}: {tracking.state_of(folders)}")
         return 0
+    failed = 0
     try:
         with tracking.account(next(iter(waiting))) as entity:
             if entity is None:
                 raise ValueError(NO_KEY)
+            for folder in filter(upload.lacks_sweep, waiting):
+                failed += not sweep_of(folder)
     except tracking.Unreachable as error:
         raise ValueError(f"W&B cannot be reached, so nothing was uploaded: {error}") from None
-    failed = 0
     for folder, runs in waiting.items():
         refused = upload.upload(folder, runs)
         failed += len(refused)
@@ -66,6 +69,19 @@ def run(options: argparse.Namespace) -> int:
             names = ", ".join(run.parent.name for run in refused[:3])
             print(f"error: W&B did not take {plural(len(refused), 'run')}, as {names}: try again", file=sys.stderr)
     return 1 if failed else 0
+
+
+def sweep_of(folder: Path) -> bool:
+    """Has W&B make the sweep of a study's trials; returns whether it did."""
+    from study.tracking import upload
+
+    try:
+        print(f"{shown(folder)}: its trials are sweep {upload.make_sweep(folder).path}", flush=True)
+    except Exception as error:  # whatever the client raises
+        why = " ".join(str(error).split())
+        print(f"error: W&B did not make the sweep of {shown(folder)} ({why}): try again", file=sys.stderr)
+        return False
+    return True
 
 
 if __name__ == "__main__":

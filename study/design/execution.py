@@ -20,6 +20,8 @@ class Execution:
         max_concurrent: how many runs train at a time; None for as many as there are GPUs, or else cores.
         trials_per_gpu: how many runs share each GPU, or `auto`; None for one, or for what max_concurrent takes.
         wandb: online, offline or disabled; None for what WANDB_MODE says, else online if the user is logged in.
+        tensorboard: write event files for TensorBoard, too.
+        search_only: end after the search; going on later replicates and tests.
         checkpoint_every: seconds of training between two states of a run that are kept; infinite for none.
         weights: a file with the backbone's weights, in the place of the variant's own.
         offline: never fetch anything from the network.
@@ -39,6 +41,8 @@ class Execution:
     trials_per_gpu: int | Literal["auto"] | None = None
     checkpoint_every: float = 30.0
     wandb: str | None = None
+    tensorboard: bool = False
+    search_only: bool = False
     weights: Path | None = None
     offline: bool = False
     quiet: bool = False

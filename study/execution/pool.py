@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from study.execution import failures
 from study.execution.attempts import Attempts
 from study.execution.waiting import Placement
 from study.execution.watchdog import Watchdog
-from trainables import group
+from trainables import epochs, group
 from trainables.images import SplitImages
 from trainables.resources import Resources
 from trainables.run import Outcome, Run
@@ -30,7 +31,7 @@ class Worker:
         """Returns when the process has found a place and has started."""
 
     def train(self, run: Run, datasets: Mapping[ImagesKey, SplitImages], resources: Resources) -> Outcome:
-        return train(run, datasets, resources, report=lambda row: None)
+        return train(run, datasets, resources, report=partial(epochs.tell, run.run_id))
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         return function(*arguments)
@@ -76,11 +77,12 @@ class Pool:
         *,
         interrupted: threading.Event,
         on_start: Callable[[Run], None],
+        on_epoch: Callable[[Run, Mapping[str, Any]], None] = lambda run, epoch: None,
     ) -> Iterator[tuple[Run, Outcome]]:
         """Trains the runs and yields each as it ends; one that was given up is a failed outcome.
 
         A lost node is no failure: its runs go on elsewhere. Ends early, without the runs that were under way, when
-        `interrupted` is set.
+        `interrupted` is set. `on_epoch` is told of epochs as they end, of one perhaps again.
 
         Raises NodesLost, when the others have ended, for runs that lost too many nodes.
         """
@@ -89,6 +91,7 @@ class Pool:
         begun: set[str] = set()
         lost = failures.LostRuns(self._say)
         placement = Placement(self.resources, self._say)
+        told = epochs.Told({run.run_id: run for run in runs}, on_epoch)
         while (waiting or paused or self._busy) and not interrupted.is_set():
             for run_id in [run_id for run_id, (since, _) in paused.items() if monotonic() >= since]:
                 waiting.append(paused.pop(run_id)[1])
@@ -102,6 +105,7 @@ class Pool:
                 self._begin(first, datasets)
             placement.look(running=bool(self._busy or not waiting))
             self.watchdog.look(lambda: [run.run_id for run, _ in self._busy.values()])
+            told.look()
             if not self._starting and not self._busy:
                 sleep(0.1)
             for ref in ray.wait([*self._starting, *self._busy], timeout=0.2)[0]:
@@ -125,6 +129,7 @@ class Pool:
                 if run and outcome:
                     yield run, outcome
             lost.tell()
+        told.forget()
         self._ask_for(0)
         lost.check()
 

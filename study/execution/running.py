@@ -1,8 +1,9 @@
 """A study under way: what exists only while it runs (processes, W&B, datasets), and its steps, one after the other."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ray.exceptions import RayError
 
 from study import tracking
-from study.cluster import connection, preemption
+from study.cluster import connection, environment, preemption
 from study.data import findings
 from study.design.states import Phase, RunStatus, StudyStatus
 from study.execution import evaluate, room, saliency
@@ -22,15 +23,18 @@ from study.execution.search import search
 from study.execution.searcher import RANDOM_TRIALS, SAMPLER
 from study.execution.session import Interrupted, NoCompletedRuns, Session, graceful_shutdown
 from study.execution.watchdog import Watchdog
+from study.options import agent, one_point
 from study.report import study as report
 from study.report.study.live import LivePage
 from study.results import best, bucket, cost, provenance, samples
-from study.results.record import Record, Row
+from study.results.record import COST, Record, Row
 from study.results.study_file import FORMAT, Data, ModelFacts
 from study.results.writer import Writer
 from study.text import shorten
-from study.tracking import Tracker
+from study.tracking import Tracker, sweep
+from study.tracking.event_files import Both, EventFiles
 from trainables.checkpoint_folder import Checkpoints
+from trainables.metrics import COLUMNS
 from trainables.monitoring import tell
 from trainables.resources import Resources
 from trainables.run import Outcome, Run
@@ -39,6 +43,9 @@ from trainables.weights.reading import digest
 
 if TYPE_CHECKING:
     from trainables.images import SplitImages
+
+WINNER, STARTING_POINT = "winner", "start"  # tags of runs in W&B
+MEASURED = [name for name, _ in COST if name != "process"]
 
 
 def complete(session: Session, command: str, *, since: float) -> None:
@@ -60,6 +67,9 @@ def complete(session: Session, command: str, *, since: float) -> None:
 def steps(session: Session, command: str, *, since: float) -> None:
     with connection.connected(verbose=session.execution.verbose), running(session, command, since=since) as study:
         study.search()
+        if session.execution.search_only:
+            study.leave()
+            return
         study.replicate()
         study.test()
         study.finish()
@@ -78,6 +88,7 @@ class Running:
         template: what every run has in common.
         datasets: what the runs may read.
         page: of the study, while it runs.
+        logged: up to which epoch W&B has been told of each replicate and test run.
     """
 
     session: Session
@@ -88,6 +99,7 @@ class Running:
     template: Run
     datasets: "Mapping[ImagesKey, SplitImages]"
     page: LivePage
+    logged: Counter[str] = field(default_factory=Counter)
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -136,6 +148,8 @@ class Running:
             raise NoCompletedRuns(f"no replicate was completed: {reasons(record.runs)}")
         paper = next((row for row in ranked if row["trial_id"] == START), None)
         record.note(replicates=ranked, candidates=len(eligible(session.study, record)), winner=ranked[0], paper=paper)
+        of_winner = [row["run_id"] for row in record.runs if row["trial_id"] == ranked[0]["trial_id"]]
+        self.tracker.tag([ranked[0]["trial_id"], *of_winner], WINNER)
         spent(session, "replicate", start)
 
     def test(self) -> None:
@@ -159,6 +173,7 @@ class Running:
         best.describe(record)
         record.note(status=StudyStatus.FINISHED)
         self.checkpoints.clear()
+        self.tracker.conclude(*told_of_the_end(session), model=record.folder / "best")
         self.tracker.close(timeout=60)
         try:
             report.write(record.folder)
@@ -166,8 +181,15 @@ class Running:
             (record.folder / report.PAGE).unlink(missing_ok=True)  # of an earlier session: --resume writes another
             raise
 
+    def leave(self) -> None:
+        """Ends after the search, as an interruption would: going on replicates and tests."""
+        self.session.record.note(status=StudyStatus.INTERRUPTED)
+        self.tracker.close(timeout=60)
+        report.write(self.session.record.folder)
+
     def _trial_started(self, name: str, point: dict[str, Any]) -> None:
-        self.tracker.begin(name, Phase.SEARCH, config(self.session, point, self.session.study.search_seed))
+        told = config(self.session, point, self.session.study.search_seed, name)
+        self.tracker.begin(name, Phase.SEARCH, told, tags_of(Phase.SEARCH, name))
 
     def _trial_ended(self, row: Row, curve: list[Row]) -> None:
         session = self.session
@@ -185,10 +207,17 @@ class Running:
         runs = [run for name, (_, run) in planned.items() if name not in done]
 
         def on_start(run: Run) -> None:
-            self.tracker.begin(run.run_id, phase, config(session, asdict(run.hyperparameters), run.seed))
+            trial_id = planned[run.run_id][0]["trial_id"]
+            told = config(session, asdict(run.hyperparameters), run.seed, trial_id)
+            self.tracker.begin(run.run_id, phase, told, tags_of(phase, trial_id))
+
+        def on_epoch(run: Run, epoch: Row) -> None:
+            self._epoch_told(run.run_id, curve_row(run, phase, epoch))
 
         with session.terminal.phase(phase, len(planned), len(planned) - len(runs)):
-            ended = self.pool.outcomes(runs, self.datasets, interrupted=session.interrupted, on_start=on_start)
+            ended = self.pool.outcomes(
+                runs, self.datasets, interrupted=session.interrupted, on_start=on_start, on_epoch=on_epoch
+            )
             for run, outcome in ended:
                 self._run_ended(phase, planned[run.run_id][0]["trial_id"], run, outcome)
         session.check()
@@ -210,9 +239,9 @@ class Running:
             **record.attempts_at(run.run_id),
             "test_accuracy": predictions.accuracy if predictions else None,
         }
-        curve = [{"run_id": run.run_id, "phase": phase, "seed": run.seed, **asdict(epoch)} for epoch in outcome.epochs]
+        curve = [curve_row(run, phase, asdict(epoch)) for epoch in outcome.epochs]
         for epoch in curve:
-            self.tracker.log(run.run_id, epoch)
+            self._epoch_told(run.run_id, epoch)
         source = session.splits.source
         if predictions:
             session.looked("test", run.run_id)
@@ -232,6 +261,12 @@ class Running:
         self.tracker.finish(run.run_id, summary_of(row), row["status"], test=test)
         self._tell(phase, run.run_id, row)
         check_most([row for row in record.runs if row["phase"] == phase], f"{phase} run")
+
+    def _epoch_told(self, run_id: str, epoch: Row) -> None:
+        """Logs an epoch unless it has been: whoever trains tells of it at once, and the outcome has all."""
+        if epoch["epoch"] > self.logged[run_id]:
+            self.logged[run_id] = epoch["epoch"]
+            self.tracker.log(run_id, epoch)
 
     def _tell(self, phase: Phase, run_id: str, row: Row) -> None:
         """Page, terminal and Prometheus of a run that has ended."""
@@ -259,7 +294,11 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
         attempts = Attempts(session.execution.max_failures, session.note, record)
         watchdog = Watchdog(attempts, study.folder, session.execution.stall_timeout)
         pool = Pool(resources, max_concurrent, session.note, attempts, watchdog)
-        tracker = tracking.start(session.execution.wandb, folder=study.folder, group=study.name, say=terminal.warn)
+        tracker = tracking.start(
+            session.execution.wandb, study.folder, study.name, say=terminal.warn, about=about(session, command)
+        )
+        if session.execution.tensorboard:
+            tracker = Both(tracker, EventFiles(study.folder / "tensorboard", metric=study.metric.column))
         try:
             template = session.template()
             begin(session, template, resources, max_concurrent, command)
@@ -341,16 +380,60 @@ def devices(record: Record) -> dict[str, list[str]]:
     return {"devices": sorted(named)} if named else {}
 
 
-def config(session: Session, point: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """What W&B is told of a run: every hyperparameter, and the study's configuration."""
-    return asdict(session.study.point(point)) | session.study.facts() | {"seed": seed}
+def config(session: Session, point: Mapping[str, Any], seed: int, trial_id: str) -> dict[str, Any]:
+    """What W&B is told of a run: every hyperparameter, the study's configuration, and where it comes from.
+
+    `point` is the same in all runs of one point of one study: what to group replicates by.
+    """
+    study, versions = session.study, dict(session.record.study.versions)
+    whence = {"command": session.record.study.command, "commit": versions.pop("commit", None), "versions": versions}
+    whose = {"seed": seed, "trial_id": trial_id, "point": f"{study.name} {trial_id}"}
+    return asdict(study.point(point)) | study.facts() | whence | whose
+
+
+def tags_of(phase: Phase, trial_id: str) -> tuple[str, ...]:
+    """What W&B's tags say of a run that begins."""
+    start = (STARTING_POINT,) if trial_id == START else ()
+    return (*start, WINNER) if phase is Phase.TEST else start
+
+
+def curve_row(run: Run, phase: Phase, epoch: Mapping[str, Any]) -> Row:
+    return {"run_id": run.run_id, "phase": phase, "seed": run.seed, **epoch}
 
 
 def summary_of(row: Row) -> dict[str, Any]:
-    """What W&B shows of a run as its summary."""
-    return {
-        name: value for name, value in row.items() if isinstance(value, int | float) and not isinstance(value, bool)
+    """What W&B shows of a run as its summary: what came of it and what it cost, and none of Ray's own figures."""
+    return {name: row[name] for name in (*COLUMNS, "test_accuracy", *MEASURED) if row.get(name) is not None}
+
+
+def told_of_the_end(session: Session) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What W&B is told of a finished study: the winner's values as its configuration, and how well it does."""
+    record = session.record
+    test, gained = record.test, record.study.gain
+    low, high = test.interval
+    summary = {
+        "test_accuracy": test.accuracy,
+        "test_accuracy_low": low,
+        "test_accuracy_high": high,
+        "test_macro_f1": test.macro_f1,
+        "test_mean_class_accuracy": test.mean_class_accuracy,
+        "test_images": test.n,
+        **({"gain": gained.gain} if gained else {}),
     }
+    winner = record.winner
+    point = asdict(session.study.point_of(winner))
+    return config(session, point, session.study.search_seed, winner["trial_id"]), summary
+
+
+def about(session: Session, command: str) -> tracking.About:
+    """What W&B is told of the study when it begins."""
+    study, of_agent = session.study, agent.run()
+    return tracking.About(
+        command=command,
+        sweep=sweep.config(study.name, study.space, study.metric, one_point.words(command, study)),
+        agents=tracking.AgentsRun(*of_agent) if of_agent and study.budget == 1 else None,
+        here=environment.address() is None,
+    )
 
 
 def reasons(rows: list[Row]) -> str:

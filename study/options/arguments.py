@@ -90,6 +90,7 @@ def add_study(parser: Parser) -> Group:
         help="a folder, or s3://BUCKET/FOLDER, gs://, abfs:// (default %(default)s)",
     )
     output.add_argument("--wandb", choices=("online", "offline", "disabled"), help="default: online when logged in")
+    output.add_argument("--tensorboard", action="store_true", help="write event files for TensorBoard, too")
     output.add_argument("--quiet", action="store_true", help="print the summary only")
     output.add_argument("--verbose", action="store_true", help="show what Ray says")
     return output
@@ -117,7 +118,8 @@ def add_search(group: Group) -> None:
     group.add_argument("--trials", type=int, default=32, metavar="N", help="default %(default)s")
     group.add_argument(
         "--fix",
-        action="append",
+        action="extend",
+        nargs="+",
         default=[],
         metavar="NAME=VALUE",
         help="take a hyperparameter out of the search, or set one that is not in it: lr=1e-3, freeze_depth=all",

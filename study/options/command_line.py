@@ -15,7 +15,7 @@ from study.design import space as spaces
 from study.design.execution import Execution
 from study.design.preprocessing import overridden
 from study.design.study import Study
-from study.options import arguments, scale
+from study.options import agent, arguments, scale
 from study.options.keywords import SharedKeywords, StudyKeywords
 from study.options.parser import Parser
 from study.results import resume
@@ -61,6 +61,9 @@ def parser() -> Parser:
     arguments.add_scale(what)
     output = arguments.add_study(parser)
     output.add_argument("--name", help="default: MODEL-PRETRAINING-DATASET")
+    output.add_argument(
+        "--search-only", action="store_true", help="end after the search, before any test; --resume goes on"
+    )
     output.add_argument("--resume", action="store_true", help="go on with the study of that name, if it is there")
     return parser
 
@@ -85,6 +88,14 @@ def studies(options: StudyKeywords, first: int = 0) -> list[Study]:
         return studies
 
     return [study for repeats in at_some_scale(options.scale, repeats_at) for study in repeats]
+
+
+def check_search_only(options: StudyKeywords) -> None:
+    """Raises ValueError where something is to be done with what is not tested."""
+    if options.search_only and options.repeats > 1:
+        raise ValueError(f"search-only leaves nothing to repeat, got --repeats {options.repeats}: give one of them")
+    if options.search_only and options.corruptions:
+        raise ValueError("search-only tests nothing, so no corrupted images either: give one of them")
 
 
 def repeats(study: Study, number: int) -> list[Study]:
@@ -112,6 +123,7 @@ def configure(options: StudyKeywords, scale: str) -> Study:
     family = architecture.get(options.model)
     request = arguments.request(options)
     place.check(options.dataset, request.settings)
+    check_search_only(options)
     execution(options, resume=options.resume)  # what is wrong with it is said at once
     check_precision(options.precision, gpu.known())
     if trials_per_gpu(options) is not None and gpu.known() is False:
@@ -128,6 +140,8 @@ def configure(options: StudyKeywords, scale: str) -> Study:
     if options.augmentation is not None:
         recipe = recipe.with_settings(augmentation=options.augmentation)
     name = f"{options.model.replace('/', '-')}-{variant.pretraining}-{place.name_of(options.dataset)}"
+    if options.trials == 1 and (of_agent := agent.run()):
+        name = f"{name}-{of_agent.run}"
     return Study(
         model=options.model,
         scale=scale,
@@ -165,6 +179,8 @@ def execution(options: SharedKeywords, *, resume: bool, weights: Path | None = N
         trials_per_gpu=trials_per_gpu(options),
         checkpoint_every=options.checkpoint_every,
         wandb=options.wandb,
+        tensorboard=options.tensorboard,
+        search_only=isinstance(options, StudyKeywords) and options.search_only,
         weights=weights,
         offline=options.offline,
         quiet=options.quiet,

@@ -98,6 +98,7 @@ class SharedKeywords(DataKeywords):
     precision: str = "auto"
     results: Path = Path("results")
     wandb: str | None = None
+    tensorboard: bool = False
     quiet: bool = False
     verbose: bool = False
 
@@ -117,6 +118,7 @@ class StudyKeywords(SharedKeywords):
     weights: Path | None = None
     name: str | None = None
     resume: bool = False
+    search_only: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,6 +52,17 @@ def summary(record: Record) -> str:
     return "\n".join(f"  {label:<12}{text}" if label else text for label, text in lines)
 
 
+def of_a_search(record: Record) -> str:
+    """What a search has found, where the study ends with it."""
+    facts, by = record.configuration, metric(record)
+    best = max(record.trials, key=lambda row: by.merit(by.of(row)))
+    return (
+        f"  {'':<12}{facts.variant} on {facts.dataset}: best on validation is {best['trial_id']}, "
+        f"{by.words} {by.show(by.of(best))}; nothing is tested\n"
+        f"  {'page':<12}{place.shown(record.folder / 'report.html')}"
+    )
+
+
 def of_repeats(records: Sequence[Record], accuracy: float, interval: tuple[float, float]) -> str:
     """Repeats of one study: their mean, and a line for each."""
     facts, (low, high) = records[0].configuration, interval

@@ -11,12 +11,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from study.text import joined
-from study.tracking.client import Client
+from study.tracking.client import NOTHING, Client
 from study.tracking.folder import Tracked, state_of, tracked
 from study.tracking.service import MODES, Unreachable, account, mode_of_environment, of_another_run
-from study.tracking.tracker import Disabled, Predictions, Sample, Tracker
+from study.tracking.tracker import About, AgentsRun, Disabled, Predictions, Sample, Tracker
 
 __all__ = [
+    "About",
+    "AgentsRun",
     "Disabled",
     "Predictions",
     "Sample",
@@ -38,6 +40,7 @@ def start(
     project: str = "study",
     say: Callable[[str], object] = print,
     patience: float = 15.0,
+    about: About = NOTHING,
 ) -> Tracker:
     """Tracker of the study in `folder`.
 
@@ -60,8 +63,9 @@ def start(
         if chosen:
             say("W&B: it is not installed. The study goes on without it")
         return Disabled()
-    if others := [name for name in of_another_run() if name != "WANDB_SERVICE"]:
+    others = [name for name in of_another_run() if name != "WANDB_SERVICE"]
+    if others and not about.agents:
         are = "is" if len(others) == 1 else "are"
         say(f"W&B: {joined(others)} {are} of another run, and left out: every run of a study is one of its own")
     project = os.environ.get("WANDB_PROJECT") or project
-    return Client(chosen, folder.resolve(), group, project=project, say=say, patience=patience)
+    return Client(chosen, folder.resolve(), group, project=project, say=say, patience=patience, about=about)

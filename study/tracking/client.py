@@ -5,7 +5,7 @@ import shlex
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
@@ -14,13 +14,16 @@ from queue import SimpleQueue
 from typing import Any
 
 from study.design.states import Phase, RunStatus
-from study.tracking import service
+from study.tracking import copies, service, sweep
 from study.tracking.folder import open_mark, stamp
-from study.tracking.media import media
-from study.tracking.run import Ending, Run, id_of, tags
-from study.tracking.tracker import Mode, Predictions, Row
+from study.tracking.media import artifact, media
+from study.tracking.run import RESULT, Ending, Run, id_of, name_of_model, tags
+from study.tracking.tracker import About, Mode, Predictions, Row
 
 INTERRUPTED = "interrupted"  # a run that was open when its study ended
+FIRST_TRIAL = "trial-000"
+UPLOADS = 20  # times as much patience has the run that uploads a model
+NOTHING = About()
 
 
 class Client:
@@ -35,6 +38,7 @@ class Client:
         project: str,
         say: Callable[[str], object],
         patience: float,
+        about: About = NOTHING,
     ) -> None:
         self._mode = mode
         self._folder = folder
@@ -42,6 +46,11 @@ class Client:
         self._project = project
         self._say = say
         self._patience = patience
+        self._about = about
+        self._entity: str | None = None
+        self._sweep: str | None = None
+        self._no_sweep = False
+        self._path = ""
         self._stamp = ""
         self._runs: dict[str, Run] = {}
         self._complained = False
@@ -54,14 +63,22 @@ class Client:
 
     # What the driver calls.
 
-    def begin(self, run_id: str, phase: Phase, config: Row) -> None:
-        self._calls.put(partial(self._begin, run_id, phase, _present(config)))
+    def begin(self, run_id: str, phase: Phase, config: Row, tags: Sequence[str] = ()) -> None:
+        self._calls.put(partial(self._begin, run_id, Run(str(phase), _present(config), tags)))
 
     def log(self, run_id: str, row: Row) -> None:
         self._calls.put(partial(self._log, run_id, _present(row)))
 
     def finish(self, run_id: str, summary: Row, status: RunStatus, test: Predictions | None = None) -> None:
         self._calls.put(partial(self._finish, run_id, Ending(_present(summary), str(status), test)))
+
+    def tag(self, run_ids: Sequence[str], tag: str) -> None:
+        self._calls.put(partial(self._tag, run_ids, tag))
+
+    def conclude(self, config: Row, summary: Row, model: Path) -> None:
+        run = Run(RESULT, _present(config), ("winner",))
+        self._calls.put(partial(self._begin, RESULT, run))
+        self._calls.put(partial(self._finish, RESULT, Ending(_present(summary), RunStatus.COMPLETED, model=model)))
 
     def close(self, timeout: float) -> None:
         if self._abandoned:
@@ -89,7 +106,7 @@ class Client:
         while (call := self._calls.get()) is not None and not self._abandoned:
             self._attempt(call)
         for run_id in list(self._runs):
-            self._attempt(partial(self._finish, run_id, Ending({}, INTERRUPTED, None)))
+            self._attempt(partial(self._finish, run_id, Ending({}, INTERRUPTED)))
         # A thread that was given up must not end the service of the next study.
         if not self._abandoned:
             service.teardown()
@@ -129,7 +146,9 @@ class Client:
         exits = sys.exit, sys.excepthook
         chosen = {} if self._mode is None else {"mode": self._mode}
         library = wandb.setup(service.settings(self._patience, **chosen))
-        entity = library.settings.entity
+        self._entity = entity = library.settings.entity
+        if self._about.sweep and not self._about.agents:
+            sweep.write(self._folder, self._about.sweep)
         (self._folder / "wandb" / "project").write_text(f"{entity}/{self._project}" if entity else self._project)
         # The client replaces both for an exit code that it does not need here, and prints tracebacks twice.
         sys.exit, sys.excepthook = exits
@@ -145,11 +164,46 @@ class Client:
         elif not logged_in:
             raise service.Unreachable("not logged in, which `wandb login` does")
 
-    def _begin(self, run_id: str, phase: Phase, config: Row) -> None:
+    def _begin(self, run_id: str, run: Run) -> None:
         if run_id in self._runs:
-            self._attempt(partial(self._finish, run_id, Ending({}, INTERRUPTED, None)))
-        self._runs[run_id] = Run(phase, config)
+            self._attempt(partial(self._finish, run_id, Ending({}, INTERRUPTED)))
+        self._runs[run_id] = run
+        if run.job == Phase.SEARCH and not self._sweep:
+            self._sweep = self._sweep_of_trials()
         self._open(run_id)
+
+    def _sweep_of_trials(self) -> str | None:
+        """The id of the sweep in W&B that trials belong to; None where W&B makes none: that is no reason to stop."""
+        about = self._about
+        if about.agents:
+            return about.agents.sweep
+        if known := sweep.known(self._folder):
+            return known.id
+        if self._mode != "online" or not about.sweep or self._no_sweep:
+            return None
+        make = partial(sweep.made, self._folder, about.sweep, entity=self._entity, project=self._project)
+        try:
+            return service.within(self._patience, make).id
+        except Exception as error:
+            self._no_sweep = True
+            self._complain(error)
+            return None
+
+    def _identity(self, run_id: str) -> str:
+        """The id of a run in W&B."""
+        if self._about.agents and run_id == FIRST_TRIAL:
+            return self._about.agents.run
+        return id_of(run_id, group=self._group, stamp=self._stamp)
+
+    def _tag(self, run_ids: Sequence[str], tag: str) -> None:
+        ids = [self._identity(run_id) for run_id in run_ids]
+        told = False
+        try:
+            if self._mode == "online" and self._path:
+                service.within(self._patience, partial(service.tag, self._path, ids, tag))
+                told = True
+        finally:
+            copies.note_tag(self._folder, ids, tag, told=told)
 
     def _log(self, run_id: str, row: Row) -> None:
         run = self._runs[run_id]
@@ -168,7 +222,7 @@ class Client:
         import wandb
 
         run = self._runs[run_id]
-        identity = id_of(run_id, group=self._group, stamp=self._stamp)
+        identity = self._identity(run_id)
         for interrupted in (self._folder / "wandb").glob(f"*run-*/run-{identity}.wandb"):
             shutil.rmtree(interrupted.parent)
         with self._server():
@@ -176,17 +230,23 @@ class Client:
                 dir=self._folder,
                 project=self._project,
                 group=self._group,
-                job_type=str(run.phase),
+                job_type=run.job,
                 id=identity,
                 name=f"{self._group} {run_id}",
                 # Of all that W&B holds, this alone tells the runs of this record from those of another of its name.
                 config={**run.config, "record": self._stamp},
-                tags=tags(run.config),
+                tags=[*tags(run.config), *run.tags],
                 mode=self._mode,
                 reinit="create_new",
-                settings=service.settings(self._patience),
+                settings=service.settings_of_a_run(
+                    self._patience * (UPLOADS if run.job == RESULT else 1),
+                    command=self._about.command,
+                    sweep=self._sweep if run.job == Phase.SEARCH else None,
+                    here=self._about.here and run.job != RESULT,
+                ),
             )
         if self._mode == "online":
+            self._path = f"{run.written.entity}/{run.written.project}"
             open_mark(Path(run.written.dir).parent / f"run-{identity}.wandb").touch()
 
     def _end(self, run: Run) -> None:
@@ -197,6 +257,9 @@ class Client:
             media = self._media(ending.test)
             with self._server():
                 written.log(media)
+        if ending.model:
+            with self._server():
+                written.log_artifact(artifact(ending.model, name_of_model(self._group), ending.summary))
         written.summary.update({**ending.summary, "status": ending.status})
         written.tags = (*(written.tags or ()), ending.status)
         with self._server():

@@ -1,11 +1,12 @@
 """A run as the client is told of it: what was asked of it, its W&B id and its tags."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study.design.states import Phase
 from study.tracking.tracker import Predictions, Row
 
 if TYPE_CHECKING:
@@ -14,21 +15,29 @@ if TYPE_CHECKING:
 TAGGED = ("model", "scale", "pretraining", "dataset")
 MOST_TAG_CHARACTERS = 64
 MOST_ID_CHARACTERS = 64
+MOST_ARTIFACT_CHARACTERS = 128
+RESULT = "result"  # the run that says what a study has come to
 
 
 @dataclass
 class Ending:
     summary: Row
     status: str
-    test: Predictions | None
+    test: Predictions | None = None
+    model: Path | None = None
 
 
 @dataclass
 class Run:
-    """A run that is open, with all that was asked of it, so that it can be written again offline."""
+    """A run that is open, with all that was asked of it, so that it can be written again offline.
 
-    phase: Phase
+    Attributes:
+        job: its job type in W&B: the step of the study, or RESULT.
+    """
+
+    job: str
     config: Row
+    tags: Sequence[str] = ()
     rows: list[Row] = field(default_factory=list)
     ending: Ending | None = None
     written: "wandb.Run | None" = None
@@ -40,6 +49,11 @@ def id_of(run_id: str, *, group: str, stamp: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", wanted)[:MOST_ID_CHARACTERS]
     digest = sha256(f"{stamp} {wanted}".encode()).hexdigest()
     return f"{plain}-{digest[:6]}"
+
+
+def name_of_model(group: str) -> str:
+    """Of the artifact that a study's best model is."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{group}-best")[-MOST_ARTIFACT_CHARACTERS:]
 
 
 def tags(config: Row) -> list[str]:

@@ -5,10 +5,11 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -34,6 +35,7 @@ OF_ANOTHER_RUN = (
     *("WANDB_NAME", "WANDB_RUN_GROUP", "WANDB_JOB_TYPE", "WANDB_RUN_DIR", "WANDB_RUN_STORAGE_ID", "WANDB_RESUME"),
     *("WANDB_RESUME_FROM", "WANDB_FORK_FROM", "WANDB_LAUNCH", "WANDB_LAUNCH_CONFIG_PATH", "WANDB_SERVICE"),
 )
+Answer = TypeVar("Answer")
 EXIT_SECONDS = 10.0
 LOOK_SECONDS = 10.0
 
@@ -158,14 +160,57 @@ def settings(patience: float, **more: Any) -> "wandb.Settings":
         finish_timeout_raises=True,
         # The stop button of one run must not interrupt the study, which is what it does by default.
         stop_fn=lambda: None,
-        x_disable_meta=True,
-        x_disable_machine_info=True,
-        x_disable_stats=True,
         x_save_requirements=False,
         # A study that is killed has lost one second at most.
         x_transaction_log_flush_interval=1,
         **more,
     )
+
+
+def settings_of_a_run(patience: float, *, command: str, sweep: str | None, here: bool) -> "wandb.Settings":
+    """The client's settings of one run.
+
+    Args:
+        patience: as of `settings`.
+        command: that runs the study, which W&B shows as the run's.
+        sweep: id of the sweep that it belongs to, if it does.
+        here: whether it trains on this machine, whose statistics W&B then shows beside its curves.
+    """
+    more: dict[str, Any] = {"sweep_id": sweep} if sweep else {}
+    of_machine = {"x_disable_machine_info": not here, "x_disable_stats": not here}
+    return settings(patience, x_disable_meta=False, program=command.removeprefix("python "), **of_machine, **more)
+
+
+def tag(path: str, ids: Sequence[str], tag: str) -> None:
+    """Tags runs that W&B has. Raises what the client does."""
+    import wandb
+
+    api = wandb.Api()
+    for one in ids:
+        run = api.run(f"{path}/{one}")
+        if tag not in run.tags:
+            run.tags.append(tag)
+            run.update()
+
+
+def within(seconds: float, call: Callable[[], Answer]) -> Answer:
+    """What a call returns, or raises, within so many seconds; Unreachable after them: the client itself would wait."""
+    done: SimpleQueue[tuple[Answer | None, BaseException | None]] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            done.put((call(), None))
+        except BaseException as error:
+            done.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        answer, error = done.get(timeout=seconds)
+    except Empty:
+        raise Unreachable(f"W&B did not answer for {seconds:g} s") from None
+    if error:
+        raise error
+    return cast("Answer", answer)
 
 
 def teardown(within: float | None = None) -> None:

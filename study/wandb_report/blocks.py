@@ -10,6 +10,7 @@ from study.comparison import Comparison, Group, tables
 from study.comparison.summary import RANKS
 from study.design.states import Phase
 from study.text import sentence
+from study.tracking.media import MOST_CLASSES
 from study.wandb_report.runs import Runs, Study, commands
 from trainables.metrics import Metric
 
@@ -98,7 +99,7 @@ def runset(study: Study, job: Phase, entity: str | None, *, seed: int | None = N
         job: the step.
         entity: that the user has in W&B; None without a login.
         seed: of the only run; None for all runs of the step.
-        grouped: into one line per study.
+        grouped: into one line per replicated point.
     """
     tracked = study.tracked
     wanted = f"Config('record') == '{tracked.record}' and Metric('JobType') == '{job}'"
@@ -111,7 +112,7 @@ def runset(study: Study, job: Phase, entity: str | None, *, seed: int | None = N
         project=tracked.project if entity else "",
         name=study.label if seed is None else f"seed {seed}",
         filters=wanted if seed is None else f"{wanted} and Config('seed') == {seed}",
-        groupby=["Group"] if grouped else [],
+        groupby=["config.point"] if grouped else [],
         order=[wr.OrderBy(wr.SummaryMetric(result), ascending=not tests and study.metric is Metric.LOSS)],
         visible_columns=["run:displayName", *first, f"summary:{result}", *point, "summary:train_seconds"],
         lock_columns=True,
@@ -182,7 +183,7 @@ def curves(runs: Runs, entity: str | None) -> list[BlockTypes]:
     panels = {metric.column: f"Validation {metric.words}" for metric in metrics} | {"train_loss": "Training loss"}
     return [
         wr.H1("How do they learn?"),
-        wr.P("Replicates of the best trials over seeds: one line per study, the mean with the least and the most."),
+        wr.P("Replicates of the best trials over seeds: a line per point, the mean with the least and the most."),
         wr.PanelGrid(
             runsets=[runset(study, Phase.REPLICATE, entity, grouped=True) for study in replicated],
             panels=[
@@ -202,20 +203,32 @@ def confusion(runs: Runs, entity: str | None) -> list[BlockTypes]:
                 wr.PanelGrid(
                     runsets=[runset(study, Phase.TEST, entity, seed=seed) for seed in study.seeds],
                     panels=[
-                        wr.CustomChart(
-                            query={"summaryTable": {"tableKey": "confusion_matrix_table"}},
-                            chart_name="wandb/confusion_matrix/v1",
-                            chart_fields={name: name for name in ("Actual", "Predicted", "nPredictions")},
-                            chart_strings={"title": "Confusion matrix"},
-                            layout=layout(0, 0, HALF),
-                        ),
+                        *matrix(study),
                         wr.WeavePanelSummaryTable(table_name="classification_report", layout=layout(HALF, 0, HALF)),
-                        wr.WeavePanelSummaryTable(table_name="samples", layout=layout(0, HEIGHT, WHOLE)),
+                        wr.MediaBrowser(title="Test images", media_keys=["samples"], layout=layout(0, HEIGHT, WHOLE)),
                     ],
                 ),
             ]
     words = "A run set is a test run: hide all but one to see the matrix of its seed alone."
     return [wr.H1("What is confused with what?"), wr.P(words), *blocks] if blocks else []
+
+
+def matrix(study: Study) -> list[PanelTypes]:
+    """The confusion matrix: W&B's chart; of many classes a picture, and below the other panels what is confused."""
+    if study.classes > MOST_CLASSES:
+        return [
+            wr.MediaBrowser(title="Confusion matrix", media_keys=["confusion_matrix"], layout=layout(0, 0, HALF)),
+            wr.WeavePanelSummaryTable(table_name="confused", layout=layout(0, 2 * HEIGHT, WHOLE)),
+        ]
+    return [
+        wr.CustomChart(
+            query={"summaryTable": {"tableKey": "confusion_matrix_table"}},
+            chart_name="wandb/confusion_matrix/v1",
+            chart_fields={name: name for name in ("Actual", "Predicted", "nPredictions")},
+            chart_strings={"title": "Confusion matrix"},
+            layout=layout(0, 0, HALF),
+        )
+    ]
 
 
 def line(name: str, title: str, *, x: int, y: int, width: int, grouped: bool = False) -> wr.LinePlot:
@@ -225,13 +238,13 @@ def line(name: str, title: str, *, x: int, y: int, width: int, grouped: bool = F
         name: of the metric in the runs' history.
         title: of the panel.
         x, y, width: in cells of the grid.
-        grouped: one line per study, the mean with the least and the most.
+        grouped: one line per point of a study, the mean over its seeds with the least and the most.
     """
     return wr.LinePlot(
         title=title,
         x="epoch",
         y=[name],
-        groupby="Group" if grouped else None,
+        groupby=wr.Config("point") if grouped else None,
         groupby_aggfunc="mean" if grouped else None,
         groupby_rangefunc="minmax" if grouped else None,
         layout=layout(x, y, width),

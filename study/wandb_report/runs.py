@@ -23,6 +23,7 @@ class Study:
         metric: what chose the best epochs, trials and the winner, on validation.
         seeds: of its test runs; empty where it is not finished.
         command: that ran it.
+        classes: how many there are.
     """
 
     label: str
@@ -32,6 +33,7 @@ class Study:
     metric: Metric
     seeds: tuple[int, ...]
     command: str
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def read(folder: Path) -> Runs:
                 metric=metric(record),
                 seeds=row.seeds if row else (),
                 command=record.study.command or "",
+                classes=len(record.data.classes),
             )
         )
     if not studies:

@@ -20,6 +20,7 @@ from study.design import start
 from study.results.cost import COSTS, costs, flops
 from study.results.record import TABLES, Record
 from study.run import main
+from tests.wandb_stand_in import read
 from trainables import architecture, building
 from trainables.loop import predict
 from trainables.precision import precision
@@ -162,7 +163,20 @@ def test_optuna_opens_the_journal_and_finds_every_trial(done: Done) -> None:
 
 def test_every_run_is_a_run_of_wandb(done: Done) -> None:
     runs = list((done.record.folder / "wandb").glob("offline-run-*"))
-    assert len(runs) == len(done.record.trials) + len(done.record.runs)
+    assert len(runs) == len(done.record.trials) + len(done.record.runs) + 1  # what the study has come to
+
+
+def test_wandb_is_told_of_replicates_and_test_runs_while_they_train(done: Done) -> None:
+    [file] = (done.record.folder / "wandb").glob("offline-run-*/run-small-replicate-*-seed1-*.wandb")
+    first, *_, last = [row["_timestamp"] for row in read(file).history]
+    assert last > first
+
+
+def test_wandb_can_group_by_point_knows_whence_a_run_comes_and_has_none_of_rays_figures(done: Done) -> None:
+    for file in (done.record.folder / "wandb").glob("offline-run-*/run-*.wandb"):
+        written = read(file)
+        assert {"trial_id", "point", "command", "versions/torch"} <= set(written.config)
+        assert not {"pid", "timestamp", "time_since_restore", "training_iteration"} & set(written.summary)
 
 
 def test_the_samples_are_pictures_of_test_images(done: Done) -> None:

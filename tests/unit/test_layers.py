@@ -49,7 +49,7 @@ MAY_NOT_IMPORT = {
     "search_spaces": {"optuna", "torch", "ray"},
 }
 ONLY_IN = {
-    "wandb": {f"study/tracking/{name}.py" for name in ("client", "media", "run", "service")},
+    "wandb": {f"study/tracking/{name}.py" for name in ("client", "copies", "media", "run", "service", "sweep")},
     "wandb_workspaces": {"study/wandb_report/blocks.py"},
     "ray.tune": {"study/execution/search.py", "study/execution/searcher.py"},
     "ray.data": {"study/data/reading.py"},

@@ -1,6 +1,7 @@
 """Uploading what the real client wrote to disk, to a server that it takes for W&B's."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from study.sync import main
 from study.tracking import tracked, upload
@@ -19,7 +21,8 @@ import sys
 from pathlib import Path
 from study import tracking
 from study.design.states import Phase, RunStatus
-tracker = tracking.start("offline", Path("study1"), "study1")
+about = tracking.About("python -m study.run", {"name": "study1", "method": "bayes", "parameters": {}})
+tracker = tracking.start("offline", Path("study1"), "study1", about=about)
 def log(run, *epochs):
     for epoch in epochs:
         tracker.log(run, {"epoch": epoch, "val_accuracy": epoch / 10})
@@ -97,7 +100,8 @@ def test_a_study_is_uploaded_while_it_runs_and_after_it_was_killed_and_nothing_i
 ) -> None:
     wait_for(folder, 3, 3)
     assert main([str(folder)]) == 0
-    assert capsys.readouterr().out == f"{folder}: 2 runs uploaded to me\n"
+    uploaded = f"{folder}: 2 runs uploaded to me\n"
+    assert capsys.readouterr().out == f"{folder}: its trials are sweep me/study/s1\n{uploaded}"
     assert epochs(server) == {"trial-000": [1, 2, 3], "trial-001": [1, 2, 3]}
 
     go_on(study)
@@ -111,6 +115,8 @@ def test_a_study_is_uploaded_while_it_runs_and_after_it_was_killed_and_nothing_i
     whole = {"trial-000": [1, 2, 3], "trial-001": [1, 2, 3, 4, 5], "trial-002": [1, 2]}
     assert epochs(server) == whole
     assert len(server.begun) == 3
+    assert list(server.sweeps) == ["s1"]
+    assert {run.sweep for run in server.runs.values()} == {"s1"}
 
     assert main([str(folder)]) == 0
     assert capsys.readouterr().out == f"W&B lacks nothing of {folder}: it has the 3 that were written to disk\n"
@@ -124,6 +130,63 @@ def test_a_study_is_uploaded_while_it_runs_and_after_it_was_killed_and_nothing_i
     assert list(Path().iterdir()) == []
     logs = [path.read_text(errors="replace") for path in folder.rglob("*.log")]
     assert not [log for log in logs if KEY in log]
+
+
+def test_runs_that_were_uploaded_by_other_means_are_attached_to_the_sweep_that_is_made(
+    study: "subprocess.Popen[str]", folder: Path, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wait_for(folder, 3, 3)
+    run = upload.waiting(folder)[0]
+    upload.upload(folder, [run])  # before there is a sweep, as `wandb sync` does
+    assert [one.sweep for one in server.runs.values()] == [None]
+    assert main([str(folder)]) == 0
+    assert {one.sweep for one in server.runs.values()} == {"s1"}
+    assert len(server.runs) == 2
+
+
+TESTED = """
+from pathlib import Path
+import numpy as np
+from study import tracking
+from study.design.states import Phase, RunStatus
+tracker = tracking.start("offline", Path("study1"), "study1")
+row = {"class": "cat", "precision": 1.0}
+sample = tracking.Sample(Path("image.png").read_bytes(), 0, 0, 0.9)
+test = tracking.Predictions(["cat", "dog"], np.array([0]), np.array([0]), np.array([0.9]), [row], [sample])
+tracker.begin("trial-000", Phase.SEARCH, {"lr": 0.1})
+tracker.finish("trial-000", {}, RunStatus.COMPLETED)
+tracker.begin("test-seed0", Phase.TEST, {"lr": 0.1})
+tracker.finish("test-seed0", {}, RunStatus.COMPLETED, test)
+tracker.tag(["trial-000"], "winner")
+tracker.conclude({}, {}, Path("study1/best").resolve())
+tracker.close(60)
+"""
+
+
+def test_a_folder_that_was_copied_from_another_machine_loses_nothing(
+    folder: Path, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "best" / "deep").mkdir(parents=True)
+    (folder / "best" / "model.safetensors").write_bytes(b"weights")
+    (folder / "best" / "deep" / "config.json").write_bytes(b"{}")
+    Image.new("L", (8, 8)).save(tmp_path / "image.png")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    command = [sys.executable, "-c", TESTED]
+    subprocess.run(command, cwd=tmp_path, env=environment | {"PYTHONPATH": str(ROOT)}, check=True)
+    there = tmp_path / "copied" / "study1"
+    shutil.copytree(folder, there)
+    shutil.rmtree(folder)
+    assert main([str(there)]) == 0
+    assert upload.waiting(there) == []
+    found = {one.name: one for one in server.artifacts.values()}
+    assert all(one.committed for one in found.values())
+    assert found["study1-best"].files == {"model.safetensors": b"weights", "deep/config.json": b"{}"}
+    runs = {name.removeprefix("study1-")[:-7]: run for name, run in server.runs.items()}
+    tables = [name for name in found if name.startswith("run-study1-test-seed0")]
+    assert len(tables) == 2  # the chart's and the report's
+    kinds = {Path(name).parts[1] for name in runs["test-seed0"].files if name.startswith("media/")}
+    assert kinds == {"table", "images"}
+    assert "winner" in runs["trial-000"].tags
 
 
 @pytest.fixture

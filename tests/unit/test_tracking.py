@@ -11,6 +11,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -18,12 +19,14 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+import yaml
 from PIL import Image
 
 from study import tracking
 from study.design.states import Phase, RunStatus
+from study.tracking import media
 from study.tracking.folder import offline_runs
-from tests.wandb_stand_in import KEY, Server, Written, read, runs
+from tests.wandb_stand_in import KEY, Answers, Server, Written, read, runs
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
@@ -218,13 +221,12 @@ def test_a_test_run_has_its_tables_and_images_as_files_in_the_folder(begin: Begi
         ["dog", "dog", 1.0],
     ]
     assert tables["classification_report"]["columns"] == ["class", "precision", "recall", "f1-score", "support"]
-    assert [row[1:] for row in tables["samples"]["data"]] == [["cat", "cat", 0.9, True], ["cat", "dog", 0.6, False]]
-    payloads = [path.read_bytes() for path in files(folder / "wandb" / "artifacts" / "staging")]
-    assert sum(payload.startswith(b"\x89PNG") for payload in payloads) == 2
     written = runs(folder)["test-seed0"]
     assert written.curve == [{"epoch": 1, "train_loss": 0.5}]
-    for name in ("confusion_matrix_table", "classification_report", "samples"):
-        assert (run_folder / "files" / written.history[-1][f"{name}/path"]).exists()
+    shown = written.history[-1]
+    assert shown["samples/captions"] == ["cat (90%)", "cat taken for dog (60%)"]
+    paths = [shown["confusion_matrix_table/path"], shown["classification_report/path"], *shown["samples/filenames"]]
+    assert all((run_folder / "files" / path).exists() for path in paths)
     assert written.config["_wandb/visualize/confusion_matrix"]["panel_type"] == "Vega2"
 
 
@@ -616,3 +618,94 @@ def test_a_driver_that_is_interrupted_keeps_its_runs_and_shows_its_own_traceback
     assert "wandb" not in err
     written = runs(tmp_path / "here" / "results")
     assert (written["trial-000"].exit_code, written["trial-001"].exit_code) == (0, 255)
+
+
+# What is known later: sweeps, tags, the model.
+
+SWEEP = {"name": "study1", "method": "bayes", "metric": {"name": "val_accuracy", "goal": "maximize"}, "parameters": {}}
+
+
+def ours() -> dict[str, str]:
+    """W&B's variables of this process."""
+    return {name: value for name, value in os.environ.items() if name.startswith("WANDB_")}
+
+
+def test_online_the_trials_of_a_study_are_a_sweep_and_no_other_runs_are(
+    begin: Begin, tmp_path: Path, said: list[str], server: Server
+):
+    model = tmp_path / "results" / "best"
+    model.mkdir(parents=True)
+    (model / "model.safetensors").write_bytes(b"weights")
+    before = ours()
+    for _ in range(2):  # a study that is resumed goes on with its sweep
+        tracker = begin("online", patience=15.0, about=tracking.About("python -m study.run", SWEEP))
+        whole_run(tracker, "trial-000")
+        whole_run(tracker, "trial-001")
+        tracker.begin("test-seed0", Phase.TEST, CONFIG, ("winner",))
+        tracker.finish("test-seed0", {"test_accuracy": 0.5}, RunStatus.COMPLETED)
+        tracker.tag(["trial-001"], "winner")
+        tracker.conclude(CONFIG, {"test_accuracy": 0.5}, model)
+        tracker.close(SECONDS)
+    assert said == []
+    assert ours() == before
+    assert list(server.sweeps) == ["s1"]
+    assert yaml.safe_load(server.sweeps["s1"]["config"]) == SWEEP
+    there = {name.removeprefix("study1-")[:-7]: run for name, run in server.runs.items()}
+    assert {name: run.sweep for name, run in there.items()} == {
+        **{"trial-000": "s1", "trial-001": "s1"},
+        **{"test-seed0": None, "result": None},
+    }
+    tagged = {name for name, run in there.items() if "winner" in run.tags}
+    assert tagged == {"trial-001", "test-seed0", "result"}
+    models = [one for one in server.artifacts.values() if one.kind == "model"]
+    assert [(one.name, one.files, one.committed) for one in models] == [
+        ("study1-best", {"model.safetensors": b"weights"}, True)
+    ] * 2
+
+
+def test_a_server_that_makes_no_sweep_has_the_runs_nevertheless(
+    begin: Begin, said: list[str], server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Answers, "on_upsertSweep", lambda self, given: {"upsertSweep": None})
+    tracker = begin("online", patience=15.0, about=tracking.About(sweep=SWEEP))
+    whole_run(tracker, "trial-000")
+    whole_run(tracker, "trial-001")
+    tracker.close(SECONDS)
+    assert len(said) == 1
+    assert len(server.runs) == 2
+
+
+def test_the_trial_of_an_agent_is_the_run_that_it_has_for_it(
+    begin: Begin, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("WANDB_RUN_ID", "run7")
+    monkeypatch.setenv("WANDB_SWEEP_ID", "s9")
+    tracker = begin(about=tracking.About(sweep=SWEEP, agents=tracking.AgentsRun("run7", "s9")))
+    whole_run(tracker, "trial-000")
+    tracker.begin("replicate-000-seed1", Phase.REPLICATE, CONFIG)
+    tracker.close(SECONDS)
+    assert said == []
+    written = runs(tmp_path / "results")
+    assert (written["trial-000"].run.run_id, written["trial-000"].run.sweep_id) == ("run7", "s9")
+    other = written["replicate-000-seed1"].run
+    assert (other.run_id == "run7", other.sweep_id) == (False, "")
+    assert not (tmp_path / "results" / "wandb" / "sweep.yaml").exists()
+
+
+def test_a_confusion_of_many_classes_is_whole_in_a_picture_and_sparse_in_a_table():
+    classes = [f"class{number}" for number in range(257)]
+    label = np.arange(257).repeat(2)
+    predicted = np.where(np.arange(514) % 2, label, (label + 1) % 257)
+    predicted[0] = 9
+    shown = media.confusion(replace(predictions(), classes=classes, label=label, predicted=predicted))
+    assert set(shown) == {"confusion_matrix", "confused"}
+    table = shown["confused"]
+    assert table.columns == ["Actual", "Predicted", "images"]
+    assert len(table.data) == 257
+    assert ["class0", "class9", 1] in table.data
+    drawn = np.asarray(shown["confusion_matrix"].image)
+    assert drawn.shape == (514, 514)
+    rows, columns = np.nonzero(drawn[::2, ::2] < 255)
+    assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == set(
+        zip(label.tolist(), predicted.tolist(), strict=True)
+    )

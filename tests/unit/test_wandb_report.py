@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import wandb
 from wandb.sdk import wandb_setup
 
+import wandb
 from study import tracking
 from study.execution.running import summary_of
 from study.results import samples
@@ -42,7 +42,8 @@ def logged(record: Record) -> Record:
     for run in [*record.trials, *record.runs]:
         run_id = run.get("run_id", run["trial_id"])
         point = {name: run[name] for name in shown(record)}
-        tracker.begin(run_id, run.get("phase", "search"), point | facts | {"seed": run["seed"]})
+        whose = {"seed": run["seed"], "point": f"{facts['name']} {run['trial_id']}"}
+        tracker.begin(run_id, run.get("phase", "search"), point | facts | whose)
         for row in record.tables["curves"]:
             if row["run_id"] == run_id:
                 tracker.log(run_id, row)
@@ -185,10 +186,10 @@ def test_whatever_a_panel_shows_is_in_the_runs_of_its_grid(folder: Path):
             for table in ("confusion_matrix_table", "classification_report", "samples"):
                 if f'"{table}"' in json.dumps(config):
                     shown.add(table)
-                    assert all(f"{table}/path" in run.summary or table in run.summary for run in here)
+                    assert all(any(key.split("/")[0] == table for key in run.summary) for run in here)
     assert shown == {
         *("Parallel Coordinates Plot", "Parameter Importance", "Scatter Plot", "Run Comparer", "Run History Line Plot"),
-        *("Vega2", "Weave", "confusion_matrix_table", "classification_report", "samples"),
+        *("Vega2", "Weave", "Media Browser", "confusion_matrix_table", "classification_report", "samples"),
     }
 
 
@@ -217,6 +218,18 @@ def test_a_search_by_another_metric_is_drawn_by_it_with_everything_that_was_sear
     text = json.dumps(runsets)
     assert all(f"{name}.value" in text for name in [*searched, "schedule"])
     assert [key["ascending"] for key in runsets[0]["sort"]["keys"]] == [True]
+
+
+def test_replicates_are_averaged_over_the_seeds_of_a_point_and_not_over_points(folder: Path):
+    [(runsets, panels)] = [
+        (runsets, panels)
+        for runsets, panels in grids(specified(folder))
+        if any(panel["config"].get("groupBy") for panel in panels)
+    ]
+    assert {panel["config"]["groupBy"] for panel in panels} == {"point.value"}
+    assert [runset["grouping"] for runset in runsets] == [[{"section": "config", "name": "point.value"}]] * 2
+    points = {run.config["point"] for runset in runsets for run in chosen(runset, written(folder))}
+    assert len(points) > len(runsets)
 
 
 def test_a_test_run_has_a_run_set_and_the_winner_of_a_study_a_confusion_matrix(folder: Path):
