@@ -1,5 +1,6 @@
 """A study under way: what exists only while it runs (processes, W&B, datasets), and its steps, one after the other."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from trainables.images import SplitImages
 
 WINNER, STARTING_POINT = "winner", "start"  # tags of runs in W&B
+NO_MORE = sys.maxsize  # epochs of a run that has ended: what it told may be read after its end
 MEASURED = [name for name, _ in COST if name != "process"]
 
 
@@ -242,6 +244,7 @@ class Running:
         curve = [curve_row(run, phase, asdict(epoch)) for epoch in outcome.epochs]
         for epoch in curve:
             self._epoch_told(run.run_id, epoch)
+        self.logged[run.run_id] = NO_MORE
         source = session.splits.source
         if predictions:
             session.looked("test", run.run_id)

@@ -24,6 +24,7 @@ INTERRUPTED = "interrupted"  # a run that was open when its study ended
 FIRST_TRIAL = "trial-000"
 UPLOADS = 20  # times as much patience has the run that uploads a model
 NOTHING = About()
+WHOSE = ("run_id", "phase", "seed")  # of an epoch's row: of the whole run, and in its configuration
 
 
 class Client:
@@ -67,7 +68,8 @@ class Client:
         self._calls.put(partial(self._begin, run_id, Run(str(phase), _present(config), tags)))
 
     def log(self, run_id: str, row: Row) -> None:
-        self._calls.put(partial(self._log, run_id, _present(row)))
+        logged = {name: value for name, value in _present(row).items() if name not in WHOSE}
+        self._calls.put(partial(self._log, run_id, logged))
 
     def finish(self, run_id: str, summary: Row, status: RunStatus, test: Predictions | None = None) -> None:
         self._calls.put(partial(self._finish, run_id, Ending(_present(summary), str(status), test)))

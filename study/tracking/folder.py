@@ -1,9 +1,12 @@
 """What lies in a study's folder, under `wandb/`, and whose it is."""
 
+import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+OURS = "by study.sync"
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,16 @@ def mark_of(run: Path) -> Path:
     return run.with_suffix(".wandb.synced")
 
 
+def mark(run: Path, changed: int) -> None:
+    """Notes that a run is uploaded as it was when it had `changed` last, by its time in nanoseconds."""
+    mark_of(run).write_text(OURS)
+    os.utime(mark_of(run), ns=(changed, changed))
+
+
 def uploaded(run: Path) -> bool:
-    """Whether W&B has all that the file of a run holds."""
+    """Whether W&B has all that is known of a run: `wandb sync` leaves a mark, too, and knows less."""
     try:
-        return run.stat().st_mtime_ns <= mark_of(run).stat().st_mtime_ns
+        return run.stat().st_mtime_ns <= mark_of(run).stat().st_mtime_ns and mark_of(run).read_text() == OURS
     except FileNotFoundError:
         return False
 

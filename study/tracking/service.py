@@ -178,7 +178,8 @@ def settings_of_a_run(patience: float, *, command: str, sweep: str | None, here:
     """
     more: dict[str, Any] = {"sweep_id": sweep} if sweep else {}
     of_machine = {"x_disable_machine_info": not here, "x_disable_stats": not here}
-    return settings(patience, x_disable_meta=False, program=command.removeprefix("python "), **of_machine, **more)
+    program = " ".join(command.split()[1:3])  # `-m study.run`; the client knows its arguments
+    return settings(patience, x_disable_meta=False, program=program, **of_machine, **more)
 
 
 def tag(path: str, ids: Sequence[str], tag: str) -> None:

@@ -3,7 +3,7 @@ each of its rows to its own place, so what is there already is written once more
 
 The client's own command does it, on copies of the runs' files that say what has been found out since. It leaves a file
 `.synced` beside that of a run, whether the run has ended or not; here that file is as old as what was uploaded, so a
-run that has grown since is seen to lack something.
+run that has grown since is seen to lack something, and it says whose it is.
 """
 
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 from time import monotonic
 
 from study.tracking import copies, sweep
-from study.tracking.folder import mark_of, offline_runs, tracked, uploaded
+from study.tracking.folder import mark, mark_of, offline_runs, tracked, uploaded
 from study.tracking.service import OF_ANOTHER_RUN, quiet
 from study.tracking.sweep import Sweep
 
@@ -63,8 +63,7 @@ def upload(folder: Path, runs: Sequence[Path]) -> list[Path]:
             sync(folder, copied)
         for run, copy in copied.items():
             if mark_of(copy).exists():
-                mark_of(run).touch()
-                os.utime(mark_of(run), ns=(changed[run], changed[run]))
+                mark(run, changed[run])
     return [run for run in runs if not mark_of(run).exists()]
 
 
