@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ POINT = {"lr": 0.003, "weight_decay": 0.01, "freeze_depth": 5}
 # The agent as it is, but that it asks more often than every 5 seconds for what it is to do.
 AGENT = """
 import sys
+from collections.abc import Iterator
 from wandb import wandb_agent
 from wandb.cli.cli import cli
 wandb_agent.Agent.POLL_INTERVAL = 0.2
@@ -28,7 +30,7 @@ cli(["agent", *sys.argv[1:]])
 
 
 @pytest.fixture
-def server() -> Server:
+def server() -> Iterator[Server]:
     server = Server()
     yield server
     server.stop()

@@ -177,8 +177,8 @@ def test_a_folder_that_was_copied_from_another_machine_loses_nothing(
     shutil.copytree(folder, there)
     shutil.rmtree(folder)
     everything = sorted(map(str, there.glob("wandb/offline-run-*")))
-    quiet = {"cwd": tmp_path, "check": True, "capture_output": True}
-    subprocess.run([sys.executable, "-m", "wandb", "sync", *everything], **quiet)  # leaves out what it does not find
+    plain = [sys.executable, "-m", "wandb", "sync", *everything]
+    subprocess.run(plain, cwd=tmp_path, check=True, capture_output=True)  # leaves out what it does not find
     assert not [one for one in server.artifacts.values() if one.committed]
     server.artifacts.clear()
     assert main([str(there)]) == 0
