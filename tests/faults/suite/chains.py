@@ -42,7 +42,10 @@ def chains(seed: int, faults: Mapping[str, Fault], worlds: Collection[str] = tup
 
 
 def of_world(world: str, faults: Mapping[str, Fault], random: Random) -> list[tuple[str, list[list[str]]]]:
-    """Some commands that are ended by a fault each, and a last one; others happen to each of them, so that all do."""
+    """Some commands that are ended by a fault each, and a last one; others happen to each of them, so that all do.
+
+    What is all of a command comes last: it is given again there until the study is finished.
+    """
     own = [name for name, fault in faults.items() if world in fault.worlds]
     if world in ALIKE:  # a few of another world's
         others = [name for name, fault in faults.items() if ALIKE[world] in fault.worlds and not fault.whole]
@@ -52,12 +55,11 @@ def of_world(world: str, faults: Mapping[str, Fault], random: Random) -> list[tu
     passing = [name for name in own if name not in ending]
     many = max(ceil(len(ending) / ENDINGS), ceil(len(passing) / TOGETHER))
     found: list[list[list[str]]] = [[] for _ in range(many)]
-    for number, name in enumerate(ending):
-        found[number % many].append([name])
-    if not passing:
-        return [(world, commands) for commands in found]
+    for number, name in enumerate(sorted(ending, key=lambda name: faults[name].whole is None)):
+        found[number % many].insert(0, [name])
     for commands in found:
-        commands.append([])
+        if passing and not any(faults[name].whole for command in commands for name in command):
+            commands.append([])
     shared = [command for commands in found for command in commands if not any(faults[name].alone for name in command)]
     add(shared, passing, faults)
     return [(world, commands) for commands in found]
