@@ -431,9 +431,11 @@ def told_of_the_end(session: Session) -> tuple[dict[str, Any], dict[str, Any]]:
 def about(session: Session, command: str) -> tracking.About:
     """What W&B is told of the study when it begins."""
     study, of_agent = session.study, agent.run()
+    words = one_point.words(command, study)
+    searched = sweep.config(study.name, study.space, study.metric, words) if study.space else None
     return tracking.About(
         command=command,
-        sweep=sweep.config(study.name, study.space, study.metric, one_point.words(command, study)),
+        sweep=searched,
         agents=tracking.AgentsRun(*of_agent) if of_agent and study.budget == 1 else None,
         here=environment.address() is None,
     )

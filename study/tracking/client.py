@@ -149,7 +149,10 @@ class Client:
         chosen = {} if self._mode is None else {"mode": self._mode}
         library = wandb.setup(service.settings(self._patience, **chosen))
         self._entity = entity = library.settings.entity
-        if self._about.sweep and not self._about.agents:
+        if agents := self._about.agents:
+            sweep.note(self._folder, sweep.Sweep(entity or "", self._project, agents.sweep, agents.run))
+        known = sweep.known(self._folder)
+        if self._about.sweep and not (known and known.run):
             sweep.write(self._folder, self._about.sweep)
         (self._folder / "wandb" / "project").write_text(f"{entity}/{self._project}" if entity else self._project)
         # The client replaces both for an exit code that it does not need here, and prints tracebacks twice.
@@ -177,8 +180,6 @@ class Client:
     def _sweep_of_trials(self) -> str | None:
         """The id of the sweep in W&B that trials belong to; None where W&B makes none: that is no reason to stop."""
         about = self._about
-        if about.agents:
-            return about.agents.sweep
         if known := sweep.known(self._folder):
             return known.id
         if self._mode != "online" or not about.sweep or self._no_sweep:
@@ -193,8 +194,9 @@ class Client:
 
     def _identity(self, run_id: str) -> str:
         """The id of a run in W&B."""
-        if self._about.agents and run_id == FIRST_TRIAL:
-            return self._about.agents.run
+        known = sweep.known(self._folder)
+        if known and known.run and run_id == FIRST_TRIAL:
+            return known.run
         return id_of(run_id, group=self._group, stamp=self._stamp)
 
     def _tag(self, run_ids: Sequence[str], tag: str) -> None:

@@ -25,11 +25,16 @@ Config = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep in W&B."""
+    """A sweep in W&B.
+
+    Attributes:
+        run: that an agent of the sweep had ready for the study's only trial; None for a sweep of the study's own.
+    """
 
     entity: str
     project: str
     id: str
+    run: str | None = None
 
     @property
     def path(self) -> str:
@@ -83,6 +88,12 @@ def known(folder: Path) -> Sweep | None:
     return Sweep(**json.loads(noted.read_text(encoding="utf-8"))) if noted.is_file() else None
 
 
+def note(folder: Path, sweep: Sweep) -> Sweep:
+    """Keeps in the folder of a study which sweep its trials belong to."""
+    write_json(folder / "wandb" / "sweep.json", asdict(sweep))
+    return sweep
+
+
 @contextmanager
 def environment(*names: str) -> Iterator[None]:
     """Variables of the environment are afterwards as they were."""
@@ -112,6 +123,4 @@ def made(folder: Path, sweep: Config, *, entity: str | None, project: str, runs:
     with environment("WANDB_ENTITY", "WANDB_PROJECT"):  # which it sets to those of the sweep
         answer, _ = _upsert_sweep(wandb.Api(), dict(sweep), entity=entity, project=project, prior_runs=list(runs))
     there = answer["project"]
-    found = Sweep(there["entity"]["name"], there["name"], answer["name"])
-    write_json(folder / "wandb" / "sweep.json", asdict(found))
-    return found
+    return note(folder, Sweep(there["entity"]["name"], there["name"], answer["name"]))

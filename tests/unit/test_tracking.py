@@ -24,7 +24,7 @@ from PIL import Image
 
 from study import tracking
 from study.design.states import Phase, RunStatus
-from study.tracking import media
+from study.tracking import copies, media
 from study.tracking.folder import offline_runs
 from tests.wandb_stand_in import KEY, Answers, Server, Written, read, runs
 
@@ -689,6 +689,10 @@ def test_the_trial_of_an_agent_is_the_run_that_it_has_for_it(
     assert (written["trial-000"].run.run_id, written["trial-000"].run.sweep_id) == ("run7", "s9")
     other = written["replicate-000-seed1"].run
     assert (other.run_id == "run7", other.sweep_id) == (False, "")
+    later = begin(about=tracking.About(sweep=SWEEP))  # --resume, without the agent
+    later.tag(["trial-000"], "winner")
+    later.close(SECONDS)
+    assert copies.tags_in(tmp_path / "results") == {"run7": ["winner"]}
     assert not (tmp_path / "results" / "wandb" / "sweep.yaml").exists()
 
 
