@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from study.options import command_line, comparison, one_point
-from study.options.keywords import StudyKeywords
+from study.options.keywords import ComparisonKeywords, StudyKeywords
 from study.tracking import sweep
 
 STUDY = "python -m study.run --model vit --scale mini --trials 16 --metric loss --fix clip_norm=0.5 --space FILE"
@@ -61,7 +61,7 @@ def test_the_command_of_a_sweep_trains_the_point_that_an_agent_proposes_and_no_m
 def test_a_row_of_a_comparison_has_such_a_command_too() -> None:
     *_, module = COMPARISON.split()[:3]
     assert module == "study.compare"
-    whole = comparison.ComparisonKeywords.of(comparison.parser().parse(COMPARISON.split()[3:]))
+    whole = ComparisonKeywords.of(comparison.parser().parse(COMPARISON.split()[3:]))
     row = whole.row(model="vit", pretraining="none", dataset="digits", results=Path("results"))
     study = command_line.configure(row, "mini")
     one, _ = command_line.parse(one_point.words(COMPARISON, study))
