@@ -45,7 +45,7 @@ study(
     "predict", result.folder, "new", "--output", "ensemble.parquet", "--seeds", "all"
 )  # and where the models disagree
 
-# %% The model as timm, and the hub, have it: `huggingface-cli upload YOU/photos results/photos/best` makes its page
+# %% The model as timm, and the hub, have it: `hf upload YOU/photos results/photos/best` makes its page
 import timm  # noqa: E402
 
 import trainables.timm_models  # noqa: E402, F401  (mini models and AlexNet alone need it)

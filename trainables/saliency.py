@@ -9,15 +9,12 @@ stages, and that of its attention stages. Neither shows a cause; both are hints 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import takewhile
 from math import isqrt
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from trainables.stages import StagedModel
 
 ATTENTION = "attn_drop"  # timm's name of the module that is handed the weights of attention
 AT_A_TIME = 8
@@ -40,12 +37,12 @@ class Parts:
     attentions: tuple[nn.Module, ...]
 
 
-def maps(model: StagedModel, images: Tensor, predicted: Tensor, *, convolutions: bool = True) -> Maps:
+def maps(model: nn.Module, images: Tensor, predicted: Tensor, *, convolutions: bool = True) -> Maps:
     """What the model looked at in some images.
 
     Args:
-        model: images to logits, in eval mode; its parameters need gradients.
-        images: (N, 3, size, size) uint8.
+        model: images to logits, in eval mode, as its library builds it; its parameters need gradients.
+        images: (N, 3, size, size) as it takes them.
         predicted: (N,) the class of each that is to be explained.
         convolutions: whether it has some besides those that cut an image into patches.
     """
@@ -74,6 +71,16 @@ def attention_kept(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def before(modules: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
+    handles = [module.register_forward_pre_hook(hook) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
 def hooked(modules: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
     handles = [module.register_forward_hook(hook) for module in modules]
     try:
@@ -84,30 +91,41 @@ def hooked(modules: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[N
 
 
 @torch.no_grad()
-def parts_of(model: StagedModel, image: Tensor, convolutions: bool) -> Parts:
-    """Found by what the modules give: of convolutions the last ones with places, in the stages before any attention."""
+def parts_of(model: nn.Module, image: Tensor, convolutions: bool) -> Parts:
+    """Found by what the modules give: of convolutions the last ones with places, before the first part that attends."""
     places = min(FINEST, image.shape[-1] // COARSEST)
-    attends = [any(name.endswith(ATTENTION) for name, _ in stage.named_modules()) for stage in model.stages.values()]
-    before = [stage for stage, _ in zip(model.stages.values(), takewhile(lambda one: not one, attends), strict=False)]
+    within: list[nn.Module] = []  # those that are computing, the outermost first
+    features: list[tuple[nn.Module, ...]] = []
     attentions: list[nn.Module] = []
-    features: list[nn.Module] = []
+    first: list[nn.Module] = []  # what the first attention is within
+    called = {module for name, module in model.named_modules() if name.endswith(ATTENTION)}
 
-    def attended(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
-        attentions.append(module)
+    def begins(module: nn.Module, given: tuple[Any, ...]) -> None:
+        within.append(module)
 
-    def gave(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[-2:]) >= places:
-            features.append(module)
+    def ends(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
+        within.pop()
+        if module in called:
+            first[:] = first or [one for one in within if not isinstance(one, nn.Sequential)]
+            attentions.append(module)
+        elif not attentions and is_map(output, len(image), places):
+            features.append((*within, module))
 
-    dropped = [module for name, module in model.named_modules() if name.endswith(ATTENTION)]
-    with hooked(dropped, attended), hooked([each for stage in before for each in stage.modules()], gave):
+    with before(model.modules(), begins), hooked(model.modules(), ends):
         model(image)
-    return Parts(features[-1] if features and convolutions else None, tuple(attentions))
+    stage = first[1] if len(first) > 1 else None  # the model's own part, which may begin with convolutions of its own
+    earlier = [path[-1] for path in features if stage not in path]
+    return Parts(earlier[-1] if earlier and convolutions else None, tuple(attentions))
 
 
-def explained(
-    model: StagedModel, parts: Parts, images: Tensor, predicted: Tensor
-) -> tuple[Tensor | None, Tensor | None]:
+def is_map(output: Any, images: int, places: int) -> bool:
+    """Whether it is a value for each of enough places in each image."""
+    if not isinstance(output, Tensor) or output.ndim != 4:
+        return False
+    return len(output) == images and min(output.shape[-2:]) >= places
+
+
+def explained(model: nn.Module, parts: Parts, images: Tensor, predicted: Tensor) -> tuple[Tensor | None, Tensor | None]:
     """Grad-CAM and rollout of a few images."""
     weights: list[Tensor] = []
     features: list[Tensor] = []

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from ray.exceptions import RayError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from study.execution.pool import Pool
 from study.execution.session import Session
@@ -15,6 +15,7 @@ from trainables import architecture, process
 from trainables.images import SplitImages
 from trainables.run import Run
 from trainables.saliency import maps
+from trainables.stages import Normalize
 
 
 def keep(session: Session, pool: Pool, run: Run, images: SplitImages) -> None:
@@ -41,9 +42,10 @@ def looked_at(
 ) -> tuple[np.ndarray, dict[str, np.ndarray | None]]:
     """The images (N, size, size, 3) as the model is given them, and by method where it looked, (N, h, w)."""
     device = process.device()
-    model = run.model.build()
-    model.load(state, head=True)
-    model.freeze(0).eval().to(device)
+    whole = run.model.described.build(run.model.classes)  # its stages may be computed in a way of their own
+    whole.load_state_dict(state)
+    normalize = Normalize(run.model.described.preprocessing.mean, run.model.described.preprocessing.std)
+    model = nn.Sequential(normalize, whole).eval().to(device)
     given, _ = images.take(positions)
     family = architecture.get(run.model.architecture).family
     found = maps(model, given.to(device), predicted.to(device), convolutions=family != "attention")

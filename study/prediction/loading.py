@@ -7,7 +7,7 @@ best.model                          # a torch module: (N, 3, size, size) uint8 t
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
@@ -132,7 +132,7 @@ def load(folder: Path, *, seeds: str = "first", device: str | None = None) -> Be
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     models = []
     for path in weights_of(folder, place, seeds):
-        model = building.assemble(family, replace(variant, preprocessing=preprocessing), len(classes))
+        model = building.assemble(family, variant.with_preprocessing(preprocessing), len(classes))
         fill(model, path, classes)
         models.append(model.freeze(0).eval().requires_grad_(False).to(where))
     arithmetic = able(config.get("precision", "auto"), where, tiny=variant.scale == "mini")

@@ -4,7 +4,6 @@
 what one must know of it, `README.md` is its card. docs/model.md says how each is used.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -79,4 +78,4 @@ def variant_of(record: Record) -> Variant:
     """With the preprocessing that the study had."""
     study = record.configuration
     variant = architecture.get(study.model).variant(study.scale, name=study.variant)
-    return replace(variant, preprocessing=record.study.preprocessing or variant.preprocessing)
+    return variant.with_preprocessing(record.study.preprocessing)

@@ -36,7 +36,7 @@ TRANSFERS = 8  # at a time
 EVERY_SECONDS, SHARE = 2.0, 10  # between two looks, and at least so many times what bringing files took last
 LONGEST_PAUSE, PATIENCE = 60.0, 60.0  # seconds: between two tries, and of tries at the end
 FOLLOWED = "STUDY_FOLLOWED"  # the folders that are mirrored: a variable, for rows run in processes of their own
-LARGE = ("best/model.safetensors",)  # what a reader of records does without, beside W&B's files
+LARGE = (".safetensors", ".onnx", ".pt2")  # models: a reader of records does without, as without W&B's files
 
 Stamp = tuple[int, int]  # size and time of change, in nanoseconds
 Say = Callable[[str], object]

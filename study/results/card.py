@@ -124,7 +124,7 @@ def protocol(record: Record) -> str:
     trained = "train alone" if study.part_of_train else "train and validation"
     return (
         f"## How it was found\n\n{plural(study.trials, 'trial')} of up to {plural(study.epochs, 'epoch')} searched "
-        f"{', '.join(record.study.space) or 'nothing'} on train and validation; the best {study.top_k} were trained "
+        f"{', '.join(record.study.space) or 'nothing'} on train and validation; the best of them were trained "
         f"again over seeds, the one with the best mean {by.words} won: {format_point(winner, shown(record))}. It was "
         f"trained on {trained} until epoch {winner['last_epoch']}, once for each of {plural(study.seeds, 'seed')}, and "
         "each looked at the test images once."

@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from trainables import architecture, building
+from trainables import architecture
 from trainables.architecture import Variant
 from trainables.saliency import grad_cam, maps, rollout
-from trainables.stages import Stage, StagedModel
 
 
 def test_grad_cam_is_the_class_activation_map_where_a_linear_head_follows_the_average() -> None:
@@ -51,8 +50,8 @@ MINI = [architecture.get(name).variant("mini", "none") for name in architecture.
 @pytest.mark.parametrize("variant", MINI, ids=[variant.name for variant in MINI])
 def test_each_family_shows_what_it_is_built_of(variant: Variant) -> None:
     family = architecture.get(variant.name.partition("_")[0])
-    model = building.assemble(family, variant, 3).freeze(0).eval()
-    images = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+    model = variant.build(3).eval()
+    images = torch.randn(2, 3, 32, 32)
     found = maps(model, images, torch.tensor([0, 2]), convolutions=family.family != "attention")
     there = {name for name, map_ in vars(found).items() if map_ is not None}
     assert (
@@ -74,9 +73,8 @@ def test_a_model_that_looks_at_one_corner_is_seen_to() -> None:
     head = nn.Linear(2, 2, bias=False)
     nn.init.ones_(head.weight)
     body = nn.Sequential(Only(), corner)
-    stages = [Stage("body", body), Stage("head", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), head))]
-    model = StagedModel(stages, nn.ModuleList([body, head])).freeze(0).eval()
-    found = maps(model, torch.full((1, 3, 64, 64), 255, dtype=torch.uint8), torch.tensor([0]))
+    model = nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head).eval()
+    found = maps(model, torch.ones(1, 3, 64, 64), torch.tensor([0]))
     assert found.convolution is not None
     assert found.convolution[0, :4, :4].min() > 0
     assert found.convolution[0, 4:].max() == 0
@@ -86,7 +84,7 @@ class Only(nn.Module):
     """8 x 8 places, of which all but the first 4 x 4 are nothing."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        small = torch.nn.functional.avg_pool2d(images.float(), 8)
+        small = torch.nn.functional.avg_pool2d(images, 8)
         seen = torch.zeros_like(small)
         seen[:, :, :4, :4] = small[:, :, :4, :4]
         return seen
