@@ -15,7 +15,7 @@ WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
 
 def records(content: bytes) -> Iterator[bytes]:
-    """Up to the first that is incomplete. Raises ValueError for what is no such file."""
+    """Up to the first that is incomplete. Raises ValueError for what is no such file, or is damaged."""
     if not content.startswith(HEADER):
         raise ValueError("it is no file of a W&B run")
     position, record = len(HEADER), b""
@@ -24,10 +24,12 @@ def records(content: bytes) -> Iterator[bytes]:
         if left < HEAD.size:
             position += left
             continue
-        _, size, part = HEAD.unpack_from(content, position)
+        summed, size, part = HEAD.unpack_from(content, position)
         start = position + HEAD.size
         if part == 0 or start + size > len(content):
             return
+        if checksum(part, memoryview(content)[start : start + size]) != summed:
+            raise ValueError(f"it is damaged at byte {position}")
         record += content[start : start + size]
         position = start + size
         if part in (WHOLE, LAST):

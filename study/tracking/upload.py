@@ -18,6 +18,7 @@ from study.tracking import copies, sweep
 from study.tracking.folder import mark, mark_of, offline_runs, tracked, uploaded
 from study.tracking.service import OF_ANOTHER_RUN, quiet
 from study.tracking.sweep import Sweep
+from trainables import scratch
 
 PATIENCE = 300  # seconds in which no run is finished: the client would try a server that is silent for hours
 LOOK_SECONDS = 0.2
@@ -52,7 +53,7 @@ def upload(folder: Path, runs: Sequence[Path]) -> list[Path]:
     changed = {run: run.stat().st_mtime_ns for run in runs}
     for run in runs:
         mark_of(run).unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="upload-", dir=folder / "wandb") as into:
+    with tempfile.TemporaryDirectory(prefix="upload-", dir=scratch.here()) as into:
         copied = {}
         for run in runs:
             try:
