@@ -137,13 +137,13 @@ def report(kept: Kept, models: Sequence[str], repeats: int) -> Iterator[str]:
         each = ", ".join(f"{model} {rate:.1%}" for model, rate in zip(models, rates, strict=True))
         yield f"{head}: (a) the same model is called different in {np.mean(rates):.1%} of {len(same)} pairs ({each})"
     again, against, sure, truth = 0, 0, 0, 0
-    held: list[bool] = []
-    flagged: list[bool] = []
-    for (here, there), (names, _) in zip(permutations(found, 2), permutations(flags, 2), strict=True):
-        for pair, first in here.items():
-            second = there[pair]
-            held.append(first.again is not None and first.again.low <= second.mean <= first.again.high)
-            flagged.append(not names.isdisjoint(pair))
+    held = np.full((number, number, len(found[0])), np.nan)  # by replication, the other one, pair of models
+    flagged = np.zeros(held.shape, bool)
+    for i, j in permutations(range(number), 2):
+        for place, (pair, first) in enumerate(found[i].items()):
+            second = found[j][pair]
+            held[i, j, place] = first.again is not None and first.again.low <= second.mean <= first.again.high
+            flagged[i, j, place] = not flags[i].isdisjoint(pair)
             truth += first.interval.low <= second.mean <= first.interval.high
             if first.different:
                 sure += 1
@@ -155,14 +155,22 @@ def report(kept: Kept, models: Sequence[str], repeats: int) -> Iterator[str]:
         f"{head}: (b) {share:.0%} of differences are found; of these {again / max(sure, 1):.1%} again, "
         f"{against / max(sure, 1):.1%} contradicted ({sure} of pairs of comparisons)"
     )
-    holds = f"that for another replication {np.mean(held):.1%}, " if repeats > 1 else ""
-    yield (
-        f"{head}: (c) another's difference is in {holds}that of the truth {truth / len(held):.1%} (+- {width:.2f} "
-        "points)"
-    )
-    if repeats > 1 and any(flagged):
-        rest = np.mean([one for one, flag in zip(held, flagged, strict=True) if not flag])
-        yield f"{head}: {np.mean(flagged):.0%} of pairs have a model flagged as unstable; of the others {rest:.1%}"
+    asked = number * (number - 1) * len(found[0])
+    holds = f"that for another replication {np.nanmean(held):.1%}{uncertain(held)}, " if repeats > 1 else ""
+    yield f"{head}: (c) another's difference is in {holds}that of the truth {truth / asked:.1%} (+- {width:.2f} points)"
+    if repeats > 1 and flagged.any():
+        rest = np.nanmean(np.where(flagged, np.nan, held))
+        share = flagged.sum() / asked
+        yield f"{head}: {share:.0%} of pairs have a model flagged as unstable; of the others {rest:.1%}"
+
+
+def uncertain(held: np.ndarray) -> str:
+    """A standard error of the share: the jackknife's over replications, each of which is in many pairs."""
+    number = len(held)
+    if number < 3:
+        return ""
+    without = [np.nanmean(np.delete(np.delete(held, i, axis=0), i, axis=1)) for i in range(number)]
+    return f" (standard error {np.sqrt((number - 1) * np.var(without)):.1%})"
 
 
 def grouped(kept: Kept, models: Sequence[str], repeats: int) -> list[Replication]:
@@ -196,7 +204,8 @@ def between(a: Sequence[Answers], b: Sequence[Answers]) -> Difference:
 
 
 def seeds_of(several: Sequence[Answers]) -> Seeds:
-    return Seeds([right for one in several for right in one.correct.mean(axis=1)], several[0].correct.shape[1])
+    each = [one.correct.mean() for one in several] if len(several) > 1 else several[0].correct.mean(axis=1)
+    return Seeds([float(one) for one in each], several[0].correct.shape[1])
 
 
 def one_test_set(several: Sequence[Answers]) -> bool:

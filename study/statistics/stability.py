@@ -43,17 +43,21 @@ class Seeds:
         return float(values[place]) if distance[place] > least else None
 
 
-def unstable(models: Mapping[str, Seeds]) -> dict[str, str]:
-    """Why a model is unstable, by its name; those that are not are left out. One seed says nothing."""
+def unstable(models: Mapping[str, Seeds], *, of: str = "seed") -> dict[str, str]:
+    """Why a model is unstable, by its name; those that are not are left out. One seed says nothing.
+
+    Args:
+        of: what the accuracies are of, for a reader: a repeat's is the mean of its seeds.
+    """
     several = {name: one for name, one in models.items() if len(one.accuracies) > 1}
     found = {}
     for name, one in several.items():
         low, high = min(one.accuracies), max(one.accuracies)
         others = [other for other_name, other in several.items() if other_name != name]
         if (outlier := one.outlier) is not None:
-            found[name] = f"a seed with {outlier:.1%} among seeds from {low:.1%} to {high:.1%}"
+            found[name] = f"a {of} with {outlier:.1%} among {of}s from {low:.1%} to {high:.1%}"
         elif one.spread > WIDE and others and ratio_p(one, others) < SIGNIFICANCE / len(several):
-            found[name] = f"seeds from {low:.1%} to {high:.1%}, further apart than the other rows'"
+            found[name] = f"{of}s from {low:.1%} to {high:.1%}, further apart than the other rows'"
     return found
 
 

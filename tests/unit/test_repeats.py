@@ -121,6 +121,17 @@ def test_rows_with_other_numbers_of_repeats_are_compared_by_the_fewer(tmp_path: 
 # What intervals over repeats hold
 
 
+def test_a_repeat_that_is_far_from_the_others_is_named_and_more_repeats_are_asked_for(tmp_path: Path) -> None:
+    steady = rows(tmp_path, "vit", [0.90, 0.90, 0.905, 0.90])
+    [note] = [
+        note
+        for note in compare([*steady, *rows(tmp_path, "resnet", [0.80, 0.80, 0.60, 0.805])]).notes
+        if "unstable" in note
+    ]
+    assert "a repeat with 60.5% among repeats from 60.5% to 81.0%" in note
+    assert note.endswith("run it with more repeats (--repeats 10)")
+
+
 def test_test_sets_that_overlap_count_as_often_as_they_do() -> None:
     same = Design.of([np.arange(100)] * 4, trained=400)
     apart = Design.of([np.arange(100) + 100 * i for i in range(4)], trained=400)
