@@ -49,9 +49,7 @@ def claim() -> Path:
     if _claimed is None or _claimed.pid != os.getpid() or not _claimed.folder.is_dir():
         mine = of_user()
         with alone(mine):  # nobody sweeps between the making of a folder and its lock
-            for folder in folders(mine):
-                if not held(folder):
-                    shutil.rmtree(folder, ignore_errors=True)
+            remove_the_dead(mine)
             folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=mine))
             lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
             with suppress(OSError):  # a file system without locks
@@ -61,6 +59,19 @@ def claim() -> Path:
         os.environ.setdefault(COMPILED, str(folder / "torch"))
         atexit.register(leave, _claimed)
     return _claimed.folder
+
+
+def sweep() -> None:
+    """Removes what processes that are gone have left, if there is anything."""
+    for mine in filter(ours, temporary().glob(f"study-{os.geteuid()}*")):
+        with alone(mine):
+            remove_the_dead(mine)
+
+
+def remove_the_dead(mine: Path) -> None:
+    for folder in folders(mine):
+        if not held(folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def leave(claimed: Claim) -> None:

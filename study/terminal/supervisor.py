@@ -27,6 +27,7 @@ from study.cluster import ending, noise
 from study.terminal import streams
 from study.terminal.mistake import FAILED, INTERRUPTED, TERMINATED
 from study.text import plural
+from trainables import scratch
 
 Stop = Callable[[int, FrameType | None], Any]
 Settle = Callable[[Path], None]
@@ -156,6 +157,8 @@ def supervised(command: Callable[[], int], settle: Settle) -> int:
         status = work.wait()
         known, code = work.known, os.waitstatus_to_exitcode(status)
         end_descendants()
+        with suppress(OSError):
+            scratch.sweep()
         if known.code is not None:
             for number in ASKING:  # the command has ended, and Python's own end gives these their default back else
                 signal.signal(number, signal.SIG_IGN)

@@ -159,6 +159,13 @@ def test_a_process_that_is_ended_costs_one_line_and_leaves_nothing(body: str, wh
     assert not [one for one in psutil.process_iter(["cmdline", "cwd"]) if one.info["cwd"] == str(tmp_path)]
 
 
+def test_temporary_files_of_a_process_that_is_killed_are_removed_at_once(tmp_path: Path) -> None:
+    body = "from trainables import scratch; (scratch.claim() / 'file').touch(); say('there'); os.kill(os.getpid(), 9)"
+    code, out, err = Command(body, tmp_path, "os.environ['TMPDIR'] = os.getcwd()").ends()
+    assert (code, out, "SIGKILL" in err) == (1, "there\n", True)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_ray_is_started_again_as_often_as_was_asked_for(tmp_path: Path) -> None:
     body = "say(' '.join(sys.argv))\ntell(retries=2, resume=['--resume'], again='x')\nsupervisor.ray_ended('its GCS')"
     code, out, err = Command(body, tmp_path, "supervisor.BETWEEN = 0").ends()
