@@ -1,4 +1,4 @@
-"""What is studied and how it is judged. In Python: `from study import run, compare, probe, load_best`: `study.api`."""
+"""What is studied and how it is judged. In Python: `from study import run, compare, probe, select, load_best`."""
 
 import os
 import signal
@@ -20,9 +20,9 @@ if sys.argv[:1] == ["-m"] or os.path.basename(sys.argv[0] if sys.argv else "") =
 from study.cluster import environment  # noqa: E402  (not before Ctrl-C is heeded)
 
 if TYPE_CHECKING:
-    from study.api import compare, load_best, probe, run
+    from study.api import compare, load_best, probe, run, select
 
-__all__ = ["compare", "load_best", "probe", "run"]
+__all__ = ["compare", "load_best", "probe", "run", "select"]
 
 environment.prepare()
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "probe": Command("study.probe", "a baseline in seconds: ridge regression on frozen features"),
     "predict": Command("study.predict", "what a study's model says of images, one or a million: CSV, JSON, Parquet"),
     "export": Command("study.export", "a study's model as an ONNX file, or torch's exported program"),
+    "select": Command("study.select", "which backbone, of hundreds: a race on features, within a budget of minutes"),
     "data_efficiency": Command("study.data_efficiency.__main__", "accuracy of a winner by training images per class"),
     "submit": Command("study.submit", "run one of these as a job of a Ray cluster; follow, stop or resume it"),
     "status": Command("study.status", "how far studies are, here and as jobs of a cluster; a run's row, and its log"),

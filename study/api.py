@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from study.data.place import written_out
 from study.files import expanded
-from study.options.keywords import ComparisonKeywords, ProbeKeywords, StudyKeywords
-from study.result import ComparisonResult, ProbeResult, StudyResult
+from study.options.keywords import ComparisonKeywords, ProbeKeywords, SelectKeywords, StudyKeywords
+from study.result import ComparisonResult, ProbeResult, SelectResult, StudyResult
 from study.results import place, provenance
 from trainables import architecture
 from trainables.hyperparameters import Value
@@ -344,6 +344,85 @@ def load_best(study: Place, *, seeds: str = "first", device: str | None = None) 
     folder = place.local(study)
     bucket.fetch(folder)
     return loading.load(folder, seeds=seeds, device=device)
+
+
+def select(
+    models: str | Sequence[str] = ("*",),
+    *,
+    dataset: Place = "digits",
+    pretraining: Sequence[str] | None = None,
+    budget: float | str = "10m",
+    keep: int = 5,
+    margin: float = 0.5,
+    max_params: float | str | None = None,
+    max_flops: float | str | None = None,
+    max_size: int | None = None,
+    max_latency: float | str | None = None,
+    licence: Sequence[str] | None = None,
+    weights_dir: Place | None = None,
+    scores: Place | None = None,
+    scale: str = "auto",
+    seed: int = 0,
+    split_seed: int = 0,
+    precision: str = "auto",
+    data_dir: Place | None = None,
+    data_option: Mapping[str, Any] | None = None,
+    strict: bool = False,
+    duplicates: str = "auto",
+    name: str | None = None,
+    results: Place = "results",
+    offline: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+) -> SelectResult:
+    """Which backbone: a race on frozen features, within a budget of minutes.
+
+    Args:
+        models: names and patterns, as `timm/*`.
+        budget: seconds, or as `10m`.
+        keep: how many to continue with at most.
+        margin: points of accuracy by which a gap may close when the images double.
+
+    The others are the options of `python -m study.select`.
+
+    Raises ValueError for a mistake; KeyboardInterrupt.
+    """
+    start = perf_counter()
+    from study.select import select as race
+
+    options = SelectKeywords(
+        models=[models] if isinstance(models, str) else list(models),
+        dataset=written_out(dataset),
+        pretraining=None if pretraining is None else list(pretraining),
+        budget=str(budget),
+        keep=keep,
+        margin=margin,
+        max_params=words(max_params),
+        max_flops=words(max_flops),
+        max_size=max_size,
+        max_latency=words(max_latency),
+        licence=None if licence is None else list(licence),
+        weights_dir=path(weights_dir),
+        scores=path(scores),
+        scale=scale,
+        seed=seed,
+        split_seed=split_seed,
+        precision=precision,
+        data_dir=path(data_dir),
+        data_option=assignments(data_option),
+        strict=strict,
+        duplicates=duplicates,
+        name=name,
+        results=place.local(results),
+        offline=offline,
+        quiet=quiet,
+        verbose=verbose,
+    )
+    return race(options, provenance.command(options.words(), module="study.select"), since=start)
+
+
+def words(amount: float | str | None) -> str | None:
+    return None if amount is None else str(amount)
 
 
 def path(given: Place | None) -> Path | None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from study.baselines.probe import Probed
     from study.comparison import Comparison
     from study.results.record import Record
+    from study.results.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -139,3 +140,30 @@ class ProbeResult:
         from study.baselines.probe import format_probe
 
         return "\n".join(format_probe(probed.row) for probed in self.models)
+
+
+@dataclass(frozen=True)
+class SelectResult:
+    """A race of backbones.
+
+    Attributes:
+        selection: its record: facts, and a row for each candidate, the best first.
+        folder: where that and the page lie.
+    """
+
+    selection: "Selection" = field(repr=False)
+    folder: Path
+
+    @property
+    def chosen(self) -> str:
+        return str(self.selection.facts["chosen"])
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Those that cannot be told from the chosen one, itself included, as many as were to be kept."""
+        return tuple(self.selection.facts["kept"])
+
+    def __str__(self) -> str:
+        from study.terminal.selection import summary
+
+        return summary(self.selection, self.folder)

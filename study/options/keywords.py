@@ -181,6 +181,37 @@ class ProbeKeywords(DataKeywords):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SelectKeywords(DataKeywords):
+    """Of `study.select`; amounts are as people write them: see `study.options.amounts`."""
+
+    models: Sequence[str] = ("*",)
+    dataset: str = "digits"
+    pretraining: Sequence[str] | None = None
+    budget: str = "10m"
+    keep: int = 5
+    margin: float = 0.5
+    max_params: str | None = None
+    max_flops: str | None = None
+    max_size: int | None = None
+    max_latency: str | None = None
+    licence: Sequence[str] | None = None
+    weights_dir: Path | None = None
+    scores: Path | None = None
+    scale: str = "auto"
+    seed: int = 0
+    split_seed: int = 0
+    precision: str = "auto"
+    name: str | None = None
+    results: Path = Path("results")
+    quiet: bool = False
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        if jobs.in_a_package() and isinstance(self.results, Path):
+            object.__setattr__(self, "results", jobs.lasting(self.results).expanduser())
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataEfficiencyKeywords(Keywords):
     """Of `study.data_efficiency`; of `images_per_class` None is all of train."""
 

@@ -13,14 +13,16 @@ import pytest
 from study import api
 from study.options import command_line
 from study.options import comparison as comparison_line
-from study.options.keywords import ComparisonKeywords, Keywords, ProbeKeywords, StudyKeywords
+from study.options.keywords import ComparisonKeywords, Keywords, ProbeKeywords, SelectKeywords, StudyKeywords
 from study.options.parser import Parser
 from study.probe import parser as probe_parser
+from study.select import parser as select_parser
 
 COMMANDS = [
     (api.run, StudyKeywords, command_line.parser),
     (api.compare, ComparisonKeywords, comparison_line.parser),
     (api.probe, ProbeKeywords, probe_parser),
+    (api.select, SelectKeywords, select_parser),
 ]
 
 
@@ -99,10 +101,11 @@ LIGHT = """
 import sys
 import study
 assert not {"torch", "ray", "msgspec"} & sys.modules.keys()
-from study import compare, probe, run
-import study.run, study.compare, study.probe
+from study import compare, probe, run, select
+import study.run, study.compare, study.probe, study.select
 assert not {"torch", "ray"} & sys.modules.keys()
-assert callable(run) and study.run is run and study.compare is compare and study.probe is probe
+assert callable(run) and study.run is run and study.compare is compare
+assert study.probe is probe and study.select is select
 from study.run import main
 import importlib
 assert importlib.import_module("study.run").main is main

@@ -37,6 +37,7 @@ ROOMS = {
     "study.report": "pages",
     "study.execution": "search, replicates, test",
     "study.baselines": "what a study is measured against",
+    "study.selection": "which backbone: a race",
     "study.data_efficiency": "how accuracy depends on the amount of data",
     "study.rows": "the rows of a comparison, in turn or side by side",
     "study.wandb_report": "W&B's report of a comparison",
