@@ -86,7 +86,7 @@ def parser() -> Parser:
 def main(given: Sequence[str] | None = None) -> int:
     """Selects from the command line.
 
-    Returns 0; 1 where no candidate could be measured; 2 for a user's mistake; 130 when interrupted.
+    Returns 0; 1 where nothing can be written; 2 for a user's mistake; 130 when interrupted.
     """
     start = perf_counter()
     options = parser().parse(given)
@@ -111,7 +111,7 @@ def select(
         since: when the budget began, by `perf_counter`.
         say: is told what happens, a line at a time.
 
-    Raises ValueError for a mistake; Failed where nobody could be measured.
+    Raises ValueError for a mistake, and where no candidate can be measured.
     """
     check(options)
 

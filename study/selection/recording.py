@@ -20,7 +20,7 @@ from study.results.selection import (
     Selection,
 )
 from study.selection import regret
-from study.selection.measuring import Runs
+from study.selection.measuring import FIRST_STORED, Runs
 from study.selection.race import Race
 from study.statistics import accuracy_interval
 
@@ -82,7 +82,8 @@ def recorded(race: Race, runs: Runs, context: Context, *, seconds: float) -> Sel
 
 def stored(race: Race, name: str) -> int:
     """How many training images of a candidate need no forward pass again."""
-    return race.rules.sizes[race.rounds(name) - 1] if race.rounds(name) > 1 else 0
+    sizes, rounds = race.rules.sizes, race.rounds(name)
+    return sizes[rounds - 1] - (sizes[FIRST_STORED - 1] if FIRST_STORED else 0) if rounds > FIRST_STORED else 0
 
 
 def row(race: Race, runs: Runs, name: str) -> Row:

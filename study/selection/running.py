@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 from study.cluster import connection, nodes
-from study.cluster.allocation import allocate
+from study.cluster.allocation import GIB, allocate
 from study.data.splits import DatasetSplits
 from study.options.keywords import SelectKeywords
 from study.report import selection as report
@@ -19,11 +19,11 @@ from study.selection.options import limits, named
 from study.selection.race import Race, Rules
 from study.selection.recording import Context, recorded
 from study.selection.subsets import nested, sizes
-from study.terminal.mistake import Failed
 from study.text import duration, plural, shorten
 from trainables.weights import reach
 
 Say = Callable[[str], object]
+BYTES_ON_A_GPU, BYTES_ON_A_CPU = 8 * GIB, GIB  # of a large model and a batch of its images, 256 or 16
 FINISHING = 0.5  # seconds of the budget for the record and the page
 
 
@@ -61,7 +61,7 @@ class Plan:
 def run(plan: Plan, *, since: float, say: Say, verbose: bool = False) -> Selection:
     """Races, writes the record and the page, and gives back what came of it.
 
-    Raises ValueError for a budget that is too small for one candidate; Failed where none could be measured.
+    Raises ValueError for a budget that is too small for one candidate, and where none can be measured.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     splits, field = plan.splits, plan.field
@@ -75,12 +75,13 @@ def run(plan: Plan, *, since: float, say: Say, verbose: bool = False) -> Selecti
     )
     with connection.connected(verbose=verbose):
         here = nodes.here()
+        needed = BYTES_ON_A_GPU if here.gpus else BYTES_ON_A_CPU
         runs = Runs(
             candidates={one.name: one for one in field.candidates},
             splits=splits,
             order=nested(labels, plan.seed),
             sizes=rules.sizes,
-            allocation=allocate(1, None, here, per_gpu="auto" if here.gpus else None),
+            allocation=allocate(1, None, here, lambda: needed, per_gpu="auto" if here.gpus else None),
             budget=rules.budget,
             began=since,
             precision=plan.precision,
@@ -146,12 +147,12 @@ def of_round(now: Race, round: int, gone: Sequence[str]) -> str:
     return f"{line}, {len(now.alive)} left; ahead: {leader} ({accuracy:.1%})"
 
 
-def none_measured(finished: Race, runs: Runs, plan: Plan) -> Exception:
+def none_measured(finished: Race, runs: Runs, plan: Plan) -> ValueError:
     if runs.cut_short or not finished.failed:
         name = runs.cut_short[0] if runs.cut_short else finished.order[0]
         return ValueError(
-            f"--budget {duration(plan.budget)} is too small for one candidate: {name} was not through with "
+            f"--budget {plan.budget:g}s is too small for one candidate: {name} was not through with "
             f"{plural(finished.rules.sizes[0], 'image')} by then; give more"
         )
     reasons = [f"{name}: {why}" for name, why in finished.failed.items()]
-    return Failed(f"none of {plural(len(reasons), 'candidate')} could be measured: {shorten(reasons)}")
+    return ValueError(f"none of {plural(len(reasons), 'candidate')} could be measured: {shorten(reasons)}")
