@@ -54,7 +54,8 @@ TIMM = (
     *("mobilenetv4_conv_small_050", "lcnet_050", "lcnet_075", "tinynet_e", "mobilenetv2_035", "regnetx_002"),
     *("starnet_s050", "repghostnet_050", "edgenext_xx_small", "convnext_atto", "convnextv2_atto", "resnet10t"),
 )
-TRAIN, POOL, TEST = 1024, 1500, 1000  # images: of a draw, to draw from, to test on; as far as there are so many
+IMAGES = 2500  # of a base, or as many as there are; two in five to test on
+DRAWN = 0.85  # of the others, for one draw of training images
 DATASETS = {
     **{"digits": "digits", "holes": "digits", "parity": "digits"},
     **{"fashion": "fashion", "garments": "fashion", "kinds": "fashion"},
@@ -71,10 +72,9 @@ BUDGET = 1e6  # seconds: the race ends by itself
 # What is classified: real images that need no network, and that no weights were trained on
 
 
-def pixels_and_labels(base: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+def pixels_and_labels(base: str, images: int) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     source = named.load("digits" if base == "digits" else "fashion_unseen")
     assert isinstance(source.images, Arrays)
-    images = min(len(source.labels), POOL + TEST)
     some = np.random.default_rng(0).permutation(len(source.labels))[:images]
     pixels = source.images.pixels[some]
     return pixels, source.labels[some], source.classes
@@ -90,8 +90,8 @@ class Data:
     classes: int
 
     @classmethod
-    def of(cls, name: str) -> "Data":
-        _, labels, classes = pixels_and_labels(DATASETS[name])
+    def of(cls, name: str, images: int) -> "Data":
+        _, labels, classes = pixels_and_labels(DATASETS[name], images)
         rows = np.arange(len(labels))
         if name == "garments":  # T-shirt, pullover, dress, coat, shirt: those that are confused
             wanted = [0, 2, 3, 4, 6]
@@ -101,7 +101,7 @@ class Data:
             labels, count = np.array(COARSE[name])[labels], max(COARSE[name]) + 1
         else:
             count = len(classes)
-        test = min(TEST, len(rows) // 3)
+        test = 2 * len(rows) // 5
         return cls(labels, rows[test:], rows[:test], count)
 
 
@@ -241,7 +241,7 @@ WAYS = ("race", "everything", "score", "random order", "small subsets")
 def choices(data: Data, everyone: Mapping[str, Features], field: Sequence[Candidate], draw: int) -> list[Choice]:
     """Each way of choosing on one draw of the training images."""
     rng = np.random.default_rng([draw, 7])
-    rows = rng.permutation(data.pool)[: min(TRAIN, int(0.85 * len(data.pool)))]
+    rows = rng.permutation(data.pool)[: int(DRAWN * len(data.pool))]
     rows = rows[nested(data.labels[rows], draw)]
     steps = sizes(len(rows), data.classes)
     course = Kept(everyone, rows, data.labels, data.classes, steps)
@@ -343,10 +343,10 @@ class Live:
             yield name, answer.measured
 
 
-def wall_clock(field: Sequence[Candidate], base: str) -> tuple[float, float]:
-    """Seconds of the race, and of everything, on POOL images; each with a store of its own, models being known."""
-    pixels, labels, classes = pixels_and_labels(base)
-    rows = nested(labels[:POOL], 0)
+def wall_clock(field: Sequence[Candidate], base: str, images: int) -> tuple[float, float]:
+    """Seconds of the race, and of everything, on so many images; each with a store of its own, models being known."""
+    pixels, labels, classes = pixels_and_labels(base, images)
+    rows = nested(labels, 0)
     steps = sizes(len(rows), len(classes))
     by_name = {one.name: one for one in field}
     taken = []
@@ -379,36 +379,40 @@ def keep_found_cuts(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=10, metavar="N", help="of each dataset (default %(default)s)")
+    parser.add_argument("--images", type=int, default=IMAGES, metavar="N", help="of a base (default %(default)s)")
     parser.add_argument("--cache", type=Path, default=cache_folder() / "bench-select", metavar="DIR")
     parser.add_argument("--only", choices=("features", "clock", "regret"))
     options = parser.parse_args()
+    options.cache /= str(options.images)
     options.cache.mkdir(parents=True, exist_ok=True)
     connection.quieten()
     with connection.connected():
-        everyone = {base: all_features(base, options.cache) for base in dict.fromkeys(DATASETS.values())}
+        everyone = {
+            base: all_features(base, options.images, options.cache) for base in dict.fromkeys(DATASETS.values())
+        }
         field = [one for one in field_of() if all(one.name in found for found in everyone.values())]
         print(f"{len(field)} candidates of {len({one.group for one in field})} families", flush=True)
         if options.only in (None, "clock"):
-            ours, everything = wall_clock(field, "fashion")
+            ours, everything = wall_clock(field, "fashion", options.images)
             print(
-                f"(a) {POOL:,} training images: race {ours:.0f} s, everything {everything:.0f} s: "
+                f"(a) {options.images:,} training images: race {ours:.0f} s, everything {everything:.0f} s: "
                 f"{everything / ours:.1f} times less"
             )
     if options.only in (None, "regret"):
-        show(dict(all_choices(everyone, field, options.draws)))
+        show(dict(all_choices(everyone, field, options.images, options.draws)))
 
 
-def all_features(base: str, cache: Path) -> dict[str, Features]:
-    brings = Brings.of(*pixels_and_labels(base), base)
+def all_features(base: str, images: int, cache: Path) -> dict[str, Features]:
+    brings = Brings.of(*pixels_and_labels(base, images), base)
     each = {one.name: features(one, base, cache, brings) for one in field_of()}
     return {name: found for name, found in each.items() if found is not None}
 
 
 def all_choices(
-    everyone: Mapping[str, Mapping[str, Features]], field: Sequence[Candidate], draws: int
+    everyone: Mapping[str, Mapping[str, Features]], field: Sequence[Candidate], images: int, draws: int
 ) -> Iterator[tuple[tuple[str, int], list[Choice]]]:
     for name, base in DATASETS.items():
-        data = Data.of(name)
+        data = Data.of(name, images)
         each = []
         for draw in range(draws):
             each.append(choices(data, everyone[base], field, draw))

@@ -14,7 +14,7 @@ from ray.exceptions import RayError, RayTaskError
 from study.baselines.left_out import left_out
 from study.cluster import connection
 from study.cluster.allocation import Allocation
-from study.data.reading import resized
+from study.data.resizing import resized
 from study.data.splits import DatasetSplits
 from study.selection.candidates import Candidate
 from study.selection.race import Measured
