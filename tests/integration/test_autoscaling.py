@@ -38,7 +38,7 @@ def test_a_study_starts_nodes_where_there_are_none_and_they_go_when_it_is_done(t
             assert process.wait(SECONDS) == 0, err.read_text()
         said = err.read_text().splitlines()
         record = Record(next((tmp_path / "results").iterdir()))
-        assert [row["status"] for row in [*record.trials, *record.runs]] == ["completed"] * 8
+        assert {row["status"] for row in [*record.trials, *record.runs]} == {"completed"}
         assert record.study.resources is not None
         assert record.study.resources.gpus == 1
         assert len(said) in {0, 2}, said  # whether it waited long enough to say so

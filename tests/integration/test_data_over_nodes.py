@@ -14,6 +14,7 @@ from tests.nodes import Nodes, ray_nodes
 
 EACH = 60  # images of each of three classes: 108 are trained on
 TRAIN = 108
+SPACE = "lr = { low = 1e-3, high = 1e-2, log = true }\nfreeze_depth = { choices = [5] }\n"  # trial 0 freezes nothing
 STUDY = [
     *["--model", "resnet", "--pretraining", "none", "--scale", "mini", "--boundaries", "always"],
     *["--trials", "3", "--epochs", "2", "--top-k", "1", "--seeds", "1", "--early-stopping", "none"],
@@ -55,7 +56,10 @@ class Done:
 
 def done(nodes: Nodes, place: Path, name: str) -> Done:
     """On the node that was added last, which has the cluster's only GPU."""
-    ran = nodes.run("study.run", *STUDY, "--dataset", str(place), "--name", name, "--results", "results")
+    (space := nodes.folder / "space.toml").write_text(SPACE)
+    ran = nodes.run(
+        "study.run", *STUDY, "--space", str(space), "--dataset", str(place), "--name", name, "--results", "results"
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     record = Record(nodes.folder / "results" / name)
     assert [row["status"] for row in record.trials] == ["completed"] * 3, [row["reason"] for row in record.trials]

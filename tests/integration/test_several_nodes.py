@@ -86,7 +86,7 @@ def test_a_study_waits_for_gpus_says_so_and_ends_with_fewer_than_were_declared(t
         )
         assert goes_on.startswith("note: it goes on, after ")
         record = Record(tmp_path / "results" / "few")
-        assert [row["status"] for row in [*record.trials, *record.runs]] == ["completed"] * 8
+        assert {row["status"] for row in [*record.trials, *record.runs]} == {"completed"}
 
 
 @pytest.mark.nodes
