@@ -116,9 +116,8 @@ def made(folder: Path, sweep: Config, *, entity: str | None, project: str, runs:
 
     Raises what the client does.
     """
-    from wandb.apis.public.sweeps import _upsert_sweep  # what `wandb.sweep` calls, which prints
-
     import wandb
+    from wandb.apis.public.sweeps import _upsert_sweep  # what `wandb.sweep` calls, which prints
 
     with environment("WANDB_ENTITY", "WANDB_PROJECT"):  # which it sets to those of the sweep
         answer, _ = _upsert_sweep(wandb.Api(), dict(sweep), entity=entity, project=project, prior_runs=list(runs))

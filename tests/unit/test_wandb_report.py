@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import wandb
 from wandb.sdk import wandb_setup
 
-import wandb
 from study import tracking
 from study.execution.running import summary_of
 from study.results import samples
