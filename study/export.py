@@ -7,6 +7,7 @@ docs/model.md says what the files take and give.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from study.options import arguments
 from study.options.parser import Parser
 from study.results import bucket
 from study.terminal.mistake import ended
+from study.terminal.supervisor import in_order
 
 TO = {"onnx": ".onnx", "torch": ".pt2"}
 
@@ -50,7 +52,8 @@ def export(options: argparse.Namespace) -> object:
     place = loading.folder_of_model(options.study)
     path: Path = options.output or place / f"model{TO[options.to]}"
     exporting.check(options.to, path, overwrite=options.overwrite)
-    return exporting.export(loading.load(options.study, device="cpu"), options.to, path)
+    with in_order(signal.default_int_handler):
+        return exporting.export(loading.load(options.study, device="cpu"), options.to, path)
 
 
 if __name__ == "__main__":

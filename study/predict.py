@@ -7,6 +7,7 @@ Images become inputs as in training, bit for bit. One that cannot be read is a r
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,9 @@ from study import entry
 from study.options import arguments
 from study.options.parser import Parser
 from study.results import bucket
+from study.terminal import streams
 from study.terminal.mistake import ended
+from study.terminal.supervisor import in_order
 from study.text import plural
 
 if TYPE_CHECKING:
@@ -84,7 +87,12 @@ def predict(options: argparse.Namespace) -> int:
     rows = predicting.rows(model, items, top_k=top_k, batch=options.batch_size)
     done = failed = 0
     example = ""
-    with libjpeg.unheard() as terminal, progress(terminal, options) as advance, opened(options, columns) as add:
+    with (
+        in_order(signal.default_int_handler),
+        libjpeg.unheard() as terminal,
+        progress(terminal, options) as advance,
+        opened(options, columns) as add,
+    ):
         for portion in rows:
             add(portion)
             advance(len(portion))
@@ -113,8 +121,11 @@ def opened(options: argparse.Namespace, columns: dict[str, type]) -> "Iterator[C
     table = tables.Csv(sys.stdout.buffer, columns)
 
     def add(rows: "list[Row]") -> None:
-        table.add(rows)
-        table.end()  # whoever reads them need not wait for the last
+        try:
+            table.add(rows)
+            table.end()  # whoever reads them need not wait for the last
+        except BrokenPipeError:
+            raise SystemExit(streams.BROKEN_PIPE) from None
 
     yield add
 

@@ -31,7 +31,7 @@ class Sink(io.RawIOBase):
     def __init__(self, path: Path, *, overwrite: bool) -> None:
         self.path = path
         self.full: OSError | None = None
-        self.end = bytearray()  # what did not find room
+        self.end = bytearray()  # what has not found room
         self.written = 0
         self._reserve = path.with_name(f".{path.name}.reserve")
         try:
@@ -57,24 +57,26 @@ class Sink(io.RawIOBase):
         return self.written
 
     def write(self, data: Any) -> int:
-        rest = memoryview(data).cast("B")
-        length = len(rest)
+        length = len(memoryview(data).cast("B"))
         self.written += length
-        while len(rest) and self.full is None:
+        self.end += data
+        if self.full is None:
             try:
-                rest = rest[os.write(self._file, rest) :]
+                self._drain()
             except OSError as error:
                 if error.errno not in FULL:
                     raise
                 self.full = error
-        self.end += rest
         return length
+
+    def _drain(self) -> None:
+        while self.end:
+            del self.end[: os.write(self._file, self.end)]
 
     def finish(self) -> None:
         """Writes the end into the room that was set aside. Raises OSError."""
         self._reserve.unlink(missing_ok=True)
-        while self.end:
-            del self.end[: os.write(self._file, self.end)]
+        self._drain()
         os.fsync(self._file)
 
     def close(self) -> None:
