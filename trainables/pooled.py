@@ -35,12 +35,14 @@ class Pooled:
     values: (N, D) float32 of each, in the order in which the images were given.
     seconds: of the forward pass, of all images.
     parameters: of the backbone and a head.
+    stored: whether the store holds each of the boundaries now.
     """
 
     boundaries: tuple[int, ...]
     values: tuple[np.ndarray, ...]
     seconds: float
     parameters: int
+    stored: bool = False
 
 
 def pooled(run: Run, images: SplitImages, threads: int, *, store: bool) -> Pooled:
@@ -67,9 +69,10 @@ def pooled(run: Run, images: SplitImages, threads: int, *, store: bool) -> Poole
             fill_images(reader, images)
             start = perf_counter()
             depths = last(model.backbone_stages)
-            values = from_store(reader, model, depths) if store else computed(reader, model, depths)
+            kept = from_store(reader, model, depths) if store else None
+            values = computed(reader, model, depths) if kept is None else kept
             reader.check()
-            return Pooled(depths, values, perf_counter() - start, model.parameter_counts()[0])
+            return Pooled(depths, values, perf_counter() - start, model.parameter_counts()[0], kept is not None)
         finally:
             reader.close()
     except RuntimeError as error:
@@ -124,14 +127,14 @@ def computed(reader: Reader, model: StagedModel, depths: Sequence[int]) -> tuple
 
 
 @torch.inference_mode()
-def from_store(reader: Reader, model: StagedModel, depths: Sequence[int]) -> tuple[np.ndarray, ...]:
-    """Each boundary from the store, or else filled there from the one before; where it takes none, all computed."""
+def from_store(reader: Reader, model: StagedModel, depths: Sequence[int]) -> tuple[np.ndarray, ...] | None:
+    """Each boundary from the store, or else filled there from the one before; None where it takes one of them not."""
     found = {}
     size = model.rows_at_once(reader.device)
     for depth in reversed(depths):
         split = reader.boundary("train", depth)
         if split.boundary != depth:
-            return computed(reader, model, depths)
+            return None
         parts = [features_of(values, last=depth == depths[0]) for values, _ in split.in_order(size)]
         found[depth] = torch.cat(parts).numpy()
     return tuple(found[depth] for depth in depths)

@@ -42,6 +42,7 @@ class Answer:
     features: int
     backbone_stages: int
     family: str
+    stored: int
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def measure(task: Task, before: Sequence[Any]) -> tuple[Answer, Block]:
         width,
         new.boundaries[0],
         task.candidate.architecture.family,
+        len(task.rows) if new.stored else 0,
     )
     return answer, new.values
 
@@ -163,6 +165,7 @@ class Runs:
         latency: seconds that an image may take at most; None for any.
         budget, began: seconds of the race, and when it began by `perf_counter`.
         answers: the last one of each candidate, for the record.
+        stored: training images of each whose boundaries the store holds.
         cut_short: who was being measured when the budget ended.
     """
 
@@ -177,6 +180,7 @@ class Runs:
     latency: float | None = None
     offline: bool = False
     answers: dict[str, Answer] = field(default_factory=dict)
+    stored: dict[str, int] = field(default_factory=dict)
     cut_short: list[str] = field(default_factory=list)
     blocks: dict[str, list[Any]] = field(default_factory=dict)
 
@@ -246,6 +250,7 @@ class Runs:
             self.forget(name)
             return f"{1000 * answer.image_seconds:.2f} ms an image, above --max-latency {1000 * self.latency:g} ms"
         self.answers[name] = answer
+        self.stored[name] = self.stored.get(name, 0) + answer.stored
         self.blocks[name].append(block)
         return answer.measured
 

@@ -20,7 +20,7 @@ from study.results.selection import (
     Selection,
 )
 from study.selection import regret
-from study.selection.measuring import FIRST_STORED, Runs
+from study.selection.measuring import Runs
 from study.selection.race import Race
 from study.statistics import accuracy_interval
 
@@ -71,19 +71,13 @@ def recorded(race: Race, runs: Runs, context: Context, *, seconds: float) -> Sel
         "chosen": leader,
         "kept": kept,
         "regret": asdict(regret.expected(race, leader)),
-        "stored_images": stored(race, leader),
+        "stored_images": runs.stored.get(leader, 0),
         "next": continues(kept, runs, context),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": provenance.versions(),
         "hardware": provenance.hardware(),
     }
     return Selection(facts, [row(race, runs, name) for name in order], rounds(race))
-
-
-def stored(race: Race, name: str) -> int:
-    """How many training images of a candidate need no forward pass again."""
-    sizes, rounds = race.rules.sizes, race.rounds(name)
-    return sizes[rounds - 1] - (sizes[FIRST_STORED - 1] if FIRST_STORED else 0) if rounds > FIRST_STORED else 0
 
 
 def row(race: Race, runs: Runs, name: str) -> Row:

@@ -40,7 +40,7 @@ def recorded_from(finished: Race, budget: float = 600.0) -> Selection:
     source = ExampleSource("photos", ("a", "b"), rows % 2, Arrays(np.zeros((len(rows), 2, 2), np.uint8)), "content")
     families = ("attention", "convolution", "hybrid")
     answers = {
-        name: Answer(each[-1], 1_000_000 * (i + 1), 0.001 * (i + 1), 256, 8, families[i % 3])
+        name: Answer(each[-1], 1_000_000 * (i + 1), 0.001 * (i + 1), 256, 8, families[i % 3], 512)
         for i, (name, each) in enumerate(finished.measured.items())
     }
     named = [name.partition(" ") for name in finished.order]
