@@ -21,10 +21,12 @@ from study.result import ComparisonResult
 from study.results import bucket, lock, provenance
 from study.rows.running import run_rows
 from study.terminal.mistake import ended, fail
+from study.terminal.opening import opened
 from study.terminal.supervisor import tell
 
 if TYPE_CHECKING:
     from study.comparison.registration import Registration
+    from study.terminal.progress import Terminal
 
 __all__ = ["main", "parser"]
 
@@ -53,31 +55,41 @@ def compare(options: ComparisonKeywords, command: str, *, since: float) -> Compa
     Raises ValueError for a mistake; OSError where the bucket that its folder is in does not take it; KeyboardInterrupt.
     """
     planned = command_line.possible(options)
+    with opened(quiet=options.quiet, verbose=options.verbose) as terminal:
+        return compared(planned, options, command, terminal, since=since)
 
+
+def compared(
+    planned: Sequence[Plan], options: ComparisonKeywords, command: str, terminal: "Terminal", *, since: float
+) -> ComparisonResult:
+    """The comparison, of those that the options may mean."""
     if not options.records:
         from study.cluster import connection
 
         if any(plan.missing() for plan in planned):
+            terminal.doing("starting Ray, importing torch")
             connection.start_while_importing("study.execution.running", verbose=options.verbose)
         planned = [command_line.running(options, *scale.chosen(options.scale))]
     (plan,) = planned
     with lock.take(plan.folder, command) as held:
         tell(folders=[plan.folder], made=held.made)
         with bucket.mirrored(plan.folder, lambda line: print(line, file=sys.stderr)):
-            return carried_out(plan, command, since=since)
+            return carried_out(plan, command, terminal, since=since)
 
 
-def carried_out(plan: Plan, command: str, *, since: float) -> ComparisonResult:
+def carried_out(plan: Plan, command: str, terminal: "Terminal", *, since: float) -> ComparisonResult:
     """Runs what the plan lacks, and writes the comparison of all that it has. Raises KeyboardInterrupt."""
     registration = registered(plan, command)
     say_failed(plan.broken)
-    failed = {**plan.broken, **(run_rows(plan, command, since=since) if plan.studies else {})}
+    failed = {**plan.broken, **(run_rows(plan, command, terminal, since=since) if plan.studies else {})}
+    terminal.doing("")  # what follows draws for itself
     measured = measure_data_efficiency(plan, failed)
 
     from study import comparison as records
     from study.comparison import tables
     from study.report import comparison as report
 
+    terminal.doing("comparing the rows, writing the page")
     comparison = records.compare(
         plan.folders(without=failed),
         [*plan.left_out, *failed.items()],

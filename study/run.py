@@ -20,10 +20,13 @@ from study.options.keywords import StudyKeywords
 from study.result import SearchResult, StudyResult
 from study.results import provenance, resume
 from study.terminal.mistake import ended, reason
+from study.terminal.opening import opened
 from study.terminal.supervisor import tell
 
 if TYPE_CHECKING:
+    from study.design.study import Study
     from study.execution.session import Session
+    from study.terminal.progress import Terminal
 
 __all__ = ["main", "parser"]
 
@@ -52,10 +55,17 @@ def run(options: StudyKeywords, command: str, *, since: float) -> StudyResult:
     Raises what `prepare` and `complete` do.
     """
     results: list[StudyResult] = []
+    terminal: Terminal | None = None
     with ExitStack() as whole:
-        for number in range(max(options.repeats, 1)):  # `prepare` refuses less
+        for number in range(max(options.repeats, 1)):  # `studies` refuses less
             try:
-                session = prepare(options, number)
+                possible = command_line.studies(options, number)
+                terminal = terminal or whole.enter_context(opened(quiet=options.quiet, verbose=options.verbose))
+                if options.repeats > 1:
+                    took = sum(sum(one.record.study.seconds.values()) for one in results)
+                    after = took / number * (options.repeats - number - 1) if number else None
+                    terminal.about(f"repeat {number + 1} of {options.repeats}", after=after)
+                session = prepare(options, possible, terminal, number)
             except OSError as error:  # what it reads, and nothing of the study
                 raise ValueError(reason(error)) from error
             if options.repeats > 1:
@@ -68,12 +78,12 @@ def run(options: StudyKeywords, command: str, *, since: float) -> StudyResult:
     return results[0] if len(results) == 1 else StudyResult.together(results)
 
 
-def prepare(options: StudyKeywords, number: int = 0) -> "Session":
-    """A repeat of the study that the options describe. Torch and Ray are imported when the options are seen to be good.
+def prepare(options: StudyKeywords, possible: "Sequence[Study]", terminal: "Terminal", number: int = 0) -> "Session":
+    """A repeat of the study that the options describe, which is one of those that they may mean.
 
     Raises ValueError for a mistake.
     """
-    possible = command_line.studies(options, number)
+    terminal.doing("starting Ray, importing torch")
 
     from study.cluster import connection
 
@@ -89,7 +99,7 @@ def prepare(options: StudyKeywords, number: int = 0) -> "Session":
     study = command_line.configure(options, name).repeat(number)
     machine.check(study)
     execution = command_line.execution(options, resume=options.resume, weights=options.weights)
-    session = Session.prepare(study, execution)
+    session = Session.prepare(study, execution, terminal=terminal)
     session.terminal.say(why)
     session.terminal.say(str(study.recipe))
     if jobs.in_a_package():

@@ -165,7 +165,8 @@ class Store:
                 if entry:
                     return entry
                 self.make_room(length * (row_bytes + BYTES_OF_A_ROW) + BYTES_OF_AN_ENTRY)
-                self._fill(self.path(facts), facts, length, rows)
+                with progress.storing(f"{length:,} images" + (f" after {facts['stage']}" if facts["boundary"] else "")):
+                    self._fill(self.path(facts), facts, length, rows)
             return self.open(facts)
         except Unusable as reason:
             self.notes.append(f"the boundary store cannot be used ({reason}): {self.folder}")

@@ -147,7 +147,7 @@ def fit(
         training.begin_epoch()
     for known in training.curve:
         report(known)
-    last = min(recipe.epochs, last_epoch or recipe.epochs)
+    progress.now.epochs = last = min(recipe.epochs, last_epoch or recipe.epochs)
     while True:
         train_loss = training.finish_epoch(after_step)
         trained = perf_counter()
@@ -168,6 +168,7 @@ def fit(
             train_seconds=trained - training.start,
             seconds=perf_counter() - training.start,
         )
+        progress.now.ended = ended
         report(ended)
         if training.epoch == last:
             return training
@@ -278,7 +279,9 @@ class Training:
         if not step.mix:  # what is mixed is images
             batches = carried(self.model, batches, boundary, self.precision, world.largest_share(size))
             boundary = self.point.freeze_depth
-        for batch, images_of_all in zip(batches, images.batch_sizes(size)[done:], strict=True):
+        sizes = images.batch_sizes(size)
+        progress.now.epoch = progress.Epoch(self.epoch, sizes, self.losses, done)
+        for batch, images_of_all in zip(batches, sizes[done:], strict=True):
             self.losses.append(step(*batch, boundary, images_of_all))
             after_step(self)
         self.statistics = [statistic.clone() for statistic in running_statistics(self.model)]

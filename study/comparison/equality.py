@@ -9,13 +9,14 @@ from study.comparison.repeats import each
 from study.comparison.rows import UNKNOWN, Row
 from study.design import space
 from study.results import provenance
+from study.results.left_out import by_time
 from study.results.point import backbone_stages, searched, shown
 from study.text import shorten
 from trainables.hyperparameters import DECLARED
 
 # of every row: the budget, the sampler, what is best, the seeds, the rules (where it starts, what is tested)
 EVERYWHERE = (
-    *("scale", "trials", "epochs", "metric", "early_stopping", "seed", "seeds", "top_k"),
+    *("scale", "trials", "hours", "epochs", "metric", "early_stopping", "seed", "seeds", "top_k"),
     *("precision", "workers_per_trial", "sync_batchnorm", "grad_accum", "protocol"),
 )
 # of the images: a larger one is more to see; the rest follows each checkpoint, and is noted
@@ -114,6 +115,9 @@ def notes(rows: Sequence[Row]) -> list[str]:
     sentences += differing(rows, FOLLOWING_THE_CHECKPOINT, preprocessed, "preprocessing's ")
     sentences += differing(rows, ["parts of a batch"], lambda row, _: parts(row))
     for row in rows:
+        if out := by_time(row.record):
+            sentences.append(f"{row.name} has no time left in its {row.config.hours:g} h for {out}")
+            continue
         if len(row.seeds) < row.config.seeds:
             sentences.append(f"{row.name} has {len(row.seeds)} of {row.config.seeds} seeds: the other test runs failed")
         if row.trials < row.config.trials:

@@ -112,9 +112,11 @@ class Measurement:
         pool = Pool(allocation.resources, allocation.at_a_time, session.note, attempts, watchdog)
         try:
             with session.terminal.phase(study.name, len(self.plan), len(self.plan) - len(runs)):
-                for run, outcome in pool.outcomes(
-                    runs, datasets, interrupted=session.interrupted, on_start=lambda run: None
-                ):
+
+                def began(run: Run) -> None:
+                    session.terminal.began(run.run_id)
+
+                for run, outcome in pool.outcomes(runs, datasets, interrupted=session.interrupted, on_start=began):
                     self.keep(missing[run.run_id], run, outcome)
                     session.checkpoints().remove(run.run_id)
         finally:

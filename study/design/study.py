@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ class Study:
         preprocessing: the variant's own unless it is given.
         grad_accum: into how many parts a batch is divided, None for as few as fit in memory.
         sync_batchnorm: BatchNorm sees the whole batch, also where several workers of a trial share it.
+        hours: of wall clock for search, replicates and tests together; None for as long as they take.
     """
 
     model: str
@@ -77,6 +79,7 @@ class Study:
     preprocessing: Preprocessing | None = None
     grad_accum: int | None = None
     sync_batchnorm: bool = False
+    hours: float | None = None
     protocol: int = PROTOCOL
 
     def __post_init__(self) -> None:
@@ -85,6 +88,8 @@ class Study:
                 raise ValueError(f"{name.replace('_', '-')} must be at least 1, got {getattr(self, name)}")
             if getattr(self, name) > MOST:
                 raise ValueError(f"{name.replace('_', '-')} must be at most {MOST:,}, got {getattr(self, name)}")
+        if self.hours is not None and not 0 < self.hours < inf:
+            raise ValueError(f"hours must be above 0, got {self.hours:g}")
         if self.train_fraction is not None and self.images_per_class is not None:
             raise ValueError("train-fraction and images-per-class both choose a part of train: give one of them")
         if self.train_fraction is not None and not 0 < self.train_fraction <= 1:
@@ -226,6 +231,7 @@ class Study:
             "train_fraction": self.train_fraction,
             "images_per_class": self.images_per_class,
             "trials": self.trials,
+            "hours": self.hours,
             "epochs": self.recipe.epochs,
             "seed": self.seed,
             "split_seed": self.split_seed,

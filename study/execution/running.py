@@ -23,11 +23,14 @@ from study.execution.pool import Pool
 from study.execution.search import search
 from study.execution.searcher import RANDOM_TRIALS, SAMPLER
 from study.execution.session import Interrupted, NoCompletedRuns, Session, graceful_shutdown
+from study.execution.wall_clock import WallClock
 from study.execution.watchdog import Watchdog
 from study.options import agent, one_point
 from study.report import study as report
 from study.report.study.live import LivePage
-from study.results import best, bucket, cost, provenance, samples
+from study.results import best, bucket, cost, left_out, provenance, samples
+from study.results.pace import Pace
+from study.results.progress import runs_left
 from study.results.record import COST, Record, Row
 from study.results.study_file import FORMAT, Data, ModelFacts
 from study.results.writer import Writer
@@ -90,6 +93,8 @@ class Running:
         template: what every run has in common.
         datasets: what the runs may read.
         page: of the study, while it runs.
+        pace: of its runs.
+        clock: what time there is for them.
         logged: up to which epoch W&B has been told of each replicate and test run.
     """
 
@@ -101,6 +106,8 @@ class Running:
     template: Run
     datasets: "Mapping[ImagesKey, SplitImages]"
     page: LivePage
+    pace: Pace
+    clock: WallClock
     logged: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -119,33 +126,43 @@ class Running:
                 f"{RANDOM_TRIALS + 1}th on"
             )
         with session.terminal.phase(Phase.SEARCH, study.budget, len(record.trials)):
-            search(
-                study,
-                record,
-                self.template,
-                self.datasets,
-                self.resources,
-                max_concurrent=self.max_concurrent,
-                interrupted=session.interrupted,
-                on_start=self._trial_started,
-                on_epoch=self.tracker.log,
-                on_end=self._trial_ended,
-                say=session.note,
-                attempts=self.pool.attempts,
-                watchdog=self.pool.watchdog,
-            )
+            if not self.clock.searched:
+                self._search()
         statuses = [row["status"] for row in record.trials]
         record.note(search={status: statuses.count(status) for status in RunStatus})
         spent(session, "search", start)
         session.check()
-        if RunStatus.COMPLETED not in statuses:
+        self.clock.end_search()
+        completed = RunStatus.COMPLETED in statuses
+        if not completed and not (self.clock.limited and eligible(study, record)):
             raise NoCompletedRuns(f"no trial was completed, so none can be evaluated: {reasons(record.trials)}")
+
+    def _search(self) -> None:
+        session, study = self.session, self.session.study
+        search(
+            study,
+            session.record,
+            self.template,
+            self.datasets,
+            self.resources,
+            max_concurrent=self.max_concurrent,
+            interrupted=session.interrupted,
+            on_start=self._trial_started,
+            on_epoch=self._epoch_ended,
+            on_end=self._trial_ended,
+            say=session.note,
+            attempts=self.pool.attempts,
+            watchdog=self.pool.watchdog,
+            clock=self.clock,
+        )
 
     def replicate(self) -> None:
         session, record = self.session, self.session.record
         start = perf_counter()
-        self._run_all(Phase.REPLICATE, evaluate.replicate_runs(session.study, record, self.template))
-        ranked = evaluate.ranking(session.study, record)
+        planned = evaluate.replicate_runs(session.study, record, self.template)
+        for runs in self.clock.replicates(planned):
+            self._run_all(Phase.REPLICATE, runs, of=len(planned))
+        ranked = [row for row in evaluate.ranking(session.study, record) if row["seeds"] or row["failed"]]
         if ranked[0]["score"] is None:
             raise NoCompletedRuns(f"no replicate was completed: {reasons(record.runs)}")
         paper = next((row for row in ranked if row["trial_id"] == START), None)
@@ -157,16 +174,22 @@ class Running:
     def test(self) -> None:
         session, record = self.session, self.session.record
         start = perf_counter()
-        self._run_all(Phase.TEST, evaluate.test_runs(session.study, record.winner, self.template))
+        planned = evaluate.test_runs(session.study, record.winner, self.template)
+        self._run_all(Phase.TEST, self.clock.tests(planned), of=len(planned))
         if not record.tables["predictions"]:
             raise NoCompletedRuns(f"no test run was completed: {reasons(record.runs)}")
         record.note(test=evaluate.verdict(record, session.splits.source.classes))
-        self._run_all(Phase.START, evaluate.start_runs(session.study, record, self.template))
+        planned = evaluate.start_runs(session.study, record, self.template)
+        self._run_all(Phase.START, self.clock.start_tests(planned), of=len(planned))
         record.note(gain=evaluate.gain(record))
         spent(session, "test", start)
+        self.clock.note()
+        if self.clock.left < 0 or self.clock.left_out:
+            session.note(left_out.sentence(record))
 
     def finish(self) -> None:
         session, record = self.session, self.session.record
+        session.terminal.doing("measuring how fast the model answers, writing the page")
         try:
             record.note(cost=self.pool.call(cost.of_a_study, self.template, self.resources.threads))
         except RayError as error:  # the study is complete without it
@@ -190,8 +213,18 @@ class Running:
         report.write(self.session.record.folder)
 
     def _trial_started(self, name: str, point: dict[str, Any]) -> None:
+        self.clock.began()
+        self.session.terminal.began(name)
         told = config(self.session, point, self.session.study.search_seed, name)
         self.tracker.begin(name, Phase.SEARCH, told, tags_of(Phase.SEARCH, name))
+
+    def _epoch_ended(self, name: str, row: Row) -> None:
+        self.tracker.log(name, row)
+        self._show_epoch(self.template, name, row)
+
+    def _show_epoch(self, like: Run, run_id: str, row: Row) -> None:
+        images = sum(like.split_digests[name].examples for name in like.fit_on)
+        self.session.terminal.epoch(run_id, row, epochs=like.last_epoch or like.recipe.epochs, images=images)
 
     def _trial_ended(self, row: Row, curve: list[Row]) -> None:
         session = self.session
@@ -202,21 +235,23 @@ class Running:
         self._tell(Phase.SEARCH, row["trial_id"], row)
         check_most(session.record.trials, "trial")
 
-    def _run_all(self, phase: Phase, planned: dict[str, tuple[Row, Run]]) -> None:
-        """Trains the runs of a phase that the record lacks, and records each as it ends."""
+    def _run_all(self, phase: Phase, planned: Mapping[str, tuple[Row, Run]], *, of: int) -> None:
+        """Trains the runs of a phase that the record lacks, out of so many, and records each as it ends."""
         session = self.session
         done = {row["run_id"] for row in session.record.runs}
         runs = [run for name, (_, run) in planned.items() if name not in done]
 
         def on_start(run: Run) -> None:
+            session.terminal.began(run.run_id)
             trial_id = planned[run.run_id][0]["trial_id"]
             told = config(session, asdict(run.hyperparameters), run.seed, trial_id)
             self.tracker.begin(run.run_id, phase, told, tags_of(phase, trial_id))
 
         def on_epoch(run: Run, epoch: Row) -> None:
             self._epoch_told(run.run_id, curve_row(run, phase, epoch))
+            self._show_epoch(run, run.run_id, epoch)
 
-        with session.terminal.phase(phase, len(planned), len(planned) - len(runs)):
+        with session.terminal.phase(phase, of, len(planned) - len(runs)):
             ended = self.pool.outcomes(
                 runs, self.datasets, interrupted=session.interrupted, on_start=on_start, on_epoch=on_epoch
             )
@@ -275,6 +310,7 @@ class Running:
         """Page, terminal and Prometheus of a run that has ended."""
         session, study = self.session, self.session.study
         self.page.update()
+        self.pace.add(phase, row, session.record.curve(run_id))
         completed, score = row["status"] == RunStatus.COMPLETED, study.metric.of(row)
         session.terminal.finished(run_id, session.line(row), score, completed=completed)
         tell("study_runs_ended", 1, study=study.name, phase=phase, status=row["status"])
@@ -295,8 +331,9 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
         allocation = session.allocate()
         resources, max_concurrent = allocation.resources, allocation.at_a_time
         attempts = Attempts(session.execution.max_failures, session.note, record)
-        watchdog = Watchdog(attempts, study.folder, session.execution.stall_timeout)
+        watchdog = Watchdog(attempts, study.folder, session.execution.stall_timeout, terminal.told)
         pool = Pool(resources, max_concurrent, session.note, attempts, watchdog)
+        terminal.doing("starting W&B" if session.execution.wandb != "disabled" else "reading the images")
         tracker = tracking.start(
             session.execution.wandb, study.folder, study.name, say=terminal.warn, about=about(session, command)
         )
@@ -308,8 +345,11 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
             datasets = session.datasets()
             session.check()
             spent(session, "startup", since)
+            pace = Pace.of(record)
+            clock = WallClock.of(study, record, pace)
+            terminal.expect(pace, lambda: runs_left(record), within=lambda: (clock.for_the_search, clock.left))
             page = LivePage(study.folder, lambda line: session.warn_once([line]))
-            yield Running(session, resources, max_concurrent, pool, tracker, template, datasets, page)
+            yield Running(session, resources, max_concurrent, pool, tracker, template, datasets, page, pace, clock)
         except (Interrupted, NoCompletedRuns) as end:
             interrupted = isinstance(end, Interrupted | Unfinished)
             record.note(status=StudyStatus.INTERRUPTED if interrupted else StudyStatus.FAILED)

@@ -8,7 +8,7 @@ import os
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,9 @@ from study.execution.attempts import Attempts, MostFailed
 from study.execution.failures import LostRuns, Unfinished
 from study.execution.searcher import NotSaved, Searcher, best_so_far, status_of
 from study.execution.waiting import Placement
+from study.execution.wall_clock import WallClock
 from study.execution.watchdog import Watchdog
+from study.results.pace import Pace
 from study.results.record import Record, Row
 from trainables import group, scratch
 from trainables.hyperparameters import Hyperparameters
@@ -67,12 +69,14 @@ def search(
     say: Callable[[str], None] = lambda line: None,
     attempts: Attempts | None = None,
     watchdog: Watchdog | None = None,
+    clock: WallClock | None = None,
     train: Train = train,
 ) -> None:
     """Runs the trials that the record lacks; `on_end` is handed each one's row and curve when it has ended.
 
     `say` is told of lost nodes, and of waiting for others. A trial that failed is tried again as `attempts` has it;
-    `watchdog` ends those that make no progress. `train` is what a trial does, in its process.
+    `watchdog` ends those that make no progress; `clock` has the time there is. `train` is what a trial does, in its
+    process.
 
     Raises what `on_start` or `on_end` raised, if that was an OSError, for a record that cannot be written ends the
     search; and MostFailed. Raises NodesLost for trials that lost too many nodes: they are no part of the record.
@@ -80,9 +84,12 @@ def search(
     missing = study.budget - len(record.trials)
     if missing <= 0:
         return
-    searcher = Searcher(study, record, template.checkpoints.begun() if template.checkpoints else {})
+    clock = clock or WallClock.of(replace(study, hours=None), record, Pace(study.recipe.epochs))
+    begun = template.checkpoints.begun() if template.checkpoints else {}
+    searcher = Searcher(study, record, begun, more=clock.another_trial_fits)
+    stop = StopOn(interrupted, clock.another_epoch_fits)
     attempts = attempts or Attempts(Execution.max_failures, say)
-    bookkeeper = Bookkeeper(study, interrupted, on_start, on_epoch, on_end, attempts)
+    bookkeeper = Bookkeeper(study, interrupted, on_start, on_epoch, on_end, attempts, stop.out_of_time)
     nodes = NodeWatch(Placement(resources, say), LostRuns(say), attempts, watchdog or Watchdog(attempts))
     scheduler = asha(study, record) if study.early_stopping == "asha" else FIFOScheduler()
 
@@ -126,7 +133,7 @@ def search(
                 storage_path=storage,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=attempts.most),  # and see NodeWatch
-                stop=StopOn(interrupted),
+                stop=stop,
                 callbacks=[nodes, bookkeeper],
             ),
         ).fit()
@@ -135,7 +142,7 @@ def search(
         raise bookkeeper.ended_by
     if not interrupted.is_set():
         nodes.lost.check()
-        if len(record.trials) < study.budget:  # as when somebody sends Tune its signal to stop
+        if len(record.trials) < study.budget and not clock.limited:  # as when somebody sends Tune its signal to stop
             raise Unfinished(f"the search ended after {len(record.trials)} of {study.budget} trials: --resume goes on")
 
 
@@ -185,13 +192,20 @@ class Rungs(_Bracket):
 
 
 class StopOn(NotSaved, tune.Stopper):
-    """Ends the experiment when the event is set."""
+    """Ends the experiment when the event is set, and each trial after an epoch when no other one fits.
 
-    def __init__(self, event: threading.Event) -> None:
-        self._event = event
+    Attributes:
+        out_of_time: Tune's ids of the trials that it has ended.
+    """
+
+    def __init__(self, event: threading.Event, another_fits: Callable[[], bool]) -> None:
+        self._event, self._another_fits = event, another_fits
+        self.out_of_time: set[str] = set()
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
+        if not self._another_fits():
+            self.out_of_time.add(trial_id)
+        return trial_id in self.out_of_time
 
     def stop_all(self) -> bool:
         return self._event.is_set()
@@ -208,8 +222,10 @@ class Bookkeeper(NotSaved, tune.Callback):
         on_epoch: OnEpoch,
         on_end: OnEnd,
         attempts: Attempts,
+        out_of_time: Set[str] = frozenset(),
     ) -> None:
         self.study = study
+        self.out_of_time = out_of_time
         self.interrupted = interrupted
         self.on_start, self.on_epoch, self.on_end = on_start, on_epoch, on_end
         self.curves: dict[str, list[Row]] = {}
@@ -265,7 +281,8 @@ class Bookkeeper(NotSaved, tune.Callback):
         if status == RunStatus.FAILED:
             row |= dict.fromkeys(COLUMNS) | {"cause": self.attempts.cause(name)}
         if status == RunStatus.PRUNED:
-            row["reason"] = f"ASHA, after epoch {row['epochs']}"
+            why = "the time was over" if trial.trial_id in self.out_of_time else "ASHA"
+            row["reason"] = f"{why}, after epoch {row['epochs']}"
         with self.ending():
             if name not in self.curves:  # its process died each time before it began
                 self.on_start(name, trial.config["hyperparameters"])

@@ -6,7 +6,7 @@ optuna-dashboard.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -72,12 +72,20 @@ class Searcher(NotSaved, OptunaSearch):
 
     `begun` are the points of trials that have a checkpoint: they are proposed again, so that it can be gone on with.
     What the sampler would propose now it makes of other results than it did then, where several trials ran at a time.
+    `more` says whether there may be another trial.
     """
 
-    def __init__(self, study: Study, record: Record, begun: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        study: Study,
+        record: Record,
+        begun: Mapping[str, Mapping[str, Any]] | None = None,
+        more: Callable[[], bool] = lambda: True,
+    ) -> None:
         done = {row["trial_id"] for row in record.trials}
         self._study = study
         self._begun = begun or {}
+        self._more = more
         self._distributions = distributions(study.space)
         self._numbers = [n for n in range(study.trials + len(done)) if trial_id(n) not in done]
         self._told: dict[str, int] = {}  # by Tune's id, the last epoch that Optuna was told of
@@ -105,7 +113,9 @@ class Searcher(NotSaved, OptunaSearch):
                 self._proposed.add(self._key(frozen.params))
 
     def suggest(self, trial_id_of_tune: str) -> Any:
-        """The next trial's configuration, or FINISHED where no point is left that was not trained."""
+        """The next trial's configuration, or FINISHED where no point is left that was not trained, or no time."""
+        if not self._more():
+            return self.FINISHED
         number = self._numbers[0]
         if number == 0 and not contains(self._study.space, self._study.point({})):
             self._outside = trial_id_of_tune

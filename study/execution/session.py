@@ -14,7 +14,7 @@ from torch import Tensor
 
 from study.cluster import connection, environment, gpu, nodes
 from study.cluster.allocation import GIB, Allocation, allocate
-from study.data import resolve
+from study.data import place, resolve
 from study.data.reading import datasets_of_study, start_helpers_here
 from study.data.splits import DatasetSplits, split, subset
 from study.design.execution import Execution
@@ -94,12 +94,14 @@ class Session:
         *,
         command: str | None = None,
         interrupted: threading.Event | None = None,
+        terminal: Terminal | None = None,
     ) -> Self:
         """Everything that may be a user's mistake, before anything starts or is written.
 
         Args:
             command: that the lock on the folder names; this process's own if it is not given.
             interrupted: the event that asks to stop, where several sessions share one.
+            terminal: that shows something already; by default one of its own.
 
         Raises ValueError.
         """
@@ -108,18 +110,23 @@ class Session:
         tell(folders=[study.folder], made=held.made)
         try:
             resume.check_new(study.folder, resume=execution.resume)
-            return cls._prepared(study, execution, held, interrupted or threading.Event())
+            terminal = terminal or Terminal(quiet=execution.quiet)
+            return cls._prepared(study, execution, terminal, held, interrupted or threading.Event())
         except BaseException:
             held.release()
             raise
 
     @classmethod
-    def _prepared(cls, study: Study, execution: Execution, held: Lock, interrupted: threading.Event) -> Self:
+    def _prepared(
+        cls, study: Study, execution: Execution, terminal: Terminal, held: Lock, interrupted: threading.Event
+    ) -> Self:
+        terminal.begin(study.metric)
         record = Record(study.folder)
         resume.check_begun(study.folder, record.study)
         if record.begun:
             study = resume.by_its_rules(study, record.study)
             resume.check_same(study, record.study, tested=bool(record.tables["predictions"]))
+        terminal.doing(f"looking at the images of {place.name_of(study.dataset)}")
         splits = subset(
             split(resolve.load(study.dataset, study.request), seed=study.split_seed),
             fraction=study.train_fraction,
@@ -129,10 +136,10 @@ class Session:
         if record.begun:
             resume.check_same_images(study, record.data.fingerprint, splits.fingerprint)
         variant = study.pretrained_variant
+        terminal.doing(f"loading the weights of {variant.name}")
         weights = building.pretrained(study.architecture, variant, path=execution.weights, offline=execution.offline)
         if record.begun:
             resume.check_same_weights(study, record.model.weights, digest(weights))
-        terminal = Terminal(quiet=execution.quiet, metric=study.metric)
         for note in record.notes:
             terminal.warn(f"note: {note}")
         if record.notes:

@@ -59,10 +59,18 @@ class Watchdog:
         attempts: knows which attempt is under way, and is told why one was ended.
         folder: of the study, where stacks are kept; None keeps none.
         timeout: seconds without progress; None for what the pace of the runs suggests, 0 for never.
+        heard: told every new sign of life, for who watches the study.
     """
 
-    def __init__(self, attempts: Attempts, folder: Path | None = None, timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        attempts: Attempts,
+        folder: Path | None = None,
+        timeout: float | None = None,
+        heard: Callable[[dict[str, Any]], object] = lambda said: None,
+    ) -> None:
         self._attempts, self._folder, self._timeout = attempts, folder, timeout
+        self._heard = heard
         self._seen: dict[bytes, Seen] = {}
         self._longest = 0.0
         self._looked = monotonic()
@@ -71,7 +79,7 @@ class Watchdog:
         """To be called often, with what tells the runs that have a process now."""
         now = monotonic()
         pause = now - self._looked
-        if self._timeout == 0 or pause < EVERY:
+        if pause < EVERY:
             return
         self._looked = now
         if pause > 3 * EVERY:  # this process did not look, for it was stopped itself
@@ -79,6 +87,8 @@ class Watchdog:
                 seen.heard, seen.moved = seen.heard + pause, seen.moved + pause
         with suppress(RuntimeError, RayError):  # the head does not answer now
             self._listen(now)
+        if self._timeout == 0:
+            return
         runs: defaultdict[str, dict[bytes, Seen]] = defaultdict(dict)
         for key, one in self._seen.items():
             runs[one.said["run_id"]][key] = one
@@ -96,6 +106,8 @@ class Watchdog:
             said, before = json.loads(content), self._seen.get(key)
             attempt = self._attempts.number(said["run_id"])
             self._longest = max(self._longest, said["longest"])
+            if before is None or said["beat"] != before.said["beat"]:
+                self._heard(said)
             if before is None or said["run_id"] != before.said["run_id"]:
                 self._seen[key] = Seen(said, attempt, now, now)
             elif said["beat"] != before.said["beat"]:

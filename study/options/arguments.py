@@ -117,6 +117,12 @@ def add_training(group: Group) -> None:
 def add_search(group: Group) -> None:
     group.add_argument("--trials", type=int, default=32, metavar="N", help="default %(default)s")
     group.add_argument(
+        "--hours",
+        type=float,
+        metavar="H",
+        help="of wall clock for search, replicates and tests of a study together: as many runs as fit (default: all)",
+    )
+    group.add_argument(
         "--fix",
         action="extend",
         nargs="+",

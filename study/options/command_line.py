@@ -32,7 +32,20 @@ EXAMPLES = """examples:
   python -m study.run --model coatnet --trials 32 --resume      # go on where it stopped
 """
 COMMON = (
-    *("model", "dataset", "pretraining", "scale", "trials", "epochs", "recipe", "fix", "space", "seeds", "repeats"),
+    *(
+        "model",
+        "dataset",
+        "pretraining",
+        "scale",
+        "trials",
+        "hours",
+        "epochs",
+        "recipe",
+        "fix",
+        "space",
+        "seeds",
+        "repeats",
+    ),
     *("name", "results", "resume", "config"),
 )
 
@@ -151,6 +164,7 @@ def configure(options: StudyKeywords, scale: str) -> Study:
         results=options.results,
         recipe=recipe,
         trials=options.trials,
+        hours=options.hours,
         seed=options.seed,
         split_seed=options.split_seed,
         fixed=spaces.fixed(options.fix, variant.backbone_stages),

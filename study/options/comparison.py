@@ -29,8 +29,8 @@ EXAMPLES = """examples:
   python -m study.compare --from results/compare-digits results/my-study
 """
 COMMON = (
-    *("models", "pretraining", "datasets", "records", "scale", "data_efficiency", "trials", "epochs", "recipe"),
-    *("fix", "space", "seeds", "repeats", "name", "results", "config"),
+    *("models", "pretraining", "datasets", "records", "scale", "data_efficiency", "trials", "hours", "epochs"),
+    *("recipe", "fix", "space", "seeds", "repeats", "name", "results", "config"),
 )
 READING = {"records", "rope", "register", "name", "results", "quiet", "verbose"}  # what --from leaves a choice of
 
@@ -89,10 +89,17 @@ class Plan:
 
     def progress(self, study: Study, *, left: int) -> str:
         """Which row comes now, and how long it and the others will take, by the mean of those that are done."""
-        number = len(self.studies) - left + 1
-        line = f"row {number} of {len(self.studies)}: {title(study)}"
+        line, each = self.place(study, left=left), self.seconds_of(left)
+        return line if each is None else f"{line}, about {duration(each)} left"
+
+    def place(self, study: Study, *, left: int) -> str:
+        """Which row comes now."""
+        return f"row {len(self.studies) - left + 1} of {len(self.studies)}: {title(study)}"
+
+    def seconds_of(self, rows: int) -> float | None:
+        """What so many take, by the mean of those that are done; None before one is."""
         took = [seconds(one) for one in self.studies if resume.is_finished(one)]
-        return f"{line}, about {duration(fmean(took) * left)} left" if took else line
+        return fmean(took) * rows if took else None
 
 
 def seconds(study: Study) -> float:
@@ -217,7 +224,12 @@ def possible(options: ComparisonKeywords) -> list[Plan]:
 
     Raises ValueError for every mistake that shows without them.
     """
-    _ = options.rows_at_once, options.margin
+    _ = options.margin
+    if options.hours is not None and (options.rows_at_once or 1) > 1:
+        raise ValueError(
+            f"hours are of wall clock, which {options.rows_at_once} rows at a time would share: leave out "
+            "--parallel-rows, or --hours"
+        )
     check_registration(options)
     if options.records:
         return [reading(options)]

@@ -74,6 +74,7 @@ class SharedKeywords(DataKeywords):
     augmentation: str | None = None
     preprocessing: Sequence[str] = ()
     trials: int = 32
+    hours: float | None = None
     fix: Sequence[str] = ()
     space: Path | None = None
     metric: str = Metric.ACCURACY

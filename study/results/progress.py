@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from study.design.states import Phase, RunStatus, StudyStatus
-from study.results.device_time import device_seconds, devices, seconds_of
+from study.results.device_time import device_seconds, devices
+from study.results.pace import Pace
 from study.results.point import metric
 from study.results.record import Record
 from study.results.study_file import NAME
@@ -80,7 +80,7 @@ def of(folder: Path) -> Progress:
         test_accuracy=study.test.accuracy if study.test else None,
         device=held.kind if held else "",
         device_hours=device_seconds(record)["all"] / 3600 if held else 0.0,
-        seconds_left=seconds_left(record, planned, done) if study.status is StudyStatus.RUNNING else None,
+        seconds_left=Pace.of(record).left(runs_left(record)) if study.status is StudyStatus.RUNNING else None,
         nodes=tuple(sorted({row["node"] for row in (*record.trials, *record.runs) if row.get("node")})),
         started=study.started,
         command=study.command,
@@ -97,12 +97,17 @@ def planned_runs(record: Record) -> dict[Phase, int]:
     replicates = len(study.replicates) or points
     start, winner = study.paper if facts.protocol > 1 else None, study.winner
     tests_start = bool(start and winner and start["score"] is not None and start["trial_id"] != winner["trial_id"])
-    return {
+    planned = {
         Phase.SEARCH: trials,
         Phase.REPLICATE: replicates * facts.seeds,
         Phase.TEST: facts.seeds,
         Phase.START: facts.seeds if tests_start else 0,
     }
+    if study.budget is None:
+        return planned
+    out = study.budget.left_out
+    done = done_runs(record)
+    return {phase: done[phase] if out.get(phase) else number for phase, number in planned.items()}
 
 
 def done_runs(record: Record) -> dict[Phase, int]:
@@ -115,13 +120,13 @@ def done_runs(record: Record) -> dict[Phase, int]:
     }
 
 
-def seconds_left(record: Record, planned: dict[Phase, int], done: dict[Phase, int]) -> float | None:
-    """At the pace of the runs that have ended, so many at a time as the study has."""
-    took = [seconds_of(row) for row in (*record.trials, *record.runs) if row["status"] != RunStatus.FAILED]
-    if not took:
-        return None
-    left = sum(max(planned[phase] - done[phase], 0) for phase in Phase)
-    return left * fmean(took) / (record.configuration.max_concurrent or 1)
+def runs_left(record: Record) -> dict[Phase, int]:
+    """Of each step. Before there is a winner, the starting point is expected to be another, and to be tested too."""
+    planned, done = planned_runs(record), done_runs(record)
+    left = {phase: max(planned[phase] - done[phase], 0) for phase in Phase}
+    if record.study.winner is None and record.configuration.protocol > 1:
+        left[Phase.START] = record.configuration.seeds
+    return left
 
 
 def run(folder: Path, run_id: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from study.results.place import shown
 from study.results.study_file import StudyFile
 from study.text import joined
 
-GROWING = ("trials", "seeds", "top_k")
+GROWING = ("trials", "seeds", "top_k", "hours")
 OF_RUNS = (*(f"{name}.parquet" for name in ("trials", "runs", "curves", "predictions")), journal.NAME)
 
 
@@ -93,8 +94,8 @@ def check_same(study: Study, recorded: StudyFile, *, tested: bool) -> None:
     if not {study.dataset, before["dataset"]} & {*named.names()}:
         before["dataset"] = study.dataset  # two places: `check_same_images` tells whether they hold the same
     for name, was, wanted in differences(before, now):
-        if name in GROWING and not tested and wanted >= was:
-            continue
+        if name in GROWING and not tested and (inf if wanted is None else wanted) >= (inf if was is None else was):
+            continue  # of hours, none is as many as it takes
         why = ", and its test set has been seen" if tested and name in GROWING else ""
         raise ValueError(
             f"{study.folder} has {name} {was}, not {wanted}{why}: give the same options, or another --name"

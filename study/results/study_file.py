@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 import msgspec
 
-from study.design.states import RunStatus, StudyStatus
+from study.design.states import Phase, RunStatus, StudyStatus
 from study.files import write_json
 from study.results import shape
 from study.results.writer import Writer
@@ -37,6 +37,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
         recipe: its name, epochs, milestones, and its value of every hyperparameter, flat.
         preprocessing: None in a record from before there was a choice.
         max_concurrent: how many runs trained at a time.
+        hours: the budget of wall clock; None without one.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     fixed: Row = {}
     preprocessing: Preprocessing | None = None
     max_concurrent: int | None = None
+    hours: float | None = None
 
     @property
     def part_of_train(self) -> float | int | None:
@@ -182,6 +184,20 @@ class MeasuredCost(msgspec.Struct, frozen=True, kw_only=True):
     inference: Inference | None = None
 
 
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """The entry `budget`, of a study that had one of wall clock.
+
+    Attributes:
+        hours: what it was when this was written.
+        seconds: that search, replicates and tests took of it, over all sessions.
+        left_out: the runs of each step that did not fit, where there are any.
+    """
+
+    hours: float
+    seconds: float
+    left_out: dict[Phase, int] = {}
+
+
 class StudyFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What `study.json` holds. An entry that the study has not reached is None, or empty, and not in the file.
 
@@ -211,6 +227,7 @@ class StudyFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     test: TestResult | None = None
     gain: Gain | None = None
     cost: MeasuredCost | None = None
+    budget: Budget | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Self:

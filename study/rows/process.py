@@ -44,9 +44,13 @@ class Process:
         name = title(row.study)
         assert self._process.stdout
         assert self._process.stderr
+
+        def warn(name: str, line: str) -> None:
+            terminal.warn(f"{name}: {line}")
+
         self._readers = [
-            threading.Thread(target=pass_on, args=(self._process.stdout, name, terminal.say), daemon=True),
-            threading.Thread(target=pass_on, args=(self._process.stderr, name, terminal.warn), daemon=True),
+            threading.Thread(target=pass_on, args=(self._process.stdout, terminal.of_row, name), daemon=True),
+            threading.Thread(target=pass_on, args=(self._process.stderr, warn, name), daemon=True),
         ]
         for reader in self._readers:
             reader.start()
@@ -79,11 +83,11 @@ class Process:
         self.ended(within=10)
 
 
-def pass_on(stream: IO[bytes], name: str, say: Callable[[str], None]) -> None:
-    """Says every line of a stream with a name before it."""
+def pass_on(stream: IO[bytes], say: Callable[[str, str], None], name: str) -> None:
+    """Says every line of a stream, by whom."""
     with stream:
         for line in stream:
-            say(f"{name}: {line.decode(errors='replace').rstrip()}")
+            say(name, line.decode(errors="replace").rstrip())
 
 
 def address() -> str:

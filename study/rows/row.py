@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from study.design.execution import Execution
 from study.design.study import Study
+from study.terminal.progress import Terminal
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Row:
     execution: Execution
     command: str
 
-    def run(self, *, since: float) -> str | None:
+    def run(self, *, since: float, terminal: Terminal | None = None) -> str | None:
         """Runs it, or goes on with it; returns why it failed. Raises KeyboardInterrupt."""
         from study.baselines import probe
         from study.cluster import connection
@@ -27,7 +28,7 @@ class Row:
         if not self.execution.verbose:
             connection.quieten()
         try:
-            session = Session.prepare(self.study, self.execution, command=self.command)
+            session = Session.prepare(self.study, self.execution, command=self.command, terminal=terminal)
         except (ValueError, OSError) as reason:
             return str(reason)
         try:

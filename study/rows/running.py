@@ -21,7 +21,7 @@ from study.terminal.supervisor import in_order, tell
 FEW_SLOTS = 2  # trials at a time, up to which a second row would only take time from the first
 
 
-def run_rows(plan: Plan, command: str, *, since: float) -> dict[str, str]:
+def run_rows(plan: Plan, command: str, terminal: Terminal, *, since: float) -> dict[str, str]:
     """Runs the rows that are not done; returns those that failed, and why.
 
     Raises ValueError for a mistake; KeyboardInterrupt.
@@ -34,13 +34,13 @@ def run_rows(plan: Plan, command: str, *, since: float) -> dict[str, str]:
         return {}
     for study in missing:
         machine.check(study)
-    terminal = Terminal(quiet=plan.options.quiet)
     terminal.say(plan.why)
     if jobs.in_a_package():
         terminal.say(f"results in {plan.folder}: Ray deletes the folder that came with this job")
     rows = [Row(study, plan.execution, command) for study in missing]
     with connection.connected(verbose=plan.options.verbose):
-        at_once = plan.options.rows_at_once or automatic(missing)
+        # of wall clock, rows that run beside others would have unequal parts
+        at_once = 1 if plan.options.hours else plan.options.rows_at_once or automatic(missing)
         if min(at_once, len(rows)) > 1:
             with in_order(signal.default_int_handler):
                 return side_by_side(plan, rows, at_once, terminal)
@@ -60,9 +60,12 @@ def in_turn(plan: Plan, rows: Sequence[Row], terminal: Terminal, *, since: float
     """Runs them one after the other, in this process. Raises KeyboardInterrupt."""
     failed: dict[str, str] = {}
     for number, row in enumerate(rows):
-        terminal.say(plan.progress(row.study, left=len(rows) - number))
-        if reason := row.run(since=perf_counter() if number else since):
+        left = len(rows) - number
+        terminal.say(plan.progress(row.study, left=left))
+        terminal.about(plan.place(row.study, left=left), after=plan.seconds_of(left - 1))
+        if reason := row.run(since=perf_counter() if number else since, terminal=terminal):
             note(failed, row, reason, terminal)
+    terminal.about("", after=None)
     return failed
 
 
@@ -75,6 +78,7 @@ def side_by_side(plan: Plan, rows: Sequence[Row], at_once: int, terminal: Termin
     """Runs up to `at_once` of them at the same time, each in a process. Raises KeyboardInterrupt."""
     waiting, running, failed = deque(rows), dict[str, Process](), dict[str, str]()
     interrupted = False
+    terminal.doing("")
     terminal.say(f"{min(at_once, len(rows))} of {len(rows)} rows at a time (--parallel-rows)")
     try:
         while running or (waiting and not interrupted):
@@ -87,6 +91,7 @@ def side_by_side(plan: Plan, rows: Sequence[Row], at_once: int, terminal: Termin
                 for name, process in list(running.items()):
                     if process.ended(within=0.2):
                         del running[name]
+                        terminal.scene.rows.pop(title(process.row.study), None)
                         if process.reason and not interrupted:
                             note(failed, process.row, process.reason, terminal)
             except KeyboardInterrupt:

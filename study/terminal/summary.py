@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from study.results import place
+from study.results.left_out import sentence
 from study.results.point import (
     backbone_stages,
     format_point,
@@ -45,6 +46,7 @@ def summary(record: Record) -> str:
         *([("gain", gained(study.gain))] if study.gain else []),
         ("confused", f"{confused} in {len(test.seeds)} x {test.n} predictions" if confused else "nothing"),
         ("search", f"{joined_counts(study)}{candidates(study)}{spent(study.seconds)}"),
+        *([("budget", of_time)] if (of_time := sentence(record)) else []),
         ("page", place.shown(folder / "report.html")),
         ("model", place.shown(folder / "best" / "model.safetensors")),
         ("search log", f"optuna-dashboard {folder / 'optuna.journal'}"),

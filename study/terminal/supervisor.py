@@ -122,6 +122,7 @@ class Known:
         retries: how often Ray is started again.
         ray: what of Ray has ended.
         code: what its command returned, when it has.
+        drawn: how many lines of the terminal it draws again and again, with the cursor hidden at the end of the last.
     """
 
     in_order: bool = False
@@ -132,6 +133,7 @@ class Known:
     retries: int = 0
     ray: str = ""
     code: int | None = None
+    drawn: int = 0
 
     def learn(self, facts: dict[str, Any]) -> None:
         for name, value in facts.items():
@@ -163,7 +165,7 @@ def supervised(command: Callable[[], int], settle: Settle) -> int:
             for number in ASKING:  # the command has ended, and Python's own end gives these their default back else
                 signal.signal(number, signal.SIG_IGN)
             return TERMINATED if known.code == INTERRUPTED and work.asked == signal.SIGTERM else known.code
-        show_cursor()
+        clean_up(known.drawn)
         for folder in known.folders:
             settle_in_a_process(folder, settle)
         with suppress(OSError):
@@ -363,10 +365,10 @@ def say_interrupted(known: Known) -> None:
         say("interrupted before the study began: nothing was written" if known.again else "interrupted")
 
 
-def show_cursor() -> None:
-    """A progress bar hides it, and has had no chance to bring it back."""
-    if sys.stdout.isatty():
-        sys.stdout.write("\r\x1b[K\x1b[?25h")
+def clean_up(drawn: int) -> None:
+    """Removes what was drawn, and brings the cursor back: the other process has had no chance to."""
+    if drawn and sys.stdout.isatty():
+        sys.stdout.write("\r\x1b[2K" + "\x1b[1A\x1b[2K" * (drawn - 1) + "\x1b[?25h")
         sys.stdout.flush()
 
 

@@ -1,10 +1,16 @@
 """What is printed while a study runs and at its end names what was searched and fixed, and shows the study's metric."""
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.text import Text
 
+from study.design.states import Phase
+from study.results.pace import Pace
 from study.results.record import Record
+from study.terminal import live
 from study.terminal.progress import Terminal
 from study.terminal.runs import format_run
 from study.terminal.summary import summary
@@ -72,3 +78,74 @@ def test_the_screen_at_the_end_compares_the_winner_and_the_papers_recipe_by_the_
 def test_a_record_from_before_there_was_a_metric_is_summed_up_by_accuracy(tmp_path: Path) -> None:
     record = as_format_1(finished(tmp_path, Shape(seeds=SEEDS)))
     assert f"accuracy {record.winner['val_accuracy']:.2%} the winner" in line(record, "validation")
+
+
+def running(*, rows: int = 24) -> tuple[Terminal, list[str]]:
+    """A terminal in the middle of a search, and the lines that it draws."""
+    terminal = Terminal(quiet=False)
+    pace = Pace(epochs=4, at_a_time=2)
+    terminal.begin(Metric.ACCURACY)
+    terminal.expect(pace, lambda: {Phase.SEARCH: 9, Phase.REPLICATE: 2, Phase.TEST: 2})
+    with terminal.phase(Phase.SEARCH, 5):
+        for name in ("trial-000", "trial-001", "trial-002"):
+            terminal.began(name)
+        pace.add(Phase.SEARCH, {"status": "completed", "total_seconds": 8.0}, [])
+        terminal.finished("trial-000", "a run", 0.9, completed=True)
+        epoch = {"epoch": 1, "train_loss": 0.5, "val_accuracy": 0.8, "seconds": 2.0, "train_seconds": 1.0}
+        terminal.epoch("trial-001", epoch, epochs=4, images=1000)
+        gpu = {"id": "a", "busy": 0.5, "used": 1e9, "total": 8e9}
+        terminal.told({"run_id": "trial-001", "epoch": 0, "training": 1, "resident": 5e8, "gpu": gpu})  # from before
+        terminal.told({"run_id": "trial-002", "storing": "100 images after stem", "resident": 1e9})
+        terminal.told({"run_id": "trial-000", "epoch": 4})  # which has ended
+        lines = [line.plain for line in terminal.scene.lines(rows)]
+    return terminal, lines
+
+
+def test_a_terminal_shows_what_each_run_does_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal, (step, first, second, times, memory) = running()
+    assert step == f"search 1/5 {'━' * 24} best 90.00% trial-000"
+    assert first.startswith("trial-001  epoch 1/4  loss 0.5000  accuracy 80.00%  1,000 images/s  ")
+    assert second.startswith("trial-002  stores 100 images after stem  ")
+    # a trial takes 8 s: 4 are left but for a quarter of one, two at a time; then 2 replicates and 2 tests
+    assert times.endswith("left: 15 s of search, 31 s of the study")
+    assert "GB (1.0 GB of runs), GPU 50% busy, 1.0 of 8.0 GB" in memory
+    assert not terminal.scene.running
+    assert capsys.readouterr().out == "search 1/5, best 90.00%, 16 s left  trial-000: a run\n"
+
+
+def test_no_more_lines_are_drawn_than_a_low_terminal_has() -> None:
+    _, lines = running(rows=6)
+    assert len(lines) == 5
+    assert lines[2] == "and 1 more"
+
+
+def test_before_the_first_run_it_says_what_it_waits_for(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal(quiet=False)
+    terminal.about("row 1 of 2: ViT", after=None)
+    terminal.doing("starting Ray")
+    title, doing, *_ = (line.plain for line in terminal.scene.lines(24))
+    assert title == "row 1 of 2: ViT"
+    assert doing.startswith("starting Ray  ")
+    assert capsys.readouterr().out == ""  # where nothing is drawn, as in a pipe
+
+
+@pytest.mark.parametrize(("width", "rows"), [(40, 3), (20, 5), (19, 7), (10, 9)])
+def test_lines_are_found_again_after_a_terminal_has_become_narrower(width: int, rows: int) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=40, height=24)
+    drawn = live.Redrawn(Text("x" * 40 + "\n" + "y" * 5 + "\n" + "z" * 40), console)
+    console.print(drawn)
+    console.width = width
+    drawn.position_cursor()
+    assert drawn.last_render_height == rows
+
+
+def test_a_simple_terminal_gets_lines_as_a_file_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    terminal = Terminal(quiet=False)
+    terminal.console = Console(force_terminal=True)
+    with terminal.shown("starting Ray"):
+        assert not terminal.draws
+        terminal.say("a line")
+    assert capsys.readouterr().out == "a line\n"

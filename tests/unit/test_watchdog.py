@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -77,6 +78,26 @@ def test_the_pace_is_that_of_batches_without_waiting_for_others(monkeypatch: pyt
     assert (progress.now.done, progress.now.longest) == (4, 3)
     progress.begin("trial-002")
     assert (progress.now.done, progress.now.longest) == (0, 0)
+
+
+def test_a_process_tells_its_epoch_its_loss_and_its_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(progress, "monotonic", lambda: clock[0])
+    progress.begin("trial-001")
+    with progress.storing("100 images"):
+        assert progress.position()["storing"] == "100 images"
+    progress.now.epochs, losses = 5, [0.75]
+    progress.now.epoch = progress.Epoch(2, [64, 64, 22], losses, before=1, since=clock[0])  # which goes on
+    progress.now.ended = SimpleNamespace(epoch=1, train_loss=1.0, seconds=3.0, val_accuracy=0.5)
+    clock[0] += 2
+    losses.append(0.25)
+    told = progress.position()
+    assert (told["epoch"], told["training"], told["epochs"], told["part"]) == (1, 2, 5, pytest.approx(2 / 3))
+    assert (told["train_loss"], told["val_accuracy"], told["images_per_second"]) == (0.5, 0.5, 32)
+    losses.append(0.25)
+    assert "images_per_second" not in progress.position()  # it validates
+    progress.begin("trial-002")
+    assert progress.position() == {"storing": "", "epochs": 0}
 
 
 def hanging() -> tuple[subprocess.Popen[str], int]:
