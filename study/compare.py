@@ -81,6 +81,10 @@ def carried_out(plan: Plan, command: str, terminal: "Terminal", *, since: float)
     """Runs what the plan lacks, and writes the comparison of all that it has. Raises KeyboardInterrupt."""
     registration = registered(plan, command)
     say_failed(plan.broken)
+    from study.results import together
+
+    if plan.studies:
+        together.write(plan.folder, [study.name for study in plan.studies], command)
     failed = {**plan.broken, **(run_rows(plan, command, terminal, since=since) if plan.studies else {})}
     terminal.doing("")  # what follows draws for itself
     measured = measure_data_efficiency(plan, failed)

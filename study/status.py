@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
     from study.results.progress import Progress
+    from study.results.together import Together
 
 
 def parser() -> Parser:
@@ -65,17 +66,24 @@ def show(options: argparse.Namespace) -> int:
     client = cluster(options.address) if options.address or environment.address() else None
     running = list_jobs(client) if client else None
 
-    from study.results import progress
+    from study.results import progress, together
     from study.terminal import studies
 
     found = [progress.of(one) for one in progress.below(folder)] if folder else []
     if client and options.address:  # else its records are likely to be what is found here
         found += on_cluster(client)
+    all_of_them = together.grouped(found, folder or Path())
     if options.json:
-        print(json.dumps({"studies": [asdict(one) for one in found], "jobs": running or []}, indent=1, default=str))
+        groups = [one for one in all_of_them if isinstance(one, together.Together)]
+        told = {
+            "studies": [asdict(one) for one in found],
+            "together": [of_all(one) for one in groups],
+            "jobs": running or [],
+        }
+        print(json.dumps(told, indent=1, default=str))
         return 0
     if found:
-        studies.show(found)
+        studies.show(all_of_them)
     elif folder:
         print(f"no study is in {shown(folder)}")
     if running:
@@ -83,6 +91,16 @@ def show(options: argparse.Namespace) -> int:
     elif running is not None:
         print("no job of the cluster is a study")
     return 0
+
+
+def of_all(one: "Together") -> dict[str, Any]:
+    """Of studies that belong together, as JSON has it."""
+    return {
+        **{name: getattr(one, name) for name in ("folder", "name", "kind", "status", "total", "waiting")},
+        "finished": len(one.finished),
+        "seconds_left": one.seconds_left,
+        "studies": [study.name for study in one.studies],
+    }
 
 
 def place(given: Path | None) -> Path | None:

@@ -26,6 +26,7 @@ class Progress:
         device_hours: what runs have cost so far, of `device`: GPUs, or CPU threads.
         seconds_left: of a running study at the pace of its runs so far; None where that is not known.
         nodes: where its runs were trained.
+        seconds: that its steps took so far.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class Progress:
     nodes: tuple[str, ...] = ()
     started: str | None = None
     command: str | None = None
+    seconds: float = 0.0
     problem: str = ""
 
 
@@ -82,6 +84,7 @@ def of(folder: Path) -> Progress:
         device_hours=device_seconds(record)["all"] / 3600 if held else 0.0,
         seconds_left=Pace.of(record).left(runs_left(record)) if study.status is StudyStatus.RUNNING else None,
         nodes=tuple(sorted({row["node"] for row in (*record.trials, *record.runs) if row.get("node")})),
+        seconds=sum(study.seconds.values()),
         started=study.started,
         command=study.command,
     )

@@ -8,22 +8,47 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
+from study.results import place
 from study.results.progress import Progress
+from study.results.together import Together
 from study.text import duration
 from trainables.metrics import Metric
 
+WIDE = 110  # columns of a terminal, from which on it has room for what studies cost, and where they ran
 UNIT = {"GPU": "GPU-h", "CPU thread": "thread-h"}
 
 
-def show(studies: Sequence[Progress]) -> None:
-    names = ("study", "status", "progress", "best", "test", "cost", "left")
-    table = Table(*(Column(name, no_wrap=True) for name in names), "ran on", box=SIMPLE_HEAD)
-    for one in studies:
-        table.add_row(one.name, one.status, *(cells(one) if one.total else []))
-    console().print(table)
-    for one in studies:
-        if one.problem:
-            print(one.problem)
+def show(found: Sequence[Progress | Together]) -> None:
+    """A line for each study by its folder, below one of the comparison, or of the repeats, that it belongs to."""
+    to = console()
+    wide = to.width >= WIDE
+    names = ("status", "progress", "best", "test", "left", *(("cost",) if wide else ()))
+    columns = [Column("study", overflow="fold"), *(Column(name, no_wrap=True) for name in names)]
+    table = Table(*columns, *(("ran on",) if wide else ()), box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for one in found:
+        if isinstance(one, Progress):
+            table.add_row(place.shown(one.folder), *cells(one, wide=wide))
+            continue
+        table.add_row(*of_all(one, wide=wide), style="bold")
+        for study in one.studies:
+            table.add_row(f"  {study.folder.name}", *cells(study, wide=wide))
+        for name in one.waiting:
+            table.add_row(f"  {name}", "not begun")
+    to.print(table)
+    for one in found:
+        for study in [one] if isinstance(one, Progress) else one.studies:
+            if study.problem:
+                print(study.problem)
+
+
+def of_all(one: Together, *, wide: bool) -> list[str]:
+    """The line of those that belong together; what they cost as far as it is of one kind of device."""
+    devices = {study.device for study in one.studies if study.device}
+    hours = sum(study.device_hours for study in one.studies)
+    cost = f"{hours:.3g} {UNIT.get(devices.pop(), '')}".strip() if len(devices) == 1 else ""
+    left = "" if one.seconds_left is None else duration(one.seconds_left)
+    progress = f"{len(one.finished)}/{one.total} {one.kind}"
+    return [place.shown(one.folder), one.status, progress, "", "", left, *((cost,) if wide else ())]
 
 
 def console() -> Console:
@@ -32,14 +57,17 @@ def console() -> Console:
     return there if there.is_terminal else Console(highlight=False, width=200)
 
 
-def cells(one: Progress) -> list[str]:
+def cells(one: Progress, *, wide: bool) -> list[str]:
+    if not one.total:
+        return [one.status]
+    cost = f"{one.device_hours:.3g} {UNIT.get(one.device, '')}".strip()
     return [
+        one.status,
         f"{one.phase} {one.done}/{one.total}",
         "" if one.best is None else Metric(one.metric).show(one.best),
         "" if one.test_accuracy is None else f"{one.test_accuracy:.2%}",
-        f"{one.device_hours:.3g} {UNIT.get(one.device, '')}".strip(),
         "" if one.seconds_left is None else duration(one.seconds_left),
-        ", ".join(one.nodes),
+        *((cost, ", ".join(one.nodes)) if wide else ()),
     ]
 
 

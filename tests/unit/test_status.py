@@ -1,12 +1,14 @@
 """study.status: how far studies are, by their records; and what is known of one run."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from study.cluster import logs
-from study.results import progress
+from study.results import progress, together
 from study.results.record import Record
 from study.status import main
 from tests import records
@@ -105,3 +107,33 @@ def test_a_runs_part_of_what_its_process_wrote_is_that_of_its_last_beginning() -
     assert logs.section(text, "trial-1") == f"trial-1{BEGINS}a\nnew\nmore"
     assert logs.section(text, "trial-10") == f"trial-10{BEGINS}a\nother"
     assert logs.section(text, "trial-2") is None
+
+
+def test_rows_and_repeats_stand_together_with_those_that_have_not_begun(results: Path, capsys: Captured) -> None:
+    folder = results / "compare-digits"
+    records.finished(folder / "alexnet-digits", replace(SHAPE, model="alexnet")).note(
+        seconds={"search": 100.0, "test": 20.0}
+    )
+    record = records.started(folder / "vit-digits", replace(SHAPE, model="vit"))
+    row(record, 0, val_accuracy=0.5, total_seconds=10.0)
+    together.write(folder, ["alexnet-digits", "vit-digits", "resnet-digits", "coatnet-digits"], "the command")
+    first = records.finished(results / "mine", SHAPE)
+    first.note(
+        command="python -m study.run --repeats 3", study={**msgspec.to_builtins(first.configuration), "name": "mine"}
+    )
+    assert main([str(results), "--json"]) == 0
+    rows, repeats = json.loads(capsys.readouterr().out)["together"]
+    assert (rows["kind"], rows["status"], rows["finished"], rows["total"]) == ("rows", "running", 1, 4)
+    assert rows["waiting"] == ["resnet-digits", "coatnet-digits"]
+    # 7 trials and 8 replicates of 10 s and 2 tests on a third more, two at a time; then twice what the first row took
+    assert rows["seconds_left"] == pytest.approx(15 * 5 + 40 / 3 + 2 * 120)
+    assert (repeats["kind"], repeats["status"], repeats["waiting"]) == (
+        "repeats",
+        "interrupted",
+        ["mine-repeat2", "mine-repeat3"],
+    )
+    assert main([str(results)]) == 0
+    told = capsys.readouterr().out
+    assert "1/4 rows" in told
+    assert "1/3 repeats" in told
+    assert told.count("not begun") == 4
