@@ -7,6 +7,7 @@ from study.report.blocks import Code, Facts, Section
 from study.report.numbers import count, duration, percent
 from study.report.study import record_view
 from study.report.tables import Column, Table
+from study.results import left_out
 from study.results.record import Record, Row
 from study.results.study_file import Data, StudyFile, plain
 
@@ -113,7 +114,8 @@ def time(record: Record) -> list[tuple[str, str]]:
     seconds = record.study.seconds
     rows = [("started", record.study.started)] if record.study.started else []
     rows += [(name, duration(spent)) for name, spent in seconds.items()]
-    return rows + ([("in total", duration(sum(seconds.values())))] if seconds else [])
+    rows += [("in total", duration(sum(seconds.values())))] if seconds else []
+    return rows + ([("budget", of_budget)] if (of_budget := left_out.sentence(record)) else [])
 
 
 def entries(content: Any) -> list[tuple[str, str]]:
