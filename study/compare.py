@@ -86,8 +86,7 @@ def carried_out(plan: Plan, command: str, terminal: "Terminal", *, since: float)
     if plan.studies:
         together.write(plan.folder, [study.name for study in plan.studies], command)
     failed = {**plan.broken, **(run_rows(plan, command, terminal, since=since) if plan.studies else {})}
-    terminal.doing("")  # what follows draws for itself
-    measured = measure_data_efficiency(plan, failed)
+    measured = measure_data_efficiency(plan, failed, terminal)
 
     from study import comparison as records
     from study.comparison import tables
@@ -145,7 +144,7 @@ def say_failed(rows: Mapping[str, str]) -> None:
         print(f"{name} failed: {why}", file=sys.stderr)
 
 
-def measure_data_efficiency(plan: Plan, failed: dict[str, str]) -> int:
+def measure_data_efficiency(plan: Plan, failed: dict[str, str], terminal: "Terminal") -> int:
     """Measures that of every row where it was asked for; returns the exit code of `study.data_efficiency`.
 
     Raises KeyboardInterrupt.
@@ -156,7 +155,7 @@ def measure_data_efficiency(plan: Plan, failed: dict[str, str]) -> int:
     from study.data_efficiency.__main__ import run
 
     try:
-        return run(wanted)
+        return run(wanted, terminal)
     except ValueError as mistake:
         return fail(str(mistake))
 

@@ -209,6 +209,7 @@ def probe_study(session: Session) -> None:
     if (study.folder / "probe.json").exists():
         return
     session.terminal.say(f"linear probe of {study.variant}")
+    session.terminal.doing(f"ridge regression on the features of {study.variant}")
     resources = session.allocate().resources
     probed = probe(session.model(), session.splits, resources, seeds=study.seeds, precision=study.precision)
     words = ["--model", study.model, "--scale", study.scale, "--pretraining", probed.row["pretraining"]]

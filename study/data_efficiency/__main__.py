@@ -10,6 +10,7 @@ run: see docs/record.md. What it holds is not trained again.
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from study import entry
 from study.cluster import environment
@@ -20,6 +21,9 @@ from study.options.parser import Parser
 from study.results import bucket, lock, provenance
 from study.terminal.mistake import ended
 from study.terminal.supervisor import tell
+
+if TYPE_CHECKING:
+    from study.terminal.progress import Terminal
 
 
 def parser() -> Parser:
@@ -58,8 +62,10 @@ def main(given: Sequence[str] | None = None) -> int:
     return ended(lambda: run(DataEfficiencyKeywords.of(options)), again=command)
 
 
-def run(options: DataEfficiencyKeywords) -> int:
-    """Raises ValueError for a mistake; KeyboardInterrupt."""
+def run(options: DataEfficiencyKeywords, terminal: "Terminal | None" = None) -> int:
+    """`terminal` is one that shows something already.
+
+    Raises ValueError for a mistake; KeyboardInterrupt."""
     check(options)
 
     from study.cluster import connection
@@ -71,7 +77,7 @@ def run(options: DataEfficiencyKeywords) -> int:
 
     connection.quieten()
     try:
-        return measure(options)
+        return measure(options, terminal)
     except Interrupted:
         raise KeyboardInterrupt from None
 

@@ -24,34 +24,40 @@ from study.results import bucket, data_efficiency
 from study.results.data_efficiency import Measured
 from study.results.record import Record, Row
 from study.results.recorded import study_of
+from study.terminal.opening import opened
+from study.terminal.progress import Terminal
 from trainables.run import Outcome, Run
 
 
-def measure(options: DataEfficiencyKeywords) -> int:
+def measure(options: DataEfficiencyKeywords, terminal: Terminal | None = None) -> int:
     """Measures studies as the options say; returns 0, or 1 if a study has no completed run.
 
-    One of several that cannot be measured is named, and the others are. Raises ValueError for a mistake; Interrupted.
+    `terminal` is one that shows something already. One of several that cannot be measured is named, and the others are.
+
+    Raises ValueError for a mistake; Interrupted.
     """
     check_names(options.studies)
     interrupted = threading.Event()
     with ExitStack() as folders:
+        terminal = terminal or folders.enter_context(opened(quiet=options.quiet))
         studies: list[Measurement] = []
         unreadable: list[ValueError] = []
         for folder in options.studies:
             try:
-                studies.append(Measurement.prepare(folder, options, interrupted))
+                studies.append(Measurement.prepare(folder, options, interrupted, terminal))
             except ValueError as why:
                 unreadable.append(why)
                 continue
             folders.enter_context(studies[-1].session.lock)
         if not studies:
             raise unreadable[0]
-        warn = studies[0].session.terminal.warn
+        warn = terminal.warn
         for reason in unreadable:
             warn(f"error: {reason}")
         for one in studies:
             folders.enter_context(bucket.mirrored(one.session.study.folder, warn))
         if any(one.missing for one in studies):
+            terminal.doing("starting Ray")
             with connection.connected(), graceful_shutdown(interrupted, warn):
                 for one in studies:
                     one.measure()
@@ -68,7 +74,9 @@ class Measurement:
     rows: list[Row]
 
     @classmethod
-    def prepare(cls, folder: Path, options: DataEfficiencyKeywords, interrupted: threading.Event) -> Self:
+    def prepare(
+        cls, folder: Path, options: DataEfficiencyKeywords, interrupted: threading.Event, terminal: Terminal
+    ) -> Self:
         """Everything that may be a user's mistake. Raises ValueError."""
         finished.check(folder)
         record, rows = Record(folder), data_efficiency.read(folder)
@@ -80,7 +88,7 @@ class Measurement:
             offline=options.offline,
             quiet=options.quiet,
         )
-        session = Session.prepare(as_it_was, execution, interrupted=interrupted)
+        session = Session.prepare(as_it_was, execution, interrupted=interrupted, terminal=terminal)
         study = replace(session.study, seeds=options.seeds or session.study.seeds)
         depths = plan.depths(options.freeze_depths, study, record.winner)
         planned = plan.plan(study, plan.amounts(session.splits, options.images_per_class), depths)
@@ -108,7 +116,7 @@ class Measurement:
         allocation = session.allocate()
         datasets = session.datasets()
         attempts = Attempts(session.execution.max_failures, session.note)
-        watchdog = Watchdog(attempts, study.folder, session.execution.stall_timeout)
+        watchdog = Watchdog(attempts, study.folder, session.execution.stall_timeout, session.terminal.told)
         pool = Pool(allocation.resources, allocation.at_a_time, session.note, attempts, watchdog)
         try:
             with session.terminal.phase(study.name, len(self.plan), len(self.plan) - len(runs)):

@@ -22,6 +22,7 @@ def measure(session: Session) -> None:
     if (folder / FILE).exists():
         return
     session.terminal.say(f"corrupted test images of {session.study.name}")
+    session.terminal.doing("testing on corrupted images")
     with connection.connected(verbose=session.execution.verbose):
         found = evaluated(session)
     write_json(

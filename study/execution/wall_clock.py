@@ -15,13 +15,13 @@ from study.design.states import Phase
 from study.design.study import Study
 from study.results.device_time import seconds_of
 from study.results.pace import Pace
+from study.results.progress import STEPS
 from study.results.record import Record
 from study.results.study_file import Budget
 from trainables.run import Run
 
 MARGIN = 1.1  # times what the pace says that replicates and tests take
 OF_THE_SEARCH = 0.5  # of the budget, at least
-STEPS = ("search", "replicate", "test")
 
 Planned = Mapping[str, tuple[Any, Run]]
 

@@ -12,6 +12,8 @@ from study.results.point import metric
 from study.results.record import Record
 from study.results.study_file import NAME
 
+STEPS = ("search", "replicate", "test")  # of `seconds`: those that a budget of wall clock is for
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -82,7 +84,7 @@ def of(folder: Path) -> Progress:
         test_accuracy=study.test.accuracy if study.test else None,
         device=held.kind if held else "",
         device_hours=device_seconds(record)["all"] / 3600 if held else 0.0,
-        seconds_left=Pace.of(record).left(runs_left(record)) if study.status is StudyStatus.RUNNING else None,
+        seconds_left=seconds_left(record) if study.status is StudyStatus.RUNNING else None,
         nodes=tuple(sorted({row["node"] for row in (*record.trials, *record.runs) if row.get("node")})),
         seconds=sum(study.seconds.values()),
         started=study.started,
@@ -130,6 +132,15 @@ def runs_left(record: Record) -> dict[Phase, int]:
     if record.study.winner is None and record.configuration.protocol > 1:
         left[Phase.START] = record.configuration.seeds
     return left
+
+
+def seconds_left(record: Record) -> float | None:
+    """At the pace of the runs that have ended, and no more than a budget of wall clock has left."""
+    left, hours = Pace.of(record).left(runs_left(record)), record.configuration.hours
+    if left is None or hours is None:
+        return left
+    spent = sum(record.study.seconds.get(step, 0.0) for step in STEPS)
+    return min(left, max(3600 * hours - spent, 0.0))
 
 
 def run(folder: Path, run_id: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from trainables.metrics import Metric
 
 BAR = 24  # letters
 GB = 1e9
+STEPS = {"search": "the search", "replicate": "the replicates", "test": "the tests", "start": "the start's tests"}
 BESIDE = 5  # lines for other things than runs
 FRESH = 30.0  # seconds after which what was told of a GPU is no longer shown
 
@@ -117,7 +118,7 @@ class Scene:
         phase, study = self.left()
         parts = [f"{duration(monotonic() - self.since)} so far"]
         if phase is not None:
-            parts.append(f"left: {duration(phase)} of {self.phase}")
+            parts.append(f"left: {duration(phase)} of {STEPS.get(self.phase, self.phase)}")
         if study is not None:
             parts.append(f"{duration(study)} of the study")
             if self.after:

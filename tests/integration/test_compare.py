@@ -184,6 +184,11 @@ MISTAKES = {
         ["--data-efficiency", "2", "--images-per-class", "5"],
         ["--data-efficiency is measured with all of train", "leave out"],
     ),
+    "no hours": (["--hours", "0"], ["hours must be above 0, got 0"]),
+    "hours of rows side by side": (
+        ["--hours", "1", "--parallel-rows", "2"],
+        ["hours are of wall clock, which 2 rows at a time would share", "leave out --parallel-rows, or --hours"],
+    ),
     "training while only reading": (["--from", ".", "--trials", "3"], ["--from only reads records", "--trials"]),
     "nowhere to read from": (["--from", "nowhere"], ["nowhere is no folder"]),
 }

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
@@ -103,6 +104,13 @@ def elsewhere(tmp_path: Path) -> Iterator[None]:
 def command(*words: str) -> subprocess.CompletedProcess[str]:
     done = [sys.executable, "-m", *words]
     return subprocess.run(done, capture_output=True, text=True, timeout=280, env=dict(os.environ))
+
+
+def in_this_process(capsys: pytest.CaptureFixture[str], module: str, *words: str) -> tuple[int, str, str]:
+    """Its exit code, output and errors: what only reads a record need not import torch again."""
+    capsys.readouterr()
+    code: int = import_module(module).main(list(words))
+    return code, *capsys.readouterr()
 
 
 def wait_until(condition: Callable[[], bool], within: float = 30) -> None:
@@ -367,7 +375,9 @@ def test_a_bucket_that_cannot_be_written_is_one_line_before_anything_starts(of: 
     assert not place.local(address).exists()
 
 
-def test_a_study_in_a_bucket_is_read_compared_and_reported_on_another_machine(store: Store, tmp_path: Path) -> None:
+def test_a_study_in_a_bucket_is_read_compared_and_reported_on_another_machine(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     address = store.address("all")
     words = ["--model", "resnet", "--pretraining", "none", "--scale", "mini", "--name", "mine", "--wandb", "offline"]
     budget = ["--trials", "2", "--epochs", "1", "--top-k", "1", "--seeds", "1", "--max-concurrent", "1"]
@@ -380,22 +390,23 @@ def test_a_study_in_a_bucket_is_read_compared_and_reported_on_another_machine(st
     assert {"study.json", "trials.parquet", "report.html", "optuna.journal", "best/model.safetensors"} <= written
     assert any(name.startswith("wandb/offline-run-") and name.endswith(".wandb") for name in written)
     assert not [name for name in written if name.rpartition("/")[2].startswith(".")]
-    refused = command(*study)
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert f"error: {store.server.address('studies/all/mine')} exists: go on with it by --resume" in refused.stderr
+    code, _, refused = in_this_process(capsys, *study)
+    assert (code, refused.count("\n")) == (2, 1)
+    assert f"error: {store.server.address('studies/all/mine')} exists: go on with it by --resume" in refused
     with elsewhere(tmp_path):
-        again = command(*study, "--resume")
-        assert again.returncode == 0, again.stderr
-        assert again.stdout.splitlines()[-12:] == done.stdout.splitlines()[-12:] or page in again.stdout
-        reported = command("study.wandb_report", f"{store.server.address('studies/all/mine')}")
-        assert reported.returncode == 0, reported.stderr
+        code, again, err = in_this_process(capsys, *study, "--resume")
+        assert code == 0, err
+        assert page in again
+        code, _, err = in_this_process(capsys, "study.wandb_report.__main__", store.server.address("studies/all/mine"))
+        assert code == 0, err
         assert "wandb/report.json" in store.names("all/mine")
-        told = command("study.status", address)
-        assert "finished" in told.stdout, told.stderr
+        _, told, err = in_this_process(capsys, "study.status", address)
+        assert "finished" in told, err
     with elsewhere(tmp_path / "third"):
-        compared = command("study.compare", "--from", address, "--results", address, "--name", "both")
-        assert compared.returncode == 0, compared.stderr
-        assert store.server.address("studies/all/both/report.html") in compared.stdout
+        words = ["--from", address, "--results", address, "--name", "both"]
+        code, compared, err = in_this_process(capsys, "study.compare", *words)
+        assert code == 0, err
+        assert store.server.address("studies/all/both/report.html") in compared
     assert {"comparison.json", "report.html"} <= store.names("all/both")
     rows = json.loads(store.content("all/both/comparison.json"))["groups"][0]["rows"]
     assert [row["record"] for row in rows] == [store.server.address("studies/all/mine")]

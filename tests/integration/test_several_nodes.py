@@ -47,13 +47,14 @@ def results(record: Record) -> list[tuple[object, ...]]:
 def test_a_study_ends_on_nodes_of_one_and_two_cpus_though_one_dies_in_the_middle_and_is_that_of_one_machine(
     ray_session: None, tmp_path: Path
 ) -> None:
-    folder, study = tmp_path / "results", (*SMALL, "--trials", "10")  # of points drawn at random, whichever ends first
+    # of points drawn at random, whichever ends first
+    folder, study = tmp_path / "results", (*SMALL, "--trials", "7", "--train-fraction", "0.5")
     assert main([*study[1:], "--name", "here", "--results", str(folder), "--quiet"]) == 0
     with (
         ray_nodes(tmp_path, 1, 2, 2) as cluster,
         started(cluster, *study, "--name", "there") as (process, out, err),
     ):
-        wait_until(lambda: "search 1/10" in out.read_text() or process.poll() is not None, "no trial ended")
+        wait_until(lambda: "search 1/7" in out.read_text() or process.poll() is not None, "no trial ended")
         cluster.kill(cluster.nodes[2])
         assert process.wait(SECONDS) == 0, err.read_text()
         (said,) = err.read_text().splitlines() or [""]

@@ -107,7 +107,7 @@ def test_a_terminal_shows_what_each_run_does_and_the_time_left(capsys: pytest.Ca
     assert first.startswith("trial-001  epoch 1/4  loss 0.5000  accuracy 80.00%  1,000 images/s  ")
     assert second.startswith("trial-002  stores 100 images after stem  ")
     # a trial takes 8 s: 4 are left but for a quarter of one, two at a time; then 2 replicates and 2 tests
-    assert times.endswith("left: 15 s of search, 31 s of the study")
+    assert times.endswith("left: 15 s of the search, 31 s of the study")
     assert "GB (1.0 GB of runs), GPU 50% busy, 1.0 of 8.0 GB" in memory
     assert not terminal.scene.running
     assert capsys.readouterr().out == "search 1/5, best 90.00%, 16 s left  trial-000: a run\n"
