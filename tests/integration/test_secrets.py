@@ -28,7 +28,8 @@ NAMES = (
 SPACE = "lr = { low = 1e-3, high = 1e30, log = true }\n"
 STUDY = [
     *["study.run", "--model", "alexnet", "--pretraining", "none", "--fix", "freeze_depth=0", "--space", "space.toml"],
-    *["--trials", "3", "--epochs", "2", "--top-k", "1", "--seeds", "1", "--name", "mine", "--wandb", "offline"],
+    *["--trials", "3", "--epochs", "1", "--top-k", "1", "--seeds", "1", "--name", "mine", "--wandb", "offline"],
+    *["--train-fraction", "0.3"],
 ]
 
 
