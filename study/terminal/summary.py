@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from study.design.states import RunStatus
 from study.results import place
 from study.results.left_out import sentence
 from study.results.point import (
@@ -97,7 +98,8 @@ def of_start(record: Record) -> str:
     """The point that the search starts from, and what of it is ours."""
     start = record.study.paper
     if start is None:
-        return "trial-000 failed"
+        failed = any(row["trial_id"] == "trial-000" and row["status"] == RunStatus.FAILED for row in record.trials)
+        return "trial-000 failed" if failed else "trial-000 was not replicated"
     words = start_words(record).partition(" (")[2].removesuffix(")")
     return f"{described(start, record)}{'; ' * bool(words)}{words}"
 
