@@ -83,7 +83,7 @@ def run(
     """One study: searches the hyperparameters of a model, replicates the best points over seeds, tests the winner.
 
     Args:
-        model: alexnet, resnet, vit or coatnet.
+        model: alexnet, resnet, vit, coatnet, or timm/NAME for any model of timm.
         dataset: a name, or a place: a folder of images, Parquet files, s3://...
         fix: hyperparameters that are not searched, each at its value; `freeze_depth` may be "all".
         space: a TOML file of what is searched, in the place of the model's own table.

@@ -32,7 +32,7 @@ def parser() -> Parser:
         "study.probe", "--models MODEL [MODEL ...] [options]", "Ridge regression on frozen features: a baseline."
     )
     what = parser.add_argument_group("what is probed")
-    names = ", ".join(architecture.names())
+    names = ", ".join([*architecture.names(), "timm/NAME"])
     what.add_argument("--model", "--models", dest="models", nargs="+", required=True, metavar="MODEL", help=names)
     what.add_argument("--pretraining", help=arguments.PRETRAININGS)
     what.add_argument("--weights", type=arguments.path, metavar="PATH", help="a file with the backbone's, of one model")

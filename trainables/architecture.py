@@ -72,6 +72,7 @@ class Variant:
         backbone_stages: the largest freeze depth: all stages but the head. A contract test counts them.
         features: which of the hyperparameters that are part of a model it has layers for: dropout, drop_path.
         weights: where others than random ones are.
+        found: how its stages were found; empty where they are written.
         otherwise: makes the variant for another preprocessing, where the stages depend on the size of the images.
     """
 
@@ -83,6 +84,7 @@ class Variant:
     backbone_stages: int
     features: tuple[str, ...]
     weights: Weights | None = None
+    found: str = ""
     otherwise: "Callable[[Preprocessing], Variant] | None" = None
 
     def with_preprocessing(self, given: Preprocessing | None) -> "Variant":
@@ -156,7 +158,10 @@ def get(name: str) -> Architecture:
         of = next(
             (family.name for family, variant in every() if name in (variant.name, variant.name.split(".")[0])), ""
         )
-        choose("model", name, names(), elsewhere=f"it is a variant: give --model {of} --variant ..." if of else "")
+        elsewhere = f"it is a variant: give --model {of} --variant ..." if of else ""
+        if not of and name.partition(".")[0] in import_module("trainables.backbones.names").tags():
+            elsewhere = f"it is one of timm's: give --model timm/{name}"
+        choose("model", name, names(), elsewhere=elsewhere)
     return import_module(f"trainables.architectures.{name}").ARCHITECTURE
 
 

@@ -385,6 +385,14 @@ def begin(session: Session, template: Run, resources: Resources, max_concurrent:
         session.warn_once([f"{len(source.left_out)} images are left out: {names}"])
     session.warn_once(room.notes(session.splits, template.model.described.preprocessing, template.boundaries))
     whole = template.model.build()
+    if study.pretrained_variant.found:
+        session.terminal.say(f"{study.model}: {study.pretrained_variant.found}: {', '.join(whole.stage_names)}")
+    known = record.study.model
+    if known and known.stage_names != whole.stage_names:
+        raise ValueError(
+            f"{study.name} was begun with other stages of {study.model}, by other versions of timm or torch: go on "
+            "with those, or choose another --name"
+        )
     record.note(
         format=FORMAT,
         status=StudyStatus.RUNNING,
@@ -405,6 +413,7 @@ def begin(session: Session, template: Run, resources: Resources, max_concurrent:
             parameters=whole.parameter_counts()[0],
             stage_names=tuple(whole.stage_names),
             weights=digest(session.weights),
+            found=study.pretrained_variant.found or None,
         ),
         space={name: domain.facts() for name, domain in study.space.items()},
         sampler={"name": "TPE", **SAMPLER},

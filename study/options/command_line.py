@@ -60,7 +60,7 @@ def parser() -> Parser:
         epilog=EXAMPLES,
     )
     what = parser.add_argument_group("what is studied")
-    what.add_argument("--model", required=True, help=f"{', '.join(architecture.names())}")
+    what.add_argument("--model", required=True, help=f"{', '.join(architecture.names())}, or timm/NAME")
     what.add_argument(
         "--dataset",
         type=arguments.dataset,

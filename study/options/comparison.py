@@ -132,7 +132,7 @@ def parser() -> Parser:
         nargs="+",
         default=architecture.names(),
         metavar="MODEL",
-        help=f"{', '.join(architecture.names())} (default: all of them)",
+        help=f"{', '.join(architecture.names())} (default: all of them), or timm/NAME",
     )
     what.add_argument(
         "--pretraining", nargs="+", metavar="NAME", help=f"default: each model's first. {arguments.PRETRAININGS}"

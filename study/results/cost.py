@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from study.results.device_time import device_seconds, test_runs
 from study.results.study_file import Inference, MeasuredCost
 from trainables import architecture, building, process
+from trainables.architecture import Architecture, Preprocessing, Variant
 from trainables.planner import synchronize
 from trainables.precision import Precision, precision
 from trainables.run import Model, Run
@@ -64,15 +65,22 @@ class Flops:
 
 
 @cache
-def flops(model: str, scale: str, variant: str, classes: int) -> Flops:
-    """Of a variant, counted without allocating or computing anything.
+def flops(model: str, scale: str, variant: str, classes: int, preprocessing: Preprocessing | None = None) -> Flops:
+    """Of a variant, for images of its own size or that of `preprocessing`: without allocating or computing anything.
 
-    On the meta device, where attention is one operation that the counter knows; on a CPU it misses it.
+    On the meta device, where attention is one operation that the counter knows; on a CPU it misses it. So it does of a
+    model of timm that looks at its own numbers, which can be built on a CPU alone.
     """
-    family = architecture.get(model)
-    described = family.variant(scale, name=variant)
+    described = architecture.get(model).variant(scale, name=variant).with_preprocessing(preprocessing)
+    try:
+        return counted(architecture.get(model), described, classes, "meta")
+    except (NotImplementedError, RuntimeError):
+        return counted(architecture.get(model), described, classes, "cpu")
+
+
+def counted(family: Architecture, described: Variant, classes: int, device: str) -> Flops:
     counts = []
-    with torch.device("meta"), torch.no_grad():
+    with torch.device(device), torch.no_grad():
         built = building.assemble(family, described, classes).eval()
         x = torch.empty((1, 3, described.preprocessing.size, described.preprocessing.size), dtype=torch.uint8)
         for stage in range(len(built.stages)):
@@ -166,7 +174,7 @@ def of_a_study(run: Run, threads: int) -> MeasuredCost:
 
 
 def flops_of(model: Model) -> Flops:
-    return flops(model.architecture, model.scale, model.variant, model.classes)
+    return flops(model.architecture, model.scale, model.variant, model.classes, model.preprocessing)
 
 
 # Read in a record
@@ -195,11 +203,11 @@ def costs(record: "Record") -> dict[str, float]:
         values["bytes_read"] = max(row.get("bytes_read") or 0 for row in tests) or None
         values["training_images_per_second"] = training_images_per_second(record)
     if measured and measured.stage_flops:
-        counted = Flops(measured.stage_flops)
-        values["flops"] = counted.forward
+        by_stage = Flops(measured.stage_flops)
+        values["flops"] = by_stage.forward
         if winner:
             images = images_of_an_epoch(record) * winner["last_epoch"]
-            values["training_flops"] = counted.training(winner["freeze_depth"]) * images
+            values["training_flops"] = by_stage.training(winner["freeze_depth"]) * images
     if measured and (speed := measured.inference):
         values |= {name: getattr(speed, name) for name in ("images_per_second", "latency_ms", "latency_p95_ms")}
     if record.study.resources:

@@ -101,11 +101,17 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The entry `model`; `weights` is a hash of the pretrained backbone, None without one."""
+    """The entry `model`.
+
+    Attributes:
+        weights: a hash of the pretrained backbone, None without one.
+        found: how the stages were found, None where they are written.
+    """
 
     parameters: int
     stage_names: tuple[str, ...]
     weights: str | None = None
+    found: str | None = None
 
     @property
     def backbone_stages(self) -> int:

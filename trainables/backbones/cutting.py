@@ -228,12 +228,12 @@ def submodule(model: nn.Module, path: str) -> nn.Module | None:
 
 
 def keep_unused(model: nn.Module, stages: Sequence[Stage]) -> None:
-    """What the model has and does not compute with (a mask token, say) is kept by the stage before the head, untrained.
+    """What the model has and does not compute with (a mask token, say) is kept by the head, and not trained.
 
-    So a checkpoint of the stages has all that its library looks for.
+    So a checkpoint of the stages has all that its library looks for, and pretrained weights may lack it.
     """
     held = {id(t) for one in stages for t in [*one.module.parameters(), *one.module.buffers()]}
     state = model.state_dict(keep_vars=True)
     unused: dict[str, Tensor] = {name: t for name, t in state.items() if id(t) not in held}
     for name, tensor in unused.items():
-        stages[-2].module.register_buffer(f"unused_{name.replace('.', '_')}", tensor.requires_grad_(False))
+        stages[-1].module.register_buffer(f"unused_{name.replace('.', '_')}", tensor.requires_grad_(False))

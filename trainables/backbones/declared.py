@@ -89,6 +89,7 @@ def sized(model: str, tag: str, scale: str, given: Preprocessing) -> Variant:
         backbone_stages=found.backbone_stages,
         features=found.features,
         weights=None if tag == NONE else timm_hub(f"{model}.{tag}"),
+        found=str(found),
         otherwise=partial(sized, model, tag, scale),
     )
 

@@ -58,6 +58,12 @@ class Cut:
     def backbone_stages(self) -> int:
         return max(len(self.pieces) - 1, 1)
 
+    def __str__(self) -> str:
+        stages = f"{self.backbone_stages} backbone stage{'s' * (self.backbone_stages > 1)}"
+        if self.how == WHOLE:
+            return f"not cut, {stages}: {self.why}"
+        return f"{self.how}, {self.points} points, {stages}" + (f": {self.why}" if self.why else "")
+
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> "Cut":
         pieces = tuple(Piece(**one | {"nodes": tuple(one["nodes"])}) for one in facts["pieces"])

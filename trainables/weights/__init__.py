@@ -15,10 +15,19 @@ PACKAGED = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Weights:
-    """A file of weights: `fetch(offline)` returns its path, downloading it where that is needed."""
+    """A file of weights: `fetch(offline)` returns its path, downloading it where that is needed.
+
+    Attributes:
+        name: the file's in a folder of weights, empty where it is looked for in none.
+    """
 
     file: str
     fetch: Callable[[bool], Path]
+    name: str = ""
+
+    def at(self, path: Path) -> Path:
+        """The file that --weights means: itself, or that of its name in a folder."""
+        return path / self.name if self.name and path.is_dir() else path
 
 
 def check(weights: Weights | None, path: Path | None) -> None:
@@ -27,8 +36,9 @@ def check(weights: Weights | None, path: Path | None) -> None:
         return
     if weights is None:
         raise ValueError(f"pretraining none takes no weights: leave out --weights {path}, or name a pretraining")
-    if not path.is_file():
-        raise ValueError(f"no weights at {path}: --weights takes the file {weights.file}")
+    if not weights.at(path).is_file():
+        folder = f", or a folder that holds {weights.name}" if weights.name else ""
+        raise ValueError(f"no weights at {weights.at(path)}: --weights takes the file {weights.file}{folder}")
 
 
 def packaged(stem: str) -> Weights:
@@ -45,16 +55,19 @@ def timm_hub(name: str) -> Weights:
         from timm.models import get_pretrained_cfg
 
         config = get_pretrained_cfg(name)
-        assert config is not None and config.hf_hub_id, f"timm has no weights for {name}"
+        assert config is not None, f"timm has no weights for {name}"
+        if not config.hf_hub_id:
+            return torch_hub(str(config.url)).fetch(offline)
+        file = config.hf_hub_filename or "model.safetensors"
         try:
-            return Path(hf_hub_download(config.hf_hub_id, "model.safetensors", local_files_only=True))
+            return Path(hf_hub_download(config.hf_hub_id, file, local_files_only=True))
         except LocalEntryNotFoundError:
             if offline:
                 raise
         reach("huggingface.co")
-        return Path(hf_hub_download(config.hf_hub_id, "model.safetensors"))
+        return Path(hf_hub_download(config.hf_hub_id, file))
 
-    return Weights(f"model.safetensors of huggingface.co/timm/{name}", fetch)
+    return Weights(f"model.safetensors of huggingface.co/timm/{name}", fetch, name=f"{name}.safetensors")
 
 
 def reach(host: str) -> None:

@@ -25,6 +25,7 @@ def read(weights: Weights, *, path: Path | None = None, offline: bool = False) -
                 f"weights cannot be fetched: {weights.file} ({because}); fetch that file elsewhere and give it "
                 "with --weights PATH, or choose --pretraining none"
             ) from error
+    path = weights.at(path)
     from timm.models import load_state_dict
 
     try:

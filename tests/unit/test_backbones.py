@@ -1,0 +1,181 @@
+"""How the stages of a model of timm are found: its names, its points, what is carried over a cut, what is kept."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+
+from trainables import architecture
+from trainables.backbones import cutting, declared, finding, kept, names
+from trainables.backbones.points import Points, Uncuttable, multiple
+from trainables.backbones.tracing import traced
+from trainables.stages import Stage
+from trainables.weights import Weights, check, timm_hub
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
+    return tmp_path
+
+
+class Model(nn.Module):
+    """A stem, some blocks and a classifier, around what a test is about."""
+
+    def __init__(self, between: Callable[["Model", Tensor], Tensor]) -> None:
+        super().__init__()
+        self.pretrained_cfg = {"classifier": "fc"}
+        self.between = between
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.act = nn.ReLU(inplace=True)
+        self.blocks = nn.ModuleList([nn.Conv2d(8, 8, 3, padding=1) for _ in range(3)])
+        self.table = nn.Parameter(torch.randn(1, 8, 1, 1))
+        self.unused = nn.Parameter(torch.randn(5))
+        self.fc = nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.between(self, self.act(self.stem(x))).mean((2, 3)))
+
+
+def blocks(model: Model, x: Tensor) -> Tensor:
+    for block in model.blocks:
+        x = block(x)
+    return x
+
+
+def with_residuals(model: Model, x: Tensor) -> Tensor:
+    for block in model.blocks:
+        x = x + block(x)
+    return x
+
+
+def with_rows(model: Model, x: Tensor) -> Tensor:
+    rows, channels, height, width = x.shape
+    for block in model.blocks:
+        x = block(x).reshape(rows * 2, channels // 2, height, width).reshape(rows, channels, height, width)
+    return x
+
+
+def with_a_shared_table(model: Model, x: Tensor) -> Tensor:
+    for block in model.blocks:
+        x = block(x) + model.table
+    return x
+
+
+def with_two_branches(model: Model, x: Tensor) -> Tensor:
+    first, second, third = model.blocks
+    return third(first(x) * second(x))
+
+
+def points_of(model: Model) -> Points:
+    whole = traced(model)
+    assert whole is not None
+    return Points.of(model, whole.graph, 16)
+
+
+def cut(model: Model) -> list[Stage]:
+    whole = traced(model)
+    assert whole is not None
+    return cutting.build(model, whole.graph, cutting.plan(points_of(model)))
+
+
+@pytest.mark.parametrize("between", [blocks, with_residuals, with_rows, with_a_shared_table, with_two_branches])
+def test_the_stages_are_the_model_bit_for_bit_for_two_batch_sizes_and_in_both_modes(
+    between: Callable[[Model, Tensor], Tensor],
+) -> None:
+    model = Model(between)
+    assert finding.differs(model, cut(model), 16) == ""
+
+
+def test_a_cut_is_where_one_tensor_is_alive() -> None:
+    of_blocks, of_branches = (
+        [node.name for node in points_of(Model(one)).cuttable] for one in (blocks, with_two_branches)
+    )
+    assert of_blocks == ["act", "blocks_0", "blocks_1", "blocks_2", "mean"]
+    assert of_branches == ["act", "mul", "blocks_2", "mean"]
+
+
+def test_no_cut_parts_the_uses_of_a_parameter() -> None:
+    found = [node.name for node in points_of(Model(with_a_shared_table)).cuttable]
+    assert found == ["act", "blocks_0", "add_2", "mean"]
+
+
+def test_what_is_about_to_be_overwritten_is_no_boundary() -> None:
+    assert "stem" not in [node.name for node in points_of(Model(blocks)).cuttable]
+
+
+def test_the_last_stage_is_the_classifier_and_keeps_what_the_model_does_not_compute_with() -> None:
+    model = Model(blocks)
+    *_, head = cut(model)
+    assert head.name == "head"
+    assert {id(p) for p in head.module.parameters()} == {id(p) for p in model.fc.parameters()}
+    assert any(buffer is model.unused for buffer in head.module.buffers())
+
+
+def test_a_row_count_is_carried_by_the_boundary_and_a_height_as_what_it_is() -> None:
+    assert multiple((2, 3)) == {"rows": 1}
+    assert multiple(((4, 7), (6, 7))) == {"tuple": [{"rows": 2}, 7]}
+    assert multiple((torch.device("cpu"), torch.device("cpu"))) == {"device": True}
+    with pytest.raises(Uncuttable):
+        multiple((2, 5))
+
+
+def test_a_stage_that_is_not_the_model_is_noticed() -> None:
+    model = Model(blocks)
+    stages = cut(model)
+    wrong = Stage("wrong", nn.Sequential(nn.Dropout(0.0), stages[-1].module, nn.Softplus()))
+    assert "the logits differ" in finding.differs(model, [*stages[:-1], wrong], 16)
+
+
+def test_the_structure_of_a_stage_tells_what_it_computes() -> None:
+    one, other = (repr([stage.module for stage in cut(Model(between))]) for between in (blocks, with_residuals))
+    assert one != other
+
+
+def test_the_names_are_those_of_timm() -> None:
+    assert set(names.tags()) == set(timm.list_models())
+
+
+def test_nearly_every_tag_that_is_read_is_one_of_timms() -> None:
+    read = {f"{name}.{tag}" for name, tags in names.tags().items() for tag in tags}
+    own = set(timm.list_models(pretrained=True, include_tags=True))
+    assert len(read ^ own) < 0.02 * len(own)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("timm/resnt18", r"did you mean timm/resnet18\?"),
+        ("timm/", "unknown model 'timm/'"),
+        ("timm/test_resnet.nope", "unknown weights of timm/test_resnet 'nope': choose one of r160_in1k"),
+    ],
+)
+def test_a_name_that_timm_lacks_is_refused(given: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        architecture.get(given)
+
+
+def test_what_was_found_is_kept_and_what_is_damaged_is_found_again(folder: Path) -> None:
+    kept.write("model@64", {"points": 3})
+    assert kept.read("model@64") == {"points": 3}
+    [path] = folder.rglob("model@64.json")
+    path.write_text(path.read_text().replace("3", "4", 1))
+    assert kept.read("model@64") is None
+    assert kept.read("other@64") is None
+
+
+def test_pretraining_is_named_by_its_data() -> None:
+    tags = ("a1_in1k", "augreg_in21k_ft_in1k", "fcmae_ft_in22k_in1k", "laion2b")
+    assert [declared.pretraining_of(tag) for tag in tags] == ["in1k", "in21k", "fcmae", "laion2b"]
+
+
+def test_weights_may_lie_in_a_folder_by_the_name_of_the_model(tmp_path: Path) -> None:
+    weights = timm_hub("resnet18.a1_in1k")
+    with pytest.raises(ValueError, match=r"no weights at .*resnet18\.a1_in1k\.safetensors"):
+        check(weights, tmp_path)
+    (tmp_path / "resnet18.a1_in1k.safetensors").touch()
+    check(weights, tmp_path)
+    assert Weights("file", lambda offline: tmp_path).at(tmp_path) == tmp_path
