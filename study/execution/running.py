@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from ray.exceptions import RayError
 
 from study import tracking
-from study.cluster import connection, environment, preemption
+from study.cluster import connection, preemption
 from study.data import findings
 from study.design.states import Phase, RunStatus, StudyStatus
-from study.execution import evaluate, room, saliency
+from study.execution import evaluate, room, saliency, told
 from study.execution.attempts import Attempts, check_most
 from study.execution.candidates import START, eligible
 from study.execution.failures import Unfinished
@@ -25,20 +25,18 @@ from study.execution.searcher import RANDOM_TRIALS, SAMPLER
 from study.execution.session import Interrupted, NoCompletedRuns, Session, graceful_shutdown
 from study.execution.wall_clock import WallClock
 from study.execution.watchdog import Watchdog
-from study.options import agent, one_point
 from study.report import study as report
 from study.report.study.live import LivePage
 from study.results import best, bucket, cost, left_out, provenance, samples
 from study.results.pace import Pace
 from study.results.progress import runs_left
-from study.results.record import COST, Record, Row
+from study.results.record import Record, Row
 from study.results.study_file import FORMAT, Data, ModelFacts
 from study.results.writer import Writer
 from study.text import shorten
-from study.tracking import Tracker, sweep
+from study.tracking import Tracker
 from study.tracking.event_files import Both, EventFiles
 from trainables.checkpoint_folder import Checkpoints
-from trainables.metrics import COLUMNS
 from trainables.monitoring import tell
 from trainables.resources import Resources
 from trainables.run import Outcome, Run
@@ -48,9 +46,7 @@ from trainables.weights.reading import digest
 if TYPE_CHECKING:
     from trainables.images import SplitImages
 
-WINNER, STARTING_POINT = "winner", "start"  # tags of runs in W&B
 NO_MORE = sys.maxsize  # epochs of a run that has ended: what it told may be read after its end
-MEASURED = [name for name, _ in COST if name != "process"]
 
 
 def complete(session: Session, command: str, *, since: float) -> None:
@@ -168,7 +164,7 @@ class Running:
         paper = next((row for row in ranked if row["trial_id"] == START), None)
         record.note(replicates=ranked, candidates=len(eligible(session.study, record)), winner=ranked[0], paper=paper)
         of_winner = [row["run_id"] for row in record.runs if row["trial_id"] == ranked[0]["trial_id"]]
-        self.tracker.tag([ranked[0]["trial_id"], *of_winner], WINNER)
+        self.tracker.tag([ranked[0]["trial_id"], *of_winner], told.WINNER)
         spent(session, "replicate", start)
 
     def test(self) -> None:
@@ -198,7 +194,7 @@ class Running:
         best.describe(record)
         record.note(status=StudyStatus.FINISHED)
         self.checkpoints.clear()
-        self.tracker.conclude(*told_of_the_end(session), model=record.folder / "best")
+        self.tracker.conclude(*told.of_the_end(session), model=record.folder / "best")
         self.tracker.close(timeout=60)
         try:
             report.write(record.folder)
@@ -215,8 +211,8 @@ class Running:
     def _trial_started(self, name: str, point: dict[str, Any]) -> None:
         self.clock.began()
         self.session.terminal.began(name)
-        told = config(self.session, point, self.session.study.search_seed, name)
-        self.tracker.begin(name, Phase.SEARCH, told, tags_of(Phase.SEARCH, name))
+        known = told.config(self.session, point, self.session.study.search_seed, name)
+        self.tracker.begin(name, Phase.SEARCH, known, told.tags_of(Phase.SEARCH, name))
 
     def _epoch_ended(self, name: str, row: Row) -> None:
         self.tracker.log(name, row)
@@ -231,7 +227,7 @@ class Running:
         session.warn_once(row.get("notes", ()))
         session.record.add(trials=[{**row, **session.record.attempts_at(row["trial_id"])}], curves=curve)
         self.checkpoints.remove(row["trial_id"])
-        self.tracker.finish(row["trial_id"], summary_of(row), row["status"])
+        self.tracker.finish(row["trial_id"], told.summary_of(row), row["status"])
         self._tell(Phase.SEARCH, row["trial_id"], row)
         check_most(session.record.trials, "trial")
 
@@ -244,8 +240,8 @@ class Running:
         def on_start(run: Run) -> None:
             session.terminal.began(run.run_id)
             trial_id = planned[run.run_id][0]["trial_id"]
-            told = config(session, asdict(run.hyperparameters), run.seed, trial_id)
-            self.tracker.begin(run.run_id, phase, told, tags_of(phase, trial_id))
+            known = told.config(session, asdict(run.hyperparameters), run.seed, trial_id)
+            self.tracker.begin(run.run_id, phase, known, told.tags_of(phase, trial_id))
 
         def on_epoch(run: Run, epoch: Row) -> None:
             self._epoch_told(run.run_id, curve_row(run, phase, epoch))
@@ -296,7 +292,7 @@ class Running:
         record.add(runs=[row], curves=curve)
         self.checkpoints.remove(run.run_id)
         test = samples.for_tracking(record, predictions, source.classes) if predictions else None
-        self.tracker.finish(run.run_id, summary_of(row), row["status"], test=test)
+        self.tracker.finish(run.run_id, told.summary_of(row), row["status"], test=test)
         self._tell(phase, run.run_id, row)
         check_most([row for row in record.runs if row["phase"] == phase], f"{phase} run")
 
@@ -335,7 +331,7 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
         pool = Pool(resources, max_concurrent, session.note, attempts, watchdog)
         terminal.doing("starting W&B" if session.execution.wandb != "disabled" else "reading the images")
         tracker = tracking.start(
-            session.execution.wandb, study.folder, study.name, say=terminal.warn, about=about(session, command)
+            session.execution.wandb, study.folder, study.name, say=terminal.warn, about=told.about(session, command)
         )
         if session.execution.tensorboard:
             tracker = Both(tracker, EventFiles(study.folder / "tensorboard", metric=study.metric.column))
@@ -432,62 +428,8 @@ def devices(record: Record) -> dict[str, list[str]]:
     return {"devices": sorted(named)} if named else {}
 
 
-def config(session: Session, point: Mapping[str, Any], seed: int, trial_id: str) -> dict[str, Any]:
-    """What W&B is told of a run: every hyperparameter, the study's configuration, and where it comes from.
-
-    `point` is the same in all runs of one point of one study: what to group replicates by.
-    """
-    study, versions = session.study, dict(session.record.study.versions)
-    whence = {"command": session.record.study.command, "commit": versions.pop("commit", None), "versions": versions}
-    whose = {"seed": seed, "trial_id": trial_id, "point": f"{study.name} {trial_id}"}
-    return asdict(study.point(point)) | study.facts() | whence | whose
-
-
-def tags_of(phase: Phase, trial_id: str) -> tuple[str, ...]:
-    """What W&B's tags say of a run that begins."""
-    start = (STARTING_POINT,) if trial_id == START else ()
-    return (*start, WINNER) if phase is Phase.TEST else start
-
-
 def curve_row(run: Run, phase: Phase, epoch: Mapping[str, Any]) -> Row:
     return {"run_id": run.run_id, "phase": phase, "seed": run.seed, **epoch}
-
-
-def summary_of(row: Row) -> dict[str, Any]:
-    """What W&B shows of a run as its summary: what came of it and what it cost, and none of Ray's own figures."""
-    return {name: row[name] for name in (*COLUMNS, "test_accuracy", *MEASURED) if row.get(name) is not None}
-
-
-def told_of_the_end(session: Session) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What W&B is told of a finished study: the winner's values as its configuration, and how well it does."""
-    record = session.record
-    test, gained = record.test, record.study.gain
-    low, high = test.interval
-    summary = {
-        "test_accuracy": test.accuracy,
-        "test_accuracy_low": low,
-        "test_accuracy_high": high,
-        "test_macro_f1": test.macro_f1,
-        "test_mean_class_accuracy": test.mean_class_accuracy,
-        "test_images": test.n,
-        **({"gain": gained.gain} if gained else {}),
-    }
-    winner = record.winner
-    point = asdict(session.study.point_of(winner))
-    return config(session, point, session.study.search_seed, winner["trial_id"]), summary
-
-
-def about(session: Session, command: str) -> tracking.About:
-    """What W&B is told of the study when it begins."""
-    study, of_agent = session.study, agent.run()
-    words = one_point.words(command, study)
-    searched = sweep.config(study.name, study.space, study.metric, words) if study.space else None
-    return tracking.About(
-        command=command,
-        sweep=searched,
-        agents=tracking.AgentsRun(*of_agent) if of_agent and study.budget == 1 else None,
-        here=environment.address() is None,
-    )
 
 
 def reasons(rows: list[Row]) -> str:

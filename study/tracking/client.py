@@ -206,6 +206,8 @@ class Client:
             if self._mode == "online" and self._path:
                 service.within(self._patience, partial(service.tag, self._path, ids, tag))
                 told = True
+        except Exception as error:  # `study.sync` will tell it
+            self._complain(error)
         finally:
             copies.note_tag(self._folder, ids, tag, told=told)
 

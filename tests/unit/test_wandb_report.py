@@ -16,7 +16,7 @@ import wandb
 from wandb.sdk import wandb_setup
 
 from study import tracking
-from study.execution.running import summary_of
+from study.execution.told import summary_of
 from study.results import samples
 from study.results.point import shown
 from study.results.record import Record
