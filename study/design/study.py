@@ -118,8 +118,9 @@ class Study:
     def _check_space(self) -> None:
         """What is fixed and searched must be points that the model can train with."""
         self.point({})  # the paper's with what is fixed
-        if not self.space:
-            raise ValueError(f"nothing is left to search: fix fewer of {', '.join(self.fixed)}")
+        if not self.space and self.trials > 1:
+            names = ", ".join(self.fixed)
+            raise ValueError(f"nothing is left to search: fix fewer of {names}, or train that point with --trials 1")
         for name, domain in self.space.items():
             for value in domain.ends:
                 check_feature(DECLARED[name], value, features=self.pretrained_variant.features, model=self.variant)

@@ -92,7 +92,7 @@ class Searcher(NotSaved, OptunaSearch):
         self._outside = ""  # Tune's id of trial 0, where the starting point is not in the space: Optuna cannot be told
         paper = study.point({})
         start = {name: getattr(paper, name) for name in study.space}
-        enqueued = contains(study.space, paper) and trial_id(0) not in done
+        enqueued = start and contains(study.space, paper) and trial_id(0) not in done
         super().__init__(
             space=dict(self._distributions),
             metric=study.metric.column,
@@ -101,6 +101,8 @@ class Searcher(NotSaved, OptunaSearch):
             study_name=study.name,
             seed=study.seed,
         )
+        if not study.space:  # the only trial is the point that is fixed, of which Optuna need not be told
+            self._setup_study(study.metric.mode)
         assert self._ot_study is not None
         self._optuna: optuna.Study = self._ot_study
         self._journal: Journal = Journal(study)
@@ -117,7 +119,7 @@ class Searcher(NotSaved, OptunaSearch):
         if not self._more():
             return self.FINISHED
         number = self._numbers[0]
-        if number == 0 and not contains(self._study.space, self._study.point({})):
+        if number == 0 and not (self._study.space and contains(self._study.space, self._study.point({}))):
             self._outside = trial_id_of_tune
             self._numbers.pop(0)
             return {"trial_id": trial_id(0), "hyperparameters": asdict(self._study.point({}))}

@@ -172,6 +172,7 @@ def test_a_study_with_nothing_left_to_search_is_refused_with_the_way_out() -> No
     everything = {"lr": 1e-3, "weight_decay": 0.0, "freeze_depth": 1}
     with pytest.raises(ValueError, match="nothing is left to search: fix fewer of lr, weight_decay, freeze_depth"):
         study(fixed=everything)
+    assert study(fixed=everything, trials=1).budget == 1
 
 
 def test_a_suggested_depth_beyond_the_backbone_is_refused_with_its_value() -> None:

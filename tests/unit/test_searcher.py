@@ -188,3 +188,17 @@ def test_the_head_alone_has_the_same_chance_in_every_model_however_many_stages_i
             alone, drawn = alone + depths.count(study.backbone_stages), drawn + len(depths)
         shares.append(alone / drawn)
     assert all(0.07 < share < 0.28 for share in shares), shares
+
+
+def test_where_everything_is_fixed_the_only_trial_is_that_point(tmp_path: Path) -> None:
+    fixed = {"lr": 2e-3, "weight_decay": 0.1, "freeze_depth": 2}
+    study = study_of(tmp_path, fixed=fixed, trials=1)
+    record = Record(study.folder)
+    searcher = Searcher(study, record)
+    assert searcher.set_search_properties(None, None, {})  # as Tune does
+    proposed = searcher.suggest(trial_id(0))
+    assert isinstance(proposed, dict)
+    assert proposed["hyperparameters"].items() >= fixed.items()
+    record.add(**rows_of(proposed, run(searcher, proposed, epochs=EPOCHS)))
+    searcher.close()
+    assert Searcher(study, record)._numbers == [1]
