@@ -44,6 +44,11 @@ def p_value(p: float | None) -> str:
     return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def last_part(name: str) -> str:
+    """`photos` of `/data/photos`, `s3://bucket/photos/`; a name that is no place stays as it is."""
+    return name.rstrip("/").rpartition("/")[2] or name
+
+
 def sentence(words: str) -> str:
     """With a capital at the beginning."""
     return words[:1].upper() + words[1:]

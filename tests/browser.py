@@ -1,6 +1,7 @@
 """Headless Chromium over its DevTools pipe: real keys, real time, what the console says, and what is downloaded."""
 
 import fcntl
+import gzip
 import json
 import os
 import shutil
@@ -17,7 +18,8 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"),
     *("--disable-component-update", "--hide-scrollbars", "--remote-debugging-pipe", "--no-first-run"),
 )
-KEYS = {"Tab": 9, "Enter": 13, " ": 32, "ArrowDown": 40}
+KEYS = {"Tab": 9, "Enter": 13, " ": 32, "PageDown": 34, "ArrowDown": 40}
+AXE = Path(__file__).parent / "axe" / "axe.min.js.gz"
 
 
 class Browser:
@@ -113,10 +115,10 @@ class Tab:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
 
-    def open(self, path: Path) -> float:
+    def open(self, path: Path, fragment: str = "") -> float:
         """Returns the seconds until every figure is drawn."""
         start = monotonic()
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=f"{path.as_uri()}#{fragment}" if fragment else path.as_uri())
         self.until("document.documentElement?.dataset.figures === 'drawn'")
         return monotonic() - start
 
@@ -136,6 +138,15 @@ class Tab:
         text = {"Enter": "\r", " ": " "}.get(key)
         self.call("Input.dispatchKeyEvent", type="keyDown", **code, **({"text": text} if text else {}))
         self.call("Input.dispatchKeyEvent", type="keyUp", **code)
+
+    def obstacles(self) -> list[str]:
+        """What axe-core finds serious or critical: the rule, and the first of the elements."""
+        self.evaluate(gzip.decompress(AXE.read_bytes()).decode() + ";0")
+        found = self.evaluate(
+            "axe.run({ resultTypes: ['violations'] }).then(({ violations }) => violations.map((one) => "
+            "[one.impact, one.id, one.nodes.length, one.nodes[0].html.slice(0, 160)]))"
+        )
+        return [f"{rule}, {n} times: {html}" for impact, rule, n, html in found if impact in ("serious", "critical")]
 
     def screenshot(self, path: Path, *, whole: bool = False) -> Path:
         shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)

@@ -7,6 +7,7 @@ from typing import Self
 from study.comparison import repeats
 from study.comparison.rows import Row, common_metric
 from study.statistics import Difference, Equivalence, adjusted, letters, ranks, within
+from study.text import last_part
 from trainables.metrics import Metric
 
 MOST_IN_PAIRS = 100
@@ -17,7 +18,7 @@ class Group:
     """Rows on one dataset and one test set, the most accurate first.
 
     Attributes:
-        title: the dataset; with a number where its rows have several test sets.
+        title: the dataset, of a place its last part; with a number where its rows have several test sets.
         differences: by two row names, of the more accurate one less the other. Empty with a single row, and where
             `not_paired` says why.
         ranks: by row name, 1 + the number of rows that are found to be better. Empty as `differences` is.
@@ -81,7 +82,7 @@ def grouped(rows: Sequence[Row]) -> tuple[Group, ...]:
     by_images: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         by_images.setdefault(same_images(row), []).append(row)
-    titles = [here[0].dataset for here in by_images.values()]
+    titles = titles_of([here[0].dataset for here in by_images.values()])
     groups = []
     for i, here in enumerate(by_images.values()):
         title = titles[i]
@@ -89,6 +90,13 @@ def grouped(rows: Sequence[Row]) -> tuple[Group, ...]:
             title = f"{title} (test set {titles[: i + 1].count(title)} of {titles.count(title)})"
         groups.append(paired(title, here))
     return tuple(groups)
+
+
+def titles_of(datasets: Sequence[str]) -> list[str]:
+    """Of a place its last part, as long as no two places share it."""
+    places = dict.fromkeys(datasets)
+    short = [last_part(name) for name in places]
+    return [last_part(name) if short.count(last_part(name)) == 1 else name for name in datasets]
 
 
 def together(groups: Sequence[Group], margin: float | None = None) -> tuple[Group, ...]:

@@ -57,6 +57,7 @@ class Figure:
         alt: what a reader who cannot see it should learn from it.
         columns, rows: its numbers.
         shape: how much of a row it takes where there is room; a `square` one leaves a third.
+        style: of the row of a comparison that it is of, which leaves it out; None where it is of several.
     """
 
     id: str
@@ -68,14 +69,80 @@ class Figure:
     caption: str = ""
     shape: Literal["third", "half", "wide", "square"] = "half"
     legend: Sequence[Key] = ()
+    style: Any = None
     template: ClassVar[str] = "figure.html"
 
     @property
     def json(self) -> Markup:
         """The drawing, safe inside <script>: no `<` is left in it."""
         drawing = self.plot.to_plotly_json()
-        text = json.dumps(drawing, separators=(",", ":"), allow_nan=False)
-        return Markup(text.replace("<", "\\u003c"))
+        return as_json(drawing)
+
+    @property
+    def csv(self) -> str:
+        return data_uri(self.columns, self.rows)
+
+
+def as_json(content: Any) -> Markup:
+    """Safe inside <script>: no `<` is left in it."""
+    return Markup(json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
+
+
+@dataclass(frozen=True)
+class ParallelAxis:
+    """One of parallel coordinates.
+
+    Attributes:
+        places: of each trial, from 0 below to 1 above; None where it has no value.
+        words: of each trial, its value.
+        ticks: (place, words).
+    """
+
+    name: str
+    title: str
+    places: Sequence[float | None]
+    words: Sequence[str]
+    ticks: Sequence[tuple[float, str]]
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """Trials as lines through several axes.
+
+    Attributes:
+        scope: whose trials; what is left out by brushing leaves the traces and tables of the same scope.
+        kinds: of each trial `best`, `start`, `failed` or nothing.
+        shades: of each trial, from 0 for the worst to 1.
+        columns, rows: its numbers.
+    """
+
+    id: str
+    title: str
+    scope: str
+    alt: str
+    trials: Sequence[str]
+    kinds: Sequence[str]
+    shades: Sequence[float]
+    axes: Sequence[ParallelAxis]
+    legend: Sequence[Key]
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    template: ClassVar[str] = "parallel.html"
+
+    @property
+    def json(self) -> Markup:
+        axes = [
+            {
+                "name": axis.name,
+                "title": axis.title,
+                "places": [None if place is None else round(place, 4) for place in axis.places],
+                "words": axis.words,
+                "ticks": [(round(place, 4), text) for place, text in axis.ticks],
+            }
+            for axis in self.axes
+        ]
+        shades = [round(shade, 3) for shade in self.shades]
+        return as_json({"trials": self.trials, "kinds": self.kinds, "shades": shades, "axes": axes})
 
     @property
     def csv(self) -> str:
@@ -84,7 +151,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Sample:
-    """An image of the test set."""
+    """An image of the test set; `name` is where to find it, empty where the record does not say."""
 
     base64: str
     small: bool
@@ -93,6 +160,7 @@ class Sample:
     predicted: str
     confidence: str
     media: str = "image/png"
+    name: str = ""
 
     @property
     def right(self) -> bool:
@@ -117,8 +185,9 @@ class Option:
 
 @dataclass(frozen=True)
 class Choice:
-    """A list to choose a part from. Without a script the first is shown."""
+    """A list to choose a part from. Without a script the first is shown. `id` is its name in the address."""
 
+    id: str
     label: str
     options: Sequence[Option]
     shape: Literal["half", "wide"] = "wide"

@@ -59,3 +59,14 @@ def size(n_bytes: int | None) -> str:
         if n_bytes >= scale:
             return f"{n_bytes / scale:.3g}{THIN}{unit}"
     return f"{n_bytes}{THIN}B"
+
+
+def brief(value: float | None) -> str:
+    """`23.4 M`: three digits and a prefix."""
+    if not known(value):
+        return MISSING
+    assert value is not None
+    for prefix, unit in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= unit:
+            return f"{value / unit:.3g} {prefix}"
+    return f"{value:.3g}"

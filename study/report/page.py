@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from time import time
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -13,23 +14,31 @@ from study.report.blocks import Section
 PLOTLY = "plotly-cartesian.min.js.gz"
 
 
-def page(title: str, sections: Sequence[Section], *, kind: str = "") -> str:
+def page(title: str, sections: Sequence[Section], *, kind: str = "", refresh: float | None = None) -> str:
     """A self-contained page. The first section is the first screen; the others are in the navigation.
 
     Args:
         kind: a class of the whole page, for the styles.
+        refresh: seconds after which it is loaded again, for there may be more; None for a page that stays as it is.
     """
     body = Markup(environment().get_template("sections.html").render(sections=sections))
-    scripts = ["tables.js", "theme.js", "choices.js"]
+    scripts = ["view.js", "tables.js", "theme.js", "choices.js"]
+    if "data-keeps" in body:
+        scripts.append("keeps.js")
+    if "data-parallel" in body:
+        scripts.append("parallel.js")
     draws = 'class="plot"' in body
     if draws:
-        scripts += ["confusions.js", "figures.js"]
+        scripts += ["confusions.js", "labels.js", "figures.js"]
+    scripts.append("live.js")
     return (
         environment()
         .get_template("page.html")
         .render(
             title=title,
             kind=kind,
+            refresh=refresh,
+            written=f"{time():.3f}",
             sections=sections,
             body=body,
             scripts=scripts,

@@ -57,6 +57,8 @@ class Table:
     badges: words beside the first cell of a row, by that cell's value.
     shape: how much of a row of the page it takes, where there is room.
     styles: of the rows of a comparison, one each: the mark beside the first cell, and what leaves the row out.
+    scope: whose trials the rows are of, by their `trial_id`: those that a reader leaves out are not shown.
+    between: of rows of two rows of a comparison each, their names, which leave them out.
     """
 
     id: str
@@ -67,6 +69,8 @@ class Table:
     badges: Mapping[str, Sequence[str]] = field(default_factory=dict)
     shape: Literal["third", "half", "wide"] = "wide"
     styles: Sequence[Any] = ()
+    scope: str = ""
+    between: Sequence[tuple[str, str]] = ()
     template: ClassVar[str] = "table.html"
 
     @property

@@ -1,11 +1,11 @@
-"""What mattered in a search: how important each hyperparameter was, where the good values lie, what to widen.
+"""What mattered in a search: how important each hyperparameter was.
 
 Pure functions on a record's trials. A search does not sample evenly, it goes where it was good, and ASHA stops most
 trials early; so what these functions say is a hint where to look, with the number of trials behind it, not a finding.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,17 +19,13 @@ from optuna.importance import (
     get_param_importances,
 )
 
-from study.design.space import DEPTH
 from study.design.states import RunStatus
 from study.results.point import Domain, metric, searched
 from trainables.choices import choose
-from trainables.hyperparameters import DECLARED
 from trainables.metrics import Metric
 
 if TYPE_CHECKING:
     from study.results.record import Record, Row
-
-EDGE = 0.05  # of a range
 
 # Optuna's own quantile, a tenth, would leave two trials of twenty; a quarter found the important one more often
 EVALUATORS: dict[str, Callable[[], BaseImportanceEvaluator]] = {
@@ -64,7 +60,7 @@ def importance(record: "Record", evaluator: str = "ped-anova", *, shuffles: int 
     theirs is the best result of fewer epochs. Failed ones have none. What was fixed was not searched: it is left out.
 
     Args:
-        shuffles: for `by_chance`, which is then at least 1 / (shuffles + 1). PED-ANOVA takes 10 ms each, fANOVA 200.
+        shuffles: for `by_chance`, which is then at least 1 / (shuffles + 1). PED-ANOVA takes 5 ms each, fANOVA 200.
     """
     choose("evaluator", evaluator, EVALUATORS)
     domains, by = searched(record), metric(record)
@@ -77,43 +73,58 @@ def importance(record: "Record", evaluator: str = "ped-anova", *, shuffles: int 
     results = np.array([by.of(row) for row in rows])
     if np.ptp(results) == 0:
         return Importance(evaluator, None, None, f"{note}; all have the same")
-    shares = shares_of(rows, results, by, space, evaluator)
+    judged = Judged(rows, by, space, evaluator)
+    shares = judged.shares(results)
     draw = np.random.default_rng(0)
-    shuffled = [shares_of(rows, draw.permutation(results), by, space, evaluator) for _ in range(shuffles)]
+    shuffled = [judged.shares(draw.permutation(results)) for _ in range(shuffles)]
     chance = {
         name: (1 + sum(other[name] >= share for other in shuffled)) / (1 + shuffles) for name, share in shares.items()
     }
     return Importance(evaluator, shares, chance, note)
 
 
-def shares_of(
-    rows: Sequence["Row"], results: np.ndarray, by: Metric, space: Mapping[str, BaseDistribution], evaluator: str
-) -> dict[str, float]:
-    """What the evaluator says of an Optuna study in memory that holds these trials.
+class Judged:
+    """Trials as Optuna's evaluator sees them: in one Optuna study in memory, whose results are exchanged.
 
-    Args:
+    To add the trials again for every shuffle took more than half of the time.
+    """
+
+    def __init__(
+        self, rows: Sequence["Row"], by: Metric, space: Mapping[str, BaseDistribution], evaluator: str
+    ) -> None:
+        """Args:
         rows: trials, each with a value of every hyperparameter of the space.
-        results: (trials,) float64, what each reached by the metric.
         by: the metric; it says whether larger or smaller is better.
         space: Optuna's distribution of each searched hyperparameter.
         evaluator: a name in EVALUATORS.
+        """
+        self.evaluator = evaluator
+        with quiet():
+            self.study = optuna.create_study(direction="minimize" if by is Metric.LOSS else "maximize")
+            self.study.add_trials(
+                [
+                    optuna.trial.create_trial(
+                        value=0.0, params={name: row[name] for name in space}, distributions=dict(space)
+                    )
+                    for row in rows
+                ]
+            )
 
-    Returns:
-        The share of each hyperparameter, the largest first.
-    """
+    def shares(self, results: np.ndarray) -> dict[str, float]:
+        """The share of each hyperparameter, the largest first, had the trials (in order) reached these results."""
+        for trial, result in zip(self.study.get_trials(deepcopy=False), results.tolist(), strict=True):
+            trial.value = result
+        with quiet():
+            return get_param_importances(self.study, evaluator=EVALUATORS[self.evaluator]())
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Optuna says nothing of a study that nobody waits for."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        study = optuna.create_study(direction="minimize" if by is Metric.LOSS else "maximize")
-        study.add_trials(
-            [
-                optuna.trial.create_trial(
-                    value=result, params={name: row[name] for name in space}, distributions=dict(space)
-                )
-                for row, result in zip(rows, results.tolist(), strict=True)
-            ]
-        )
-        return get_param_importances(study, evaluator=EVALUATORS[evaluator]())
+        yield
     finally:
         optuna.logging.set_verbosity(before)
 
@@ -144,31 +155,3 @@ def inside(row: "Row", space: Mapping[str, Domain]) -> bool:
         and (row[name] in domain["choices"] if "choices" in domain else domain["low"] <= row[name] <= domain["high"])
         for name, domain in space.items()
     )
-
-
-def at_the_edge(winner: "Row", space: Mapping[str, Domain], backbone_stages: int) -> list[str]:
-    """A sentence for each hyperparameter of the winner within 5 % of a bound of its range (in log where that is).
-
-    A better value may lie beyond it. Not where nothing does: beyond the bounds that are declared, and freezing more
-    than the whole backbone. A choice among several has no edge.
-    """
-    sentences = []
-    for name, domain in space.items():
-        if "choices" in domain or winner.get(name) is None:
-            continue
-        declared = DECLARED[name]
-        scale: Callable[[float], float] = math.log if domain["log"] else float
-        low, high, value = scale(domain["low"]), scale(domain["high"]), scale(winner[name])
-        most = backbone_stages if name == DEPTH else declared.high
-        ends = {
-            "lower": (value - low, domain["low"] <= declared.low),
-            "upper": (high - value, domain["high"] >= most),
-        }
-        for end, (distance, natural) in ends.items():
-            if high > low and distance <= EDGE * (high - low) and not natural:
-                sentences.append(
-                    f"the winner's {declared.title} {declared.format(winner[name])} is at the {end} edge of what was "
-                    f"searched, {declared.format(domain['low'])} to {declared.format(domain['high'])}: widen that "
-                    "range, a better one may lie beyond it"
-                )
-    return sentences

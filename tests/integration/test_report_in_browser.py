@@ -1,10 +1,6 @@
-"""The page in a browser: it draws and sorts without an error in the console, in both themes."""
+"""The page of a study in a browser: it draws, sorts, filters, prints and renews itself, without an error."""
 
-import json
-import re
-import shutil
-import subprocess
-from html import unescape
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,121 +8,157 @@ import pytest
 
 from study.report import study as report
 from study.results.record import Record
+from tests.browser import CHROMIUM, Browser, Tab
 from tests.records import EIGHT, Shape, finished, searched
 from trainables.metrics import Metric
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
 
-SORTS = """
-<script>
-addEventListener("load", async () => {
-  const drawn = () => document.documentElement.dataset.figures === "drawn";
-  for (let i = 0; i < 200 && !drawn(); i++) await new Promise((resolve) => setTimeout(resolve, 50));
-  const table = document.querySelector("#trials-table table");
-  const heading = (name) => table.querySelector(`th[data-column="${name}"]`);
-  const press = (name) => {
-    heading(name).querySelector("button").click();
-    return {
-      sort: heading(name).getAttribute("aria-sort"),
-      keys: [...table.tBodies[0].rows].map((row) => row.cells[heading(name).cellIndex].dataset.key ?? null),
-      trials: [...table.tBodies[0].rows].map((row) => row.cells[0].firstChild.textContent.trim()),
-    };
-  };
-  const found = {
-    figures: document.querySelectorAll("script[data-figure]").length,
-    titles: [...document.querySelectorAll(".plot")].map((plot) => plot.querySelector(".xtitle")?.textContent ?? ""),
-    ink: document.querySelector(".plot .xtitle")?.style.fill ?? "",
-    width: document.documentElement.clientWidth,
-    overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-    down: press("val_accuracy"), up: press("val_accuracy"), trials: press("trial_id"), status: press("status"),
-  };
-  parent.postMessage(JSON.stringify(found), "*");
-});
-</script>
-"""
-FRAME = """<!doctype html>
-<pre id="result"></pre>
-<script>addEventListener("message", ({ data }) => { document.getElementById("result").textContent = data; });</script>
-<iframe src="page.html" style="width: %dpx; height: 800px"></iframe>
-"""
+TABLE = "document.querySelector('#trials-table table')"
+SHOWN = f"[...{TABLE}.tBodies[0].rows].filter((row) => row.getClientRects().length)"
+TITLES = "[...document.querySelectorAll('.plot')].map((plot) => plot.querySelector('.xtitle')?.textContent ?? '')"
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
-def opened(record: Record, tmp_path: Path, *flags: str, width: int = 1200) -> tuple[dict[str, Any], list[str]]:
-    """What a script finds on the page, and what was said in the console.
-
-    The page is in a frame, because a window of Chromium is never narrower than 500 px.
-    """
-    assert CHROMIUM is not None
-    (tmp_path / "page.html").write_text(report.render(record).replace("</body>", SORTS + "</body>"))
-    frame = tmp_path / "frame.html"
-    frame.write_text(FRAME % width)
-    command = [
-        CHROMIUM,
-        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"),
-        *("--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--v=0"),
-        *("--virtual-time-budget=15000", "--dump-dom", *flags, frame.as_uri()),
-    ]
-    seen = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    console = [line for line in seen.stderr.splitlines() if "CONSOLE" in line]
-    result = re.search(r'<pre id="result">({.*?)</pre>', seen.stdout, re.DOTALL)
-    assert result, console or seen.stdout[-2000:]
-    return json.loads(unescape(result[1])), console
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser.started(tmp_path_factory.mktemp("browser")) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
-    return finished(tmp_path_factory.mktemp("study"))
+    record = finished(tmp_path_factory.mktemp("study"), Shape(space=EIGHT, metric=Metric.MACRO_F1))
+    report.write(record.folder)
+    return record
 
 
-def test_every_figure_is_drawn_and_the_console_is_silent(record: Record, tmp_path: Path) -> None:
-    found, console = opened(record, tmp_path)
-    assert console == []
-    assert found["figures"] == 9
-    assert all(found["titles"]), found["titles"]
-    assert len(found["titles"]) == 9
+def opened(browser: Browser, record: Record, fragment: str = "", **tab: Any) -> Tab:
+    new = browser.tab(**tab)
+    new.open(record.folder / "report.html", fragment)
+    return new
 
 
-def test_a_search_of_eight_hyperparameters_by_another_metric_is_drawn_too(tmp_path: Path) -> None:
-    (tmp_path / "study").mkdir()
-    found, console = opened(finished(tmp_path / "study", Shape(space=EIGHT, metric=Metric.MACRO_F1)), tmp_path)
-    assert console == []
-    assert found["figures"] == 15
-    assert all(found["titles"]), found["titles"]
-    assert found["overflow"] <= 0
+@pytest.fixture(scope="module")
+def untouched(browser: Browser, record: Record) -> Tab:
+    """For tests that leave the page as it was."""
+    return opened(browser, record)
 
 
-def test_a_heading_sorts_its_table_down_and_up_with_missing_numbers_last(record: Record, tmp_path: Path) -> None:
-    found, _ = opened(record, tmp_path)
+def press(tab: Tab, column: str) -> dict[str, Any]:
+    """The state of the table of trials after its heading is pressed."""
+    heading = f"{TABLE}.querySelector('th[data-column={column}]')"
+    tab.evaluate(f"{heading}.querySelector('button').click()")
+    rows = f"[...{TABLE}.tBodies[0].rows]"
+    return tab.evaluate(
+        f"({{sort: {heading}.getAttribute('aria-sort'),"
+        f"keys: {rows}.map((row) => row.cells[{heading}.cellIndex].dataset.key ?? null),"
+        f"trials: {rows}.map((row) => row.cells[0].firstChild.textContent.trim())}})"
+    )
+
+
+def test_every_figure_is_drawn_with_the_colours_of_the_theme_and_the_console_is_silent(
+    browser: Browser, record: Record, untouched: Tab
+) -> None:
+    titles = untouched.evaluate(TITLES)
+    assert len(titles) == 18
+    assert all(titles), titles
+    dark = opened(browser, record, dark=True)
+    ink = "document.querySelector('.plot .xtitle').style.fill"
+    assert untouched.evaluate(ink) != dark.evaluate(ink)
+    assert untouched.console == dark.console == []
+
+
+def test_a_heading_sorts_its_table_down_and_up_with_missing_numbers_last(browser: Browser, record: Record) -> None:
+    tab = opened(browser, record)
     accuracies = [t["val_accuracy"] for t in record.trials if t["val_accuracy"] is not None]
     missing = len(record.trials) - len(accuracies)
     assert missing == 2
-    for order, sort in (("down", "descending"), ("up", "ascending")):
-        keys = found[order]["keys"]
-        assert found[order]["sort"] == sort
-        assert [float(key) for key in keys[:-missing]] == sorted(accuracies, reverse=order == "down")
-        assert keys[-missing:] == [None] * missing
-    assert found["trials"]["trials"] == [t["trial_id"] for t in record.trials]
-    assert found["status"]["trials"][-1] in {t["trial_id"] for t in record.trials if t["status"] == "pruned"}
+    for sort in ("descending", "ascending"):
+        found = press(tab, "val_accuracy")
+        assert found["sort"] == sort
+        assert [float(key) for key in found["keys"][:-missing]] == sorted(accuracies, reverse=sort == "descending")
+        assert found["keys"][-missing:] == [None] * missing
+    assert press(tab, "trial_id")["trials"] == [t["trial_id"] for t in record.trials]
+    pruned = {t["trial_id"] for t in record.trials if t["status"] == "pruned"}
+    assert press(tab, "status")["trials"][-1] in pruned
 
 
-def test_figures_take_the_colours_of_the_theme(record: Record, tmp_path: Path) -> None:
-    light, _ = opened(record, tmp_path, "--blink-settings=preferredColorScheme=1")
-    dark, console = opened(record, tmp_path, "--blink-settings=preferredColorScheme=0")
-    assert console == []
-    assert light["ink"]
-    assert light["ink"] != dark["ink"]
+def test_trials_are_filtered_by_brushing_and_a_link_shows_the_same(browser: Browser, record: Record) -> None:
+    tab = opened(browser, record)
+    assert tab.evaluate(f"{SHOWN}.length") == 32
+    tab.evaluate("document.querySelector('.lines [role=slider][aria-label^=\"Freeze depth, highest\"]').focus()")
+    for _ in range(4):
+        tab.press("PageDown")
+    depth = [t for t in record.trials if t["freeze_depth"] <= 3]
+    assert tab.evaluate(f"{SHOWN}.length") == len(depth)
+    assert tab.evaluate("document.querySelector('.parallel output').textContent") == f"{len(depth)} of 32 trials kept."
+    drawn = "document.querySelector('#search-lr').data.flatMap(({ y }) => y).filter((v) => v !== null).length"
+    with_marks = len(depth) + sum(t["trial_id"] in ("trial-000", record.winner["trial_id"]) for t in depth)
+    assert tab.evaluate(drawn) == with_marks
+    press(tab, "val_accuracy")
+    tab.until("location.hash.includes('brush') && location.hash.includes('sort')")
+    fragment = tab.evaluate("location.hash.slice(1)")
+
+    other = opened(browser, record, fragment)
+    assert other.evaluate(f"{SHOWN}.length") == len(depth)
+    assert other.evaluate(drawn) == with_marks
+    assert other.evaluate(f"{TABLE}.querySelector('[data-column=val_accuracy]').ariaSort") == "descending"
+    other.evaluate("document.querySelector('.parallel .all').click()")
+    assert other.evaluate(f"{SHOWN}.length") == 32
+    assert tab.console == other.console == []
 
 
-def test_the_page_fits_a_narrow_window(record: Record, tmp_path: Path) -> None:
-    found, _ = opened(record, tmp_path, width=400)
-    assert found["width"] <= 400
-    assert found["overflow"] <= 0
+def test_a_study_that_runs_renews_its_page_where_the_reader_is(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "REFRESH", 0.2)
+    record = searched(tmp_path, Shape(trials=12))
+    record.note(status="running")
+    report.write(tmp_path)
+    tab = opened(browser, record, "search?sort.trials-table=down.lr")
+    tab.until("document.body.dataset.refresh === '0.2'")
+    tab.evaluate("document.getElementById('cost').scrollIntoView({ behavior: 'instant' })")
+    tab.evaluate("window.first = true")
+    tab.until("!window.first && document.documentElement.dataset.figures === 'drawn'")
+    assert abs(tab.evaluate("document.getElementById('cost').getBoundingClientRect().top") - 64) < 40
+    record.note(status="interrupted")
+    report.write(tmp_path)
+    tab.until("document.body?.dataset.refresh === undefined && document.documentElement.dataset.figures === 'drawn'")
+    assert "interrupted" in tab.evaluate("document.querySelector('.unfinished').textContent")
+    assert abs(tab.evaluate("document.getElementById('cost').getBoundingClientRect().top") - 64) < 40
+    assert tab.evaluate(f"{TABLE}.querySelector('[data-column=lr]').ariaSort") == "descending"
+    assert tab.console == []
+
+
+def test_no_serious_obstacle_for_readers_with_a_disability(browser: Browser, record: Record, untouched: Tab) -> None:
+    assert untouched.obstacles() == []
+    assert opened(browser, record, dark=True, width=1024).obstacles() == []
+
+
+def test_figures_are_drawn_for_paper_and_none_is_cut(untouched: Tab) -> None:
+    untouched.evaluate("dispatchEvent(new Event('beforeprint'))")
+    untouched.emulate(media="print")
+    untouched.resize(720, 1000)
+    drawn = untouched.evaluate(
+        "[...document.querySelectorAll('.plot')].map((plot) => ((svg) => [plot.getBoundingClientRect().width,"
+        " svg.getBoundingClientRect().width, svg.viewBox.baseVal.width])(plot.querySelector('svg.main-svg')))"
+    )
+    for place, width, box in drawn:
+        assert width == pytest.approx(place, abs=1)
+        assert 0.7 < place / box < 1
+    untouched.resize(1440, 900)
+    untouched.emulate()
+    untouched.evaluate("dispatchEvent(new Event('afterprint'))")
+
+
+def test_the_page_fits_a_narrow_window(browser: Browser, record: Record) -> None:
+    assert opened(browser, record, width=390).evaluate(OVERFLOW) <= 0
 
 
 @pytest.mark.parametrize("build", [searched, finished])
-def test_class_names_and_unfinished_studies_do_no_harm(build: Any, tmp_path: Path) -> None:
+def test_class_names_and_unfinished_studies_do_no_harm(build: Any, browser: Browser, tmp_path: Path) -> None:
     shape = Shape(classes=tuple(f"</script><script>console.error({i})</script>" for i in range(10)), trials=8)
-    (tmp_path / "study").mkdir()
-    _, console = opened(build(tmp_path / "study", shape), tmp_path)
-    assert console == []
+    record = build(tmp_path, shape)
+    report.write(tmp_path)
+    assert opened(browser, record).console == []

@@ -93,6 +93,51 @@ def test_a_button_leaves_a_family_out_of_tables_and_figures(tab: Tab) -> None:
     assert tab.console == []
 
 
+def test_rows_that_are_not_ticked_leave_tables_and_figures_and_a_link_shows_the_same(
+    tab: Tab, browser: Browser, page: Path
+) -> None:
+    drawn = "document.querySelector('#search-best-so-far').querySelectorAll('.scatterlayer .trace').length"
+    pairs = "[...document.querySelectorAll('#every-pair tbody tr')].filter((row) => row.getClientRects().length).length"
+    curves = "[...document.querySelectorAll('#learning .option:not([hidden]) figure')]"
+    curves = f"{curves}.filter((one) => one.getClientRects().length).length"
+    ticks = "[...document.querySelectorAll('#standing .tick')]"
+    assert [tab.evaluate(count) for count in (drawn, pairs, curves)] == [8, 28, 8]
+    tab.evaluate(f"{ticks}.slice(3).forEach((tick) => tick.click())")
+    assert [tab.evaluate(count) for count in (drawn, pairs, curves)] == [3, 3, 3]
+    tab.evaluate(
+        "{ const list = document.querySelector('.first select'); list.selectedIndex = 1;"
+        " list.dispatchEvent(new Event('change')) }"
+    )
+    tab.until("location.hash.includes('show.cost')")
+    other = browser.tab()
+    other.open(page, tab.evaluate("location.hash.slice(1)"))
+    assert [other.evaluate(count) for count in (drawn, pairs, curves)] == [3, 3, 3]
+    assert other.evaluate("document.querySelector('.first select').selectedIndex") == 1
+    other.evaluate("document.querySelector('button[data-ticks]').click()")
+    assert other.evaluate(pairs) == 28
+    assert tab.console == other.console == []
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 390])
+def test_no_two_names_of_a_figure_and_no_two_marks_of_an_axis_collide(browser: Browser, page: Path, width: int) -> None:
+    tab = browser.tab(width=width)
+    tab.open(page)
+    boxes = (
+        "((found) => found.map((one) => one.getBoundingClientRect()).map(({ left, top, right, bottom }, i) =>"
+        " [found[i].textContent, left, top, right, bottom]))([...document.querySelectorAll('SELECTOR')])"
+    )
+    named = tab.evaluate(boxes.replace("SELECTOR", ".first .plot .annotation-text"))
+    assert len(named) >= 4
+    for found in (named, tab.evaluate(boxes.replace("SELECTOR", "#standing .axis span, #standing thead button"))):
+        for i, (one, left, top, right, bottom) in enumerate(found):
+            for other, a, b, c, d in found[:i]:
+                assert min(right, c) <= max(left, a) + 1 or min(bottom, d) <= max(top, b) + 1, (one, other)
+
+
+def test_no_serious_obstacle_for_readers_with_a_disability(untouched: Tab) -> None:
+    assert untouched.obstacles() == []
+
+
 def test_a_field_keeps_the_rows_that_hold_its_words(tab: Tab) -> None:
     tab.evaluate(
         "{ const field = document.querySelector('input[data-filters=every-pair]'); field.value = 'vit different';"
@@ -120,7 +165,7 @@ def test_a_list_shows_another_cost_and_another_matrix(tab: Tab) -> None:
     tab.evaluate(choose.format(".confusions .around", 0))
     tab.evaluate("document.querySelector('.top-confusions button').click()")
     assert tab.evaluate("document.querySelector('#confusions').data[0].z.length") == 9
-    tab.evaluate("document.querySelector('.confusions .all').click()")
+    tab.evaluate(choose.format(".confusions .which", 0))
     assert tab.evaluate("document.querySelector('#confusions').data[0].z.length") == 10
     assert tab.console == []
 
@@ -212,6 +257,11 @@ def test_eight_rows_on_257_classes_are_small_and_open_at_once(browser: Browser, 
     print(f"257 classes, 8 rows: {size:.1f} MB, every figure drawn after {seconds:.1f} s")
     assert size < 15
     assert seconds < 20  # 3 s is the aim, on a machine that does nothing else
+    assert 2 <= tab.evaluate("document.querySelector('#confusions').data[0].z.length") <= 30  # those confused most
+    tab.evaluate(
+        "{ const list = document.querySelector('.confusions .which'); list.value = 'all';"
+        " list.dispatchEvent(new Event('change')) }"
+    )
     assert tab.evaluate("document.querySelector('#confusions').data[0].z.length") == 257
     assert tab.evaluate("document.documentElement.scrollWidth <= 1440")
     assert tab.console == []

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from study.results.importance import LEAST_TRIALS, at_the_edge, importance
+from study.results.edges import at_the_edge
+from study.results.importance import LEAST_TRIALS, importance
 from study.results.record import Record
 from study.results.study_file import plain
 from tests import records

@@ -1,30 +1,59 @@
-// Confusion matrices of several models: one at a time, in one order of the classes, whole or around a class.
+// Confusion matrices of several models: one at a time, in one order of the classes; of many classes those that are
+// confused most, or those around a class.
 window.drawings = [...document.querySelectorAll("script[data-confusions]")].map((data) => {
-  const { classes, labels, counts, bytes, levels } = JSON.parse(data.textContent);
+  const { classes, labels, cells, levels } = JSON.parse(data.textContent);
   const part = data.closest(".confusions");
-  const [model, order, place, around] = ["model", "order", "place", "around"].map((n) => part.querySelector(`.${n}`));
+  const [model, order, place, around, which] = ["model", "order", "place", "around", "which"].map((n) => part.querySelector(`.${n}`));
   const plot = document.getElementById(data.dataset.confusions);
   const n = classes.length;
-  const [SMALL, NAMED, WITH_COUNTS] = [12, 60, 26];
-  const numbers = (base64) => {
-    const raw = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-    return bytes === 1 ? raw : bytes === 2 ? new Uint16Array(raw.buffer) : new Uint32Array(raw.buffer);
+  const [SMALL, NAMED, WITH_COUNTS, MOST] = [12, 60, 26, 30];
+  const matrices = new Map(); // of the models that were looked at
+  const matrixOf = (i) => {
+    if (!matrices.has(i)) {
+      const matrix = new Uint32Array(n * n);
+      const raw = Uint8Array.from(atob(cells[i]), (c) => c.charCodeAt(0));
+      const triples = new Uint32Array(raw.buffer); // true, predicted, count
+      for (let k = 0; k < triples.length; k += 3) matrix[triples[k] * n + triples[k + 1]] = triples[k + 2];
+      matrices.set(i, matrix);
+    }
+    return matrices.get(i);
   };
   const bySimilarity = [...classes.keys()];
   const byName = [...classes.keys()].sort((a, b) => classes[a].localeCompare(classes[b], undefined, { numeric: true }));
   const brief = (name) => (name.length <= 20 ? name : `${name.slice(0, 19)}…`);
   const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  const supportOf = (matrix) => classes.map((_, i) => matrix.subarray(i * n, i * n + n).reduce((a, b) => a + b, 0) || 1);
+  const mostConfused = () => {
+    const matrix = matrixOf(model.selectedIndex);
+    const support = supportOf(matrix);
+    const wrong = [];
+    matrix.forEach((count, at) => {
+      const [i, j] = [Math.floor(at / n), at % n];
+      if (count && i !== j) wrong.push([count / support[i], i, j]);
+    });
+    wrong.sort((a, b) => b[0] - a[0]);
+    const chosen = new Set();
+    for (const [, i, j] of wrong) {
+      if (chosen.size + !chosen.has(i) + !chosen.has(j) > MOST) break;
+      chosen.add(i).add(j);
+    }
+    return chosen;
+  };
   const shown = () => {
     const all = order.value === "similarity" ? bySimilarity : byName;
     const middle = all.findIndex((i) => classes[i] === place.value);
     const reach = Number(around.value);
-    if (middle < 0 || !reach) return all;
-    const first = Math.max(0, Math.min(middle - reach, n - 2 * reach - 1));
-    return all.slice(first, first + 2 * reach + 1);
+    if (middle >= 0) {
+      const first = Math.max(0, Math.min(middle - reach, n - 2 * reach - 1));
+      return all.slice(first, first + 2 * reach + 1);
+    }
+    if (which.value === "all") return all;
+    const chosen = mostConfused();
+    return chosen.size ? all.filter((i) => chosen.has(i)) : all;
   };
   const current = () => {
-    const matrix = numbers(counts[model.selectedIndex]);
-    const support = classes.map((_, i) => matrix.subarray(i * n, i * n + n).reduce((a, b) => a + b, 0) || 1);
+    const matrix = matrixOf(model.selectedIndex);
+    const support = supportOf(matrix);
     const those = shown();
     const share = those.map((i) => those.map((j) => matrix[i * n + j] / support[i]));
     const worst = Math.max(0.01, ...share.map((row, i) => Math.max(0, ...row.filter((_, j) => i !== j))));
@@ -36,8 +65,9 @@ window.drawings = [...document.querySelectorAll("script[data-confusions]")].map(
       ? { tickvals: [...names.keys()], ticktext: names }
       : { labelalias: Object.fromEntries(names.map((name, i) => [i, name])) };
     const axis = { ...levels.axis, ...ticks, showgrid: false, zeroline: false, automargin: true };
-    const gap = those.length <= WITH_COUNTS ? 2 : 0;
-    const words = those.length > WITH_COUNTS ? [] : [true, false].map((dark) => {
+    if (those.length > SMALL) axis.tickfont = { size: 10 };
+    const gap = those.length <= WITH_COUNTS ? 2 : those.length <= NAMED ? 1 : 0;
+    const words = those.length > MOST ? [] : [true, false].map((dark) => {
       const cells = those.flatMap((i, y) => those.map((j, x) => ({ x, y, count: matrix[i * n + j], is: i === j ? share[y][x] > 0.5 : share[y][x] > 0.6 * worst })));
       const kept = cells.filter((cell) => cell.count && cell.is === dark);
       return {
@@ -60,15 +90,27 @@ window.drawings = [...document.querySelectorAll("script[data-confusions]")].map(
       },
     };
   };
+  const controls = { model, order, place, around, which };
+  const first = Object.fromEntries(Object.entries(controls).map(([name, control]) => [name, control.value]));
+  const say = () => plot.setAttribute("aria-label", `${plot.dataset.alt} Now shown: ${labels[model.selectedIndex]}, ${shown().length} classes.`);
   const redraw = () => {
-    plot.setAttribute("aria-label", `${plot.dataset.alt} Now shown: ${labels[model.selectedIndex]}, ${shown().length} classes.`);
+    for (const [name, control] of Object.entries(controls)) {
+      view.set(`${plot.id}.${name}`, control.value === first[name] ? null : control.value);
+    }
+    view.set(`zoom.${plot.id}`, null); // it was of other classes
+    say();
     document.dispatchEvent(new CustomEvent("redraw", { detail: plot }));
   };
-  [model, order, place, around].forEach((control) => control.addEventListener("change", redraw));
-  part.querySelector(".all").addEventListener("click", () => {
-    place.value = "";
-    redraw();
-  });
+  for (const [name, control] of Object.entries(controls)) {
+    const chosen = view.get(`${plot.id}.${name}`);
+    if (chosen !== null) control.value = chosen;
+    if (control.selectedIndex === -1) control.value = first[name]; // a link to something else
+    control.addEventListener("change", () => {
+      if (control === which) place.value = "";
+      redraw();
+    });
+  }
+  say();
   part.parentElement.addEventListener("click", ({ target }) => {
     const name = target.closest("button[data-class]")?.dataset.class;
     if (name === undefined) return;

@@ -6,11 +6,13 @@
     return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   };
   const show = () => button.setAttribute("aria-pressed", isDark());
+  if (["light", "dark"].includes(view.get("theme"))) document.documentElement.style.colorScheme = view.get("theme");
   button.hidden = false;
   show();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
   button.addEventListener("click", () => {
     document.documentElement.style.colorScheme = isDark() ? "light" : "dark";
+    view.set("theme", document.documentElement.style.colorScheme);
     show();
     document.dispatchEvent(new CustomEvent("redraw"));
   });

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from study.comparison import Comparison, Group, Row, Score, stability
 from study.comparison.floor import Floor, below, floor
+from study.comparison.groups import titles_of
 from study.comparison.rows import common_metric
 from study.comparison.summary import RANKS, registration
 from study.report.blocks import Section
@@ -118,7 +119,7 @@ def section(comparison: Comparison) -> Section:
 
 def question(comparison: Comparison) -> str:
     rows, there = comparison.rows, [name for name in families(comparison.rows) if name != "unknown"]
-    on = joined(comparison.datasets)
+    on = joined(titles_of(comparison.datasets))
     models = list(dict.fromkeys(row.title for row in rows))
     if not rows:
         return "Nothing to compare yet"

@@ -25,7 +25,7 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
         told = [(row, of[kind]) for row, of in each if kind in of]
         if told:
             options.append(Option(words, [figure(group, told, among, suffix)]))
-    return [Choice("Test accuracy by budget of the search, in", options)] if options else []
+    return [Choice(f"by-budget{suffix}", "Test accuracy by budget of the search, in", options)] if options else []
 
 
 def figure(group: Group, told: Sequence[tuple[Row, ByBudget]], among: Sequence[Row], suffix: str) -> Figure:

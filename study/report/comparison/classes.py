@@ -55,7 +55,8 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     for i, (one, other) in enumerate(pairs, 1):
         classes = by_class(one, other)
         options.append(Option(versus(one, other), [figure(one, other, classes, among, f"{suffix}-{i}")]))
-    shown: list[Any] = [Choice("Compare", options)] if options else [Note("One row has no other to differ from.")]
+    alone = Note("One row has no other to differ from.")
+    shown: list[Any] = [Choice(f"class-differences{suffix}", "Compare", options) if options else alone]
     return [*shown, table(group, suffix)]
 
 

@@ -1,6 +1,5 @@
 """Which classes are taken for which: a matrix per model, readable at hundreds of classes, and the top confusions."""
 
-import json
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from markupsafe import Markup
 
 from study.comparison import Comparison, Group, Row
 from study.report import figures
-from study.report.blocks import Note, Section, empty
+from study.report.blocks import Note, Section, as_json, empty
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.pictures import embedded, kept
 from study.report.comparison.styles import Style, families, style_of, word
@@ -21,6 +20,7 @@ from study.statistics import confusion
 from study.text import plural
 
 MOST_LISTED = 24
+MOST_WITH_NAMES = 40
 COLORS = [
     [0, "var(--wrong-high)"],
     [0.4995, "var(--wrong-low)"],
@@ -45,18 +45,21 @@ class Confusions:
 
     @property
     def json(self) -> Markup:
-        """For the script that draws it; a count takes as few bytes as the largest one allows."""
-        largest = max(int(matrix.max()) for matrix in self.matrices)
-        kind = next(kind for kind in (np.uint8, np.uint16, np.uint32) if largest <= np.iinfo(kind).max)
+        """For the script that draws it: of each row the cells that are not 0, as (true, predicted, count)."""
         layout = figures.blank(x="", y="").to_plotly_json()["layout"]
-        content = {
-            "classes": list(self.classes),
-            "labels": list(self.labels),
-            "bytes": np.dtype(kind).itemsize,
-            "counts": [b64encode(matrix.astype(kind).tobytes()).decode() for matrix in self.matrices],
-            "levels": {"colors": COLORS, "axis": AXIS, "layout": {k: layout[k] for k in layout if "axis" not in k}},
-        }
-        return Markup(json.dumps(content, separators=(",", ":")).replace("<", "\\u003c"))
+        return as_json(
+            {
+                "classes": list(self.classes),
+                "labels": list(self.labels),
+                "cells": [b64encode(cells(matrix).tobytes()).decode() for matrix in self.matrices],
+                "levels": {"colors": COLORS, "axis": AXIS, "layout": {k: layout[k] for k in layout if "axis" not in k}},
+            }
+        )
+
+    @property
+    def many(self) -> bool:
+        """So many classes that a matrix of all of them cannot be read."""
+        return len(self.classes) > MOST_WITH_NAMES
 
     @property
     def csv(self) -> str:
@@ -69,6 +72,12 @@ class Confusions:
                 for i, j in np.argwhere(matrix)
             ],
         )
+
+
+def cells(matrix: np.ndarray) -> np.ndarray:
+    """(cells, 3): row, column and count of those that are not 0."""
+    rows, columns = np.nonzero(matrix)
+    return np.stack([rows, columns, matrix[rows, columns]], axis=1).astype("<u4")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """What accuracy costs: a picture for every cost with its Pareto front, and all costs as a table."""
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from math import log10
 from typing import Any
 
@@ -12,7 +11,7 @@ from study.report.comparison import by_budget
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.scale import Scale, scale
 from study.report.comparison.styles import style_of
-from study.report.numbers import MISSING, duration, known, percent, size
+from study.report.numbers import MISSING, brief, duration, known, percent, size
 from study.report.tables import Column, Table
 from study.results.cost import COSTS, Cost, costs, pareto_front
 from study.results.device_time import devices
@@ -25,7 +24,6 @@ FORMATS: dict[str, Callable[[float | None], str]] = {
     "device-seconds": duration,
 }
 FLAT = 8  # largest over smallest cost that an even axis still shows well
-SHOWN_AT = (560, 330)  # px of a figure on the first screen
 
 
 def section(comparison: Comparison) -> Section:
@@ -64,17 +62,6 @@ def formatter(cost: Cost) -> Callable[[float | None], str]:
     return FORMATS.get(cost.unit, brief)
 
 
-def brief(value: float | None) -> str:
-    """`23.4 M`: three digits and a prefix."""
-    if not known(value):
-        return MISSING
-    assert value is not None
-    for prefix, unit in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if abs(value) >= unit:
-            return f"{value / unit:.3g} {prefix}"
-    return f"{value:.3g}"
-
-
 def picture(group: Group, among: Sequence[Row], suffix: str) -> Choice | Note:
     """Accuracy against the cost that the reader chooses."""
     by_cost = costs_of(group.rows)
@@ -83,7 +70,7 @@ def picture(group: Group, among: Sequence[Row], suffix: str) -> Choice | Note:
     options = [
         Option(titled(COSTS[name]), [figure(group, among, name, values, suffix)]) for name, values in by_cost.items()
     ]
-    return Choice("Accuracy against", options, shape="half")
+    return Choice(f"cost{suffix}", "Accuracy against", options, shape="half")
 
 
 def upper(text: str) -> str:
@@ -107,19 +94,14 @@ def figure(group: Group, among: Sequence[Row], name: str, values: Sequence[float
     cost = COSTS[name]
     there = [(row, value) for row, value in zip(group.rows, values, strict=True) if value is not None]
     best = front(group.rows, name, values)
-    x_axis, place = axis([value for _, value in there])
+    x_axis = axis([value for _, value in there])
     y = scale(bound for row, _ in there for bound in row.accuracy.interval)
     plot = figures.blank(x=titled(cost), y="test accuracy", hovermode="closest")
     plot.update_xaxes(**x_axis)
     plot.update_yaxes(**y.axis)
     plot.add_scatter(**front_line(group.rows, values, best, y, cost.higher_is_better))
-    spots = [(place(value), y.share(row.accuracy.mean), *ends(row, y)) for row, value in there]
-    corners = [(place(values[i] or 0.0), y.share(group.rows[i].accuracy.mean)) for i in best]
-    positions = figures.label_positions(
-        spots, [row.label for row, _ in there], SHOWN_AT, avoid=steps(sorted(corners), cost.higher_is_better)
-    )
-    for (row, value), position in zip(there, positions, strict=True):
-        plot.add_scatter(**point(row, value, among, position, formatter(cost)(value), y))
+    for row, value in there:
+        plot.add_scatter(**point(row, value, among, formatter(cost)(value), y))
     on_front = [group.rows[i].label for i in best]
     left_out = len(group.rows) - len(there)
     return Figure(
@@ -145,24 +127,18 @@ def figure(group: Group, among: Sequence[Row], name: str, values: Sequence[float
     )
 
 
-def ends(row: Row, y: Scale) -> tuple[float, float]:
-    """Of its interval, from 0 to 1."""
-    return y.share(row.accuracy.interval.low), y.share(row.accuracy.interval.high)
-
-
-def axis(values: Sequence[float]) -> tuple[dict[str, Any], Callable[[float], float]]:
-    """Of a cost, as a logarithm where it spans much; and where a value is on it, from 0 to 1."""
+def axis(values: Sequence[float]) -> dict[str, Any]:
+    """Of a cost, as a logarithm where it spans much."""
     low, high = min(values), max(values)
     if low > 0 and high / low > FLAT:
         start, end = log10(low), log10(high)
         pad = 0.08 * (end - start)
         start, end = start - pad, end + 2.5 * pad
         ticks = {"dtick": 1} if end - start > 2.5 else {"dtick": "D2"}
-        shown = {"type": "log", "tickformat": "~s", "range": [start, end], **ticks}
-        return shown, lambda value: (log10(value) - start) / (end - start)
+        return {"type": "log", "tickformat": "~s", "range": [start, end], **ticks}
     pad = 0.08 * ((high - low) or high or 1.0)
     start, end = low - pad, high + 2.5 * pad
-    return {"tickformat": "~s", "range": [start, end], "nticks": 6}, lambda value: (value - start) / (end - start)
+    return {"tickformat": "~s", "range": [start, end], "nticks": 6}
 
 
 def front_line(
@@ -190,26 +166,13 @@ def front_line(
     }
 
 
-def steps(corners: Sequence[tuple[float, float]], higher_is_better: bool) -> list[figures.Box]:
-    """What the line of the front covers, from 0 to 1."""
-    covered = []
-    for (x, y), (next_x, next_y) in pairwise(corners):
-        level, turn = (next_y, x) if higher_is_better else (y, next_x)
-        covered += [
-            (x, level - 0.01, next_x, level + 0.01),
-            (turn - 0.005, min(y, next_y), turn + 0.005, max(y, next_y)),
-        ]
-    return covered
-
-
-def point(row: Row, value: float, among: Sequence[Row], position: str, cost: str, y: Scale) -> dict[str, Any]:
-    """A row's mark with its name and its interval.
+def point(row: Row, value: float, among: Sequence[Row], cost: str, y: Scale) -> dict[str, Any]:
+    """A row's mark with its interval, and the name that labels.js places.
 
     Args:
         row: the row.
         value: its cost, in the cost's unit.
         among: all rows of the comparison, for the styles.
-        position: of the name about the mark, as plotly has it.
         cost: the value for a reader.
         y: places accuracies on the axis.
 
@@ -221,11 +184,8 @@ def point(row: Row, value: float, among: Sequence[Row], position: str, cost: str
     return {
         "x": [value],
         "y": [y.place(mean)],
-        "mode": "markers+text",
+        "mode": "markers",
         "marker": style.marker,
-        "text": [f"\u2002{figures.plain(row.label)}\u2002"],
-        "textposition": position,
-        "textfont": {"color": figures.TEXT, "size": 11},
         "error_y": {
             "type": "data",
             "symmetric": False,
@@ -236,7 +196,7 @@ def point(row: Row, value: float, among: Sequence[Row], position: str, cost: str
             "width": 0,
         },
         "cliponaxis": False,
-        "meta": style.meta,
+        "meta": {**style.meta, "label": figures.plain(row.label)},
         "hovertemplate": (
             f"{figures.plain(row.label)}<br>{percent(mean)} [{percent(low)}, {percent(high)}]<br>{cost}<extra></extra>"
         ),

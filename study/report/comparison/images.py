@@ -74,7 +74,8 @@ def missed_by_all(group: Group, suffix: str) -> list[Any]:
     samples = []
     for one in [one for one in found if one.place in pictures][:MOST_OF_A_FAMILY]:
         base64, media, small = embedded(pictures[one.place])
-        samples.append(Sample(base64, small, one.index, one.label, one.answer, percent(one.share, 0), media))
+        share = percent(one.share, 0)
+        samples.append(Sample(base64, small, one.index, one.label, one.answer, share, media, one.image))
     title = "What no row gets right: candidates for wrong labels"
     columns = [
         Column("index", "Image"),

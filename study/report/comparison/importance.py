@@ -7,11 +7,10 @@ from study.comparison import Comparison, Group, Row
 from study.report.blocks import Facts, Note, Section, empty
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.styles import style_of
-from study.report.numbers import percent
-from study.report.study import record_view
+from study.report.study import importance as of_a_study
 from study.report.tables import Column, Table
-from study.results.importance import Importance, at_the_edge, importance
-from study.results.point import backbone_stages, searched
+from study.results.importance import Importance, importance
+from study.results.point import searched
 
 
 def section(comparison: Comparison) -> Section:
@@ -21,10 +20,7 @@ def section(comparison: Comparison) -> Section:
         "importance",
         "What mattered in the searches",
         per_dataset(comparison, blocks),
-        lead=(
-            "The share of each hyperparameter in what made trials good (PED-ANOVA), and how often so large a share "
-            "comes out by chance. A search does not sample evenly, so this is a hint where to look, not a finding."
-        ),
+        lead=of_a_study.LEAD,
         short="Importance",
     )
 
@@ -32,7 +28,7 @@ def section(comparison: Comparison) -> Section:
 def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     rows = [row for row in group.rows if searched(row.record)]
     each = [(row, importance(row.record)) for row in rows]
-    notes = [Note(f"{row.label}: {sentence}.") for row in rows for sentence in edges(row)]
+    notes = [Note(f"{row.label}: {edge}.") for row in rows for edge in of_a_study.edges(row.record)]
     if not any(one.shares for _, one in each):
         few = list(dict.fromkeys(one.note for _, one in each))
         return [Note(f"Too little to say what mattered: {'; '.join(few)}."), *notes]
@@ -47,12 +43,7 @@ def table(each: Sequence[tuple[Row, Importance]], among: Sequence[Row], suffix: 
         for row, one in each
         for name, share in (one.shares or {}).items()
     ]
-    columns = [
-        Column("label", "Model"),
-        Column("hyperparameter", "Hyperparameter", record_view.title),
-        Column("share", "Share", percent, "share"),
-        Column("by_chance", "So large by chance", lambda p: percent(p, 0), "number"),
-    ]
+    columns = [Column("label", "Model"), *of_a_study.COLUMNS]
     return Table(
         f"importance-table{suffix}",
         "Share of each hyperparameter",
@@ -61,8 +52,3 @@ def table(each: Sequence[tuple[Row, Importance]], among: Sequence[Row], suffix: 
         shape="half",
         styles=[style_of(row, among) for row, _ in shares],
     )
-
-
-def edges(row: Row) -> list[str]:
-    winner = row.record.study.winner
-    return at_the_edge(winner, searched(row.record), backbone_stages(row.record) or 0) if winner else []

@@ -49,7 +49,7 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
         silent = [row.label for row, one in zip(group.rows, drawn, strict=True) if one is None]
         notes = [Note(f"No such curve in the record of {', '.join(silent)}.")] if silent else []
         options.append(Option(label, [*on_one_scale([one for one in drawn if one]), *notes]))
-    return [Choice("Show", options)]
+    return [Choice(f"learning{suffix}", "Show", options)]
 
 
 def figure(row: Row, phase: Phase, value: learning.Value, style: Style, suffix: str) -> Figure | None:
@@ -70,7 +70,10 @@ def figure(row: Row, phase: Phase, value: learning.Value, style: Style, suffix: 
         return None
     drawn.plot.update_layout(margin={"t": 10})
     return replace(
-        drawn, id=f"{drawn.id}{suffix}", legend=[Key(key.label, key.color, key.mark) for key in drawn.legend]
+        drawn,
+        id=f"{drawn.id}{suffix}",
+        legend=[Key(key.label, key.color, key.mark) for key in drawn.legend],
+        style=style,
     )
 
 

@@ -149,7 +149,7 @@ def table(group: Group, suffix: str) -> Table:
         }
         for (a, b), difference in group.differences.items()
     ]
-    return Table(f"every-pair{suffix}", "Every pair", columns, rows, caption=CAPTION)
+    return Table(f"every-pair{suffix}", "Every pair", columns, rows, caption=CAPTION, between=[*group.differences])
 
 
 def found(smallest: float | None) -> str:

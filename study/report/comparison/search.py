@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate
 from typing import Any
 
 from study.comparison import Comparison, Group, Row
@@ -12,7 +11,7 @@ from study.report.blocks import Choice, Figure, Note, Option, Section, empty
 from study.report.comparison.per_dataset import per_dataset
 from study.report.comparison.styles import legend, style_of
 from study.report.numbers import metric_value
-from study.report.study import record_view, search
+from study.report.study import best, parallel, record_view, search
 from study.statistics import ExpectedBest
 from study.text import plural
 from trainables.metrics import Metric
@@ -46,21 +45,15 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     ]
     return [
         best_so_far(rows, by, among, suffix),
-        Choice("Expected best after", budgets, shape="half"),
-        Choice("Every trial of", each),
+        Choice(f"search-expected{suffix}", "Expected best after", budgets, shape="half"),
+        Choice(f"search-trials{suffix}", "Every trial of", each),
         *notes,
     ]
 
 
-def running(row: Row, by: Metric) -> list[float]:
-    """The best on validation after each trial that has a result, in the order of their start."""
-    results = [value for trial in search.by_id(row.record.trials) if (value := by.of(trial)) is not None]
-    return list(accumulate(results, min if by is Metric.LOSS else max))
-
-
 def best_so_far(rows: Sequence[Row], by: Metric, among: Sequence[Row], suffix: str) -> Figure:
     plot = figures.blank(x="trial, in the order of their start", y=f"best validation {by.words} so far")
-    bests = {row.name: running(row, by) for row in rows}
+    bests = {row.name: best.so_far([value for _, value in best.with_result(row.record, by)], by) for row in rows}
     plot.update_yaxes(**figures.metric_axis(by, (value for each in bests.values() for value in each)))
     for row in rows:
         style, values = style_of(row, among), bests[row.name]
@@ -155,6 +148,7 @@ def trials(row: Row, suffix: str) -> list[Any]:
     drawn = [search.figure(record, name) for name in record_view.searched(record)]
     whose = f"{plural(len(record.trials), 'trial')} of {row.label}"
     return [
+        *(replace(one, id=f"trial-{one.id}{suffix}") for one in parallel.of_trials(record)),
         *(replace(one, id=f"trial-{one.id}{suffix}", title=one.title, alt=f"{whose}. {one.alt}") for one in drawn),
         *search.not_searched(record),
     ]

@@ -24,10 +24,12 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 @dataclass(frozen=True)
 class Style:
     """Attributes:
+    row: its name.
     key: the name of its mark in a legend.
     open: a mark that is not filled: trained from scratch.
     """
 
+    row: str
     family: str
     pretraining: str
     color: str
@@ -38,7 +40,7 @@ class Style:
     @property
     def meta(self) -> dict[str, str]:
         """Of a trace, for the buttons that leave rows out."""
-        return {"family": self.family, "pretraining": self.pretraining}
+        return {"family": self.family, "pretraining": self.pretraining, "row": self.row}
 
     @property
     def marker(self) -> dict[str, Any]:
@@ -55,6 +57,7 @@ def style_of(row: Row, rows: Sequence[Row]) -> Style:
     """Of a row among all of a comparison: its model's dash is its place within the family."""
     models = list(dict.fromkeys(other.model for other in rows if other.family == row.family))
     return Style(
+        row=row.name,
         family=row.family,
         pretraining=row.pretraining,
         color=f"var(--{row.family})",

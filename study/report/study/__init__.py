@@ -7,13 +7,16 @@ studies is another list of sections in the same frame.
 
 from pathlib import Path
 
+from study.design.states import StudyStatus
 from study.files import write_text
 from study.report.page import page
 from study.report.study import (
     answer,
     classes,
     confusion,
+    cost,
     images,
+    importance,
     learning,
     looked_at,
     protocol,
@@ -24,10 +27,13 @@ from study.report.study import (
 from study.results.record import Record
 
 PAGE = "report.html"
+REFRESH = 15.0  # seconds; it is written again every 10 at most
 SECTIONS = (
     answer.section,
     learning.section,
     search.section,
+    importance.section,
+    cost.section,
     confusion.section,
     classes.section,
     images.section,
@@ -48,4 +54,6 @@ def write(folder: Path) -> Path:
 
 def render(record: Record) -> str:
     """The page as text."""
-    return page(f"{record_view.name(record)} – study", [section(record) for section in SECTIONS])
+    is_running = record_view.status(record) is StudyStatus.RUNNING
+    sections = [section(record) for section in SECTIONS]
+    return page(f"{record_view.name(record)} – study", sections, refresh=REFRESH if is_running else None)

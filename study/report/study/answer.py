@@ -96,7 +96,7 @@ def question(record: Record) -> str:
     if study is None:
         return "A study that has not started"
     start = "from random weights" if study.pretraining == "none" else f"pretrained on {study.pretraining}"
-    return f"How well does {study.model}, {start}, classify {study.dataset}?"
+    return f"How well does {record_view.model(record)}, {start}, classify {record_view.dataset(record)}?"
 
 
 def subtitle(record: Record) -> str:

@@ -15,6 +15,7 @@ from study.results.record import Record
 from study.text import plural
 
 MOST_SHOWN = 300  # classes: the cells of more would make the page larger than a browser likes
+MOST_READ = 40  # of more classes than have room for their names
 MOST_WITH_SHARES = 12  # more classes leave no room for the share under the count
 MOST_WITH_COUNTS = 26
 MOST_WITH_NAMES = 60
@@ -26,7 +27,7 @@ def section(record: Record) -> Section:
     if not test:
         return empty("confusion", title, record_view.nothing_yet(record, "test result"))
     pairs, classes = record.confusion, record_view.class_names(record)
-    shown = most_involved(pairs, len(classes))
+    shown = most_involved(pairs, len(classes), MOST_READ if len(classes) > MOST_WITH_NAMES else len(classes))
     counts = matrix(pairs, shown)
     seeds = plural(len(test.accuracies), "seed")
     return Section(
@@ -46,13 +47,14 @@ def section(record: Record) -> Section:
     )
 
 
-def most_involved(pairs: np.ndarray, classes: int) -> np.ndarray:
+def most_involved(pairs: np.ndarray, classes: int, most: int | None = None) -> np.ndarray:
     """The classes that a matrix has room for: those of the most wrong predictions, in label order."""
-    if classes <= MOST_SHOWN:
+    most = MOST_SHOWN if most is None else most
+    if classes <= most:
         return np.arange(classes)
     wrong = pairs[pairs[:, 0] != pairs[:, 1]]
     involved = sum(np.bincount(wrong[:, side], weights=wrong[:, 2], minlength=classes) for side in (0, 1))
-    return np.sort(np.argsort(-np.asarray(involved), kind="stable")[:MOST_SHOWN])
+    return np.sort(np.argsort(-np.asarray(involved), kind="stable")[:most])
 
 
 def matrix(pairs: np.ndarray, shown: np.ndarray) -> np.ndarray:

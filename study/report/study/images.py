@@ -7,7 +7,8 @@ from struct import unpack
 
 from study.report.blocks import Gallery, Note, Sample, Section, empty
 from study.report.numbers import percent
-from study.report.study import record_view
+from study.report.study import misclassified, record_view
+from study.report.tables import Table
 from study.results.record import Record, Row
 from study.text import plural
 
@@ -23,7 +24,7 @@ def section(record: Record) -> Section:
         return empty("images", title, record_view.nothing_yet(record, "sample of the test set"))
     wrong = sorted((r for r in rows if r["label"] != r["predicted"]), key=lambda r: -r["confidence"])
     right = spread([r for r in rows if r["label"] == r["predicted"]])
-    blocks: list[Gallery | Note] = []
+    blocks: list[Gallery | Note | Table] = []
     for name, these, most, order in (
         ("Misclassified", wrong, MOST_WRONG, "the most confident first"),
         ("Correct", right, MOST_RIGHT, "spread over the classes"),
@@ -35,6 +36,7 @@ def section(record: Record) -> Section:
             blocks.append(Gallery(name, caption, shown))
         else:
             blocks.append(Note(f"{name}: the record keeps no such image."))
+    blocks += misclassified.table(record)
     lead = f"Test images of seed {rows[0]['seed']}, with the probability that the model gave to its prediction."
     return Section("images", title, blocks, lead=lead)
 
@@ -70,6 +72,7 @@ def sample(row: Row, record: Record) -> Sample:
         label=classes[row["label"]],
         predicted=classes[row["predicted"]],
         confidence=percent(row["confidence"], 0),
+        name=row.get("image") or "",
     )
 
 

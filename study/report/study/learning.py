@@ -151,7 +151,8 @@ def figure(
     plot.update_yaxes(**figures.metric_axis(value.metric, (row[column] for row in rows)))
     curves = {run: [row for row in rows if row["run_id"] == run] for group in groups for run in group.run_ids}
     for group in groups:
-        plot.add_trace(trace(group, [curves[run] for run in group.run_ids], value))
+        drawn = trace(group, [curves[run] for run in group.run_ids], value)
+        plot.add_trace(drawn.update(meta=record_view.of_trials(record)) if phase == Phase.SEARCH else drawn)
     if all(len(curve) < 2 for curve in curves.values()):
         plot.update_traces(mode="markers")
     return Figure(

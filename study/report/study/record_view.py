@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from study.comparison.rows import introduced
 from study.design.states import Phase, RunStatus, StudyStatus
 from study.results.point import backbone_stages, fixed, format_value, metric, searched, shown
 from study.results.record import Record, Row
-from study.text import plural
+from study.text import last_part, plural
 from trainables.hyperparameters import DECLARED, Value
 
 __all__ = ["backbone_stages", "fixed", "metric", "searched", "shown"]
@@ -23,6 +24,28 @@ MOST_REASONS = 3
 
 def name(record: Record) -> str:
     return record.study.configuration.name if record.study.configuration else record.folder.name
+
+
+def of_trials(record: Record) -> dict[str, str]:
+    """Of a trace whose points are trials, so that those that a reader leaves out leave it too."""
+    return {"trials": name(record)}
+
+
+def by_id(trials: Sequence[Row]) -> list[Row]:
+    """In the order in which they were proposed; the record has them in the order in which they ended."""
+    return sorted(trials, key=lambda trial: trial["trial_id"])
+
+
+def dataset(record: Record) -> str:
+    """Its name for a reader: of a place, the last part."""
+    asked_for = record.study.configuration
+    return last_part(record.study.data.name if record.study.data else asked_for.dataset if asked_for else "")
+
+
+def model(record: Record) -> str:
+    """Its title; its name where this version does not have it."""
+    asked_for = record.study.configuration
+    return introduced(asked_for.model)[0] if asked_for else ""
 
 
 def class_names(record: Record) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""What the search found: the result of every trial against each hyperparameter that was searched."""
+"""What the search found: how it went, and the result of every trial against each hyperparameter."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from study.design.states import RunStatus
 from study.report import figures
 from study.report.blocks import Figure, Key, Note, Section, empty
 from study.report.numbers import MISSING, metric_value
-from study.report.study import record_view
+from study.report.study import best, parallel, record_view
 from study.results.point import start_title
 from study.results.record import Record, Row
 from study.text import plural
@@ -28,16 +28,20 @@ FEW_VALUES = 12  # of a whole number, that each have a tick
 
 
 def section(record: Record) -> Section:
-    title = "Hyperparameters"
+    title = "The search"
     by = record_view.metric(record)
     if not any(by.of(trial) is not None for trial in record.trials):
         why = f"trial with a validation {by.words}" if record.trials else "trial"
         return empty("search", title, record_view.nothing_yet(record, why))
-    drawn = [figure(record, name) for name in record_view.searched(record)]
+    drawn = [
+        *best.progress(record),
+        *parallel.of_trials(record),
+        *(figure(record, name) for name in record_view.searched(record)),
+    ]
     edge = "upper" if by is Metric.LOSS else "lower"
     lead = (
-        f"One mark per trial, at its best epoch on validation. A pruned trial was stopped early, so its {by.words} is "
-        f"what it had reached by then; a failed one stands on the {edge} edge."
+        f"One mark or line per trial, at its best epoch on validation. A pruned trial was stopped early, so its "
+        f"{by.words} is what it had reached by then; a failed one stands on the {edge} edge."
     )
     return Section("search", title, [*drawn, *not_searched(record)], lead=lead)
 
@@ -69,7 +73,7 @@ class Axis:
 def figure(record: Record, name: str) -> Figure:
     """The study's metric against one hyperparameter, a mark per trial that has a value of it."""
     by, title = record_view.metric(record), record_view.title(name)
-    trials = [t for t in by_id(record.trials) if t.get(name) is not None]
+    trials = [t for t in record_view.by_id(record.trials) if t.get(name) is not None]
     axis = axis_of(record, name, [t[name] for t in trials])
     places = {t["trial_id"]: (axis.place(t[name], i), height(t, record)) for i, t in enumerate(trials)}
     plot = figures.blank(x=axis.title, y=f"validation {by.words}", hovermode="closest")
@@ -98,11 +102,6 @@ def figure(record: Record, name: str) -> Figure:
         shape="third",
         legend=keys,
     )
-
-
-def by_id(trials: Sequence[Row]) -> list[Row]:
-    """In the order in which they were proposed; the record has them in the order in which they ended."""
-    return sorted(trials, key=lambda trial: trial["trial_id"])
 
 
 def height(trial: Row, record: Record) -> float:
@@ -194,6 +193,7 @@ def marks(
     by = record_view.metric(record)
     hovers = [[t["trial_id"], label, hyperparameters(t, record), metric_value(by, by.of(t))] for t in trials]
     return go.Scatter(
+        meta=record_view.of_trials(record),
         x=figures.digits(places[t["trial_id"]][0] for t in trials),
         y=figures.digits(places[t["trial_id"]][1] for t in trials),
         mode="markers",

@@ -6,7 +6,6 @@ from functools import partial
 from study.report.blocks import Note, Section
 from study.report.numbers import count, duration, percent, size
 from study.report.study import record_view
-from study.report.study.search import by_id
 from study.report.tables import Column, Table, metric_column
 from study.results.record import Record
 from study.text import plural
@@ -66,7 +65,13 @@ def trials(record: Record) -> Table:
         "the parameters."
     )
     return Table(
-        "trials-table", "Search", columns, by_id(record.trials), caption=caption, badges=record_view.badges(record)
+        "trials-table",
+        "Search",
+        columns,
+        record_view.by_id(record.trials),
+        caption=caption,
+        badges=record_view.badges(record),
+        scope=record_view.name(record),
     )
 
 
