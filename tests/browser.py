@@ -124,9 +124,16 @@ class Tab:
 
     def until(self, condition: str, seconds: float = 60) -> None:
         end = monotonic() + seconds
-        while not self.evaluate(condition):
+        while not self.holds(condition):
             assert monotonic() < end, f"never: {condition}; console: {self.console}"
             sleep(0.02)
+
+    def holds(self, condition: str) -> bool:
+        """False too where the page goes away meanwhile."""
+        try:
+            return bool(self.evaluate(condition))
+        except RuntimeError:
+            return False
 
     def evaluate(self, expression: str) -> Any:
         answer = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)

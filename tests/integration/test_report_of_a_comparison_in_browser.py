@@ -134,8 +134,11 @@ def test_no_two_names_of_a_figure_and_no_two_marks_of_an_axis_collide(browser: B
                 assert min(right, c) <= max(left, a) + 1 or min(bottom, d) <= max(top, b) + 1, (one, other)
 
 
-def test_no_serious_obstacle_for_readers_with_a_disability(untouched: Tab) -> None:
+@pytest.mark.parametrize("dark", [False, True])
+def test_no_serious_obstacle_for_readers_with_a_disability(dark: bool, untouched: Tab) -> None:
+    untouched.emulate(dark=dark)
     assert untouched.obstacles() == []
+    untouched.emulate()
 
 
 def test_a_field_keeps_the_rows_that_hold_its_words(tab: Tab) -> None:
