@@ -9,21 +9,23 @@ from study.options.keywords import ComparisonKeywords, StudyKeywords
 
 
 def words(command: str, study: Study) -> list[str]:
-    """The options with which `study.run` trains one point of a study; --fix says which.
+    """The options with which `study.run` trains one point of a study; --fix says which. None for another command.
 
     Args:
         command: that runs the study, or a comparison that it is a row of.
         study: as that command has it.
     """
-    _, _, module, *given = shlex.split(command)
-    if module == "study.compare":
+    module, given = shlex.split(command)[2:3], shlex.split(command)[3:]
+    if module == ["study.compare"]:
         whole = ComparisonKeywords.of(comparison.parser().parse(given))
         pretraining = study.pretrained_variant.pretraining
         options = whole.row(
             model=study.model, pretraining=pretraining, dataset=study.dataset, results=study.results.parent
         )
-    else:
+    elif module == ["study.run"]:
         options = StudyKeywords.of(command_line.parser().parse(given))
+    else:
+        return []
     of_a_search = StudyKeywords(model=study.model)
     one = replace(
         options,

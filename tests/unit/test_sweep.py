@@ -66,6 +66,7 @@ def test_a_row_of_a_comparison_has_such_a_command_too() -> None:
     study = command_line.configure(row, "mini")
     one, _ = command_line.parse(one_point.words(COMPARISON, study))
     assert (one.model, one.pretraining, one.epochs, one.trials) == ("vit", "none", 4, 1)
+    assert one_point.words("python mine.py", study) == []
 
 
 def test_a_study_that_an_agent_started_is_named_after_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
