@@ -10,8 +10,9 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from study.results.point import format_point, metric, shown
 from study.results.record import Record
 from study.statistics import given
-from study.text import plural
+from study.text import joined, plural
 from trainables import architecture, weights
+from trainables.hyperparameters import DECLARED
 
 MOST_CLASSES = 20  # of a confusion matrix that can be read as a table
 TIMM_LACKS = ("alexnet", "alexnet_original")  # and the mini ones
@@ -79,7 +80,7 @@ def use(record: Record, in_timm: str | None) -> str:
         lines += [
             "```python",
             f"import timm\n{more}"
-            '# "hf-hub:YOU/NAME", where it was uploaded\n'
+            '# once it is uploaded: "hf-hub:YOU/NAME"\n'
             'model = timm.create_model("local-dir:PATH/TO/THIS/FOLDER", pretrained=True).eval()\n'
             "transform = timm.data.create_transform(**timm.data.resolve_data_config(model=model))\n"
             'classes = model.pretrained_cfg["label_names"]',
@@ -121,10 +122,11 @@ def data(record: Record) -> str:
 
 def protocol(record: Record) -> str:
     study, winner, by = record.configuration, record.winner, metric(record)
+    names = [DECLARED[name].title for name in record.study.space if name in DECLARED]
     trained = "train alone" if study.part_of_train else "train and validation"
     return (
         f"## How it was found\n\n{plural(study.trials, 'trial')} of up to {plural(study.epochs, 'epoch')} searched "
-        f"{', '.join(record.study.space) or 'nothing'} on train and validation; the best of them were trained "
+        f"{joined(names) or 'nothing'} on train and validation; the best of them were trained "
         f"again over seeds, the one with the best mean {by.words} won: {format_point(winner, shown(record))}. It was "
         f"trained on {trained} until epoch {winner['last_epoch']}, once for each of {plural(study.seeds, 'seed')}, and "
         "each looked at the test images once."
