@@ -4,6 +4,7 @@ import csv
 import json
 import runpy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -83,7 +84,7 @@ def test_the_folder_is_a_checkpoint_of_timm_and_a_page_of_the_hub(record: Record
     model = timm.create_model(f"local-dir:{record.folder / 'best'}", pretrained=True)
     state = loading.load(record.folder).model.library_state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
-    card = ModelCard.load(record.folder / "best" / "README.md")
+    card: Any = ModelCard.load(record.folder / "best" / "README.md")
     assert card.data.library_name == "timm"
     [result] = card.data.eval_results
     assert result.metric_value == record.test.accuracies[0]

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
@@ -28,9 +29,9 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
 
 
 def test_the_hub_reads_what_the_model_is_and_how_good(record: Record) -> None:
-    read = ModelCard(card.text(record, "alexnet_mini"))
-    assert (read.data.library_name, read.data.pipeline_tag) == ("timm", "image-classification")
-    [result] = read.data.eval_results
+    read: Any = ModelCard(card.text(record, "alexnet_mini")).data
+    assert (read.library_name, read.pipeline_tag) == ("timm", "image-classification")
+    [result] = read.eval_results
     assert (result.metric_type, result.metric_value) == ("accuracy", record.test.accuracies[0])
     assert result.dataset_name == "my photos"
 
