@@ -294,7 +294,7 @@ def licence(candidate: Candidate) -> str:
 
 
 def input_size(candidate: Candidate) -> int:
-    if not is_timm(candidate.model):
+    if not is_timm(candidate.model) or candidate.scale == "mini":  # where it is not the size of its weights
         return candidate.variant.preprocessing.size
     size = getattr(config(candidate), "input_size", None)
     return int(size[-1]) if size else candidate.variant.preprocessing.size
