@@ -151,7 +151,7 @@ def is_timm(name: str) -> bool:
 
 
 def of_timm_name(name: str, pretrainings: Sequence[str], scale: str) -> Iterator[Candidate]:
-    """A model of timm: with the weights of its tag, the first one where it names none; at random where none is asked.
+    """A model of timm: with the weights of its tag, or the first of those it has; at random only where that is asked.
 
     A name without a tag has, of several pretrainings, the first weights of each.
     """
@@ -160,7 +160,7 @@ def of_timm_name(name: str, pretrainings: Sequence[str], scale: str) -> Iterator
     there: dict[str, str] = {}
     for one in (tag,) if tag else timm_names.tags()[model]:
         there.setdefault(pretraining_of(one), one)
-    for wanted in pretrainings or (next(iter(there), NONE),):
+    for wanted in pretrainings or list(there)[:1]:
         if wanted == NONE:
             yield Candidate(f"{timm_names.PREFIX}{model}", NONE, scale, group)
         elif wanted in there:
@@ -260,7 +260,12 @@ def within(field: Sequence[Candidate], limits: Limits) -> tuple[list[Candidate],
     size, parameters, flops = limits.size, limits.parameters, limits.flops
     tests: list[tuple[str, Callable[[Candidate], bool]]] = []
     if limits.licences:
-        tests.append((f"--licence {','.join(limits.licences)}", lambda one: licence(one) in limits.licences))
+        tests.append(
+            (
+                f"--licence {','.join(limits.licences)}",
+                lambda one: one.pretraining == NONE or licence(one) in limits.licences,
+            )
+        )
     if size is not None:
         tests.append((f"--max-size {size}", lambda one: input_size(one) <= size))
     if parameters is not None:

@@ -10,8 +10,10 @@ def named(options: SelectKeywords, scale: str) -> list[Candidate]:
     """All that the patterns name, at a scale. Raises ValueError for a mistake, or where there are none."""
     found = candidates.candidates(candidates.matching(options.models), options.pretraining or (), scale)
     if not found:
-        wanted = " ".join(options.pretraining or ())
-        raise ValueError(f"no model of --models {' '.join(options.models)} has pretraining {wanted} at scale {scale}")
+        who = f"no model of --models {' '.join(options.models)}"
+        if not options.pretraining:
+            raise ValueError(f"{who} has weights: give --pretraining none to race them with random ones")
+        raise ValueError(f"{who} has pretraining {' '.join(options.pretraining)} at scale {scale}")
     return found
 
 

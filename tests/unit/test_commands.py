@@ -116,6 +116,11 @@ MISTAKES = {
     "select: an unknown model": ("study.select", ["--models", "vti"], "did you mean vit?"),
     "select: a pattern of nothing": ("study.select", ["--models", "timm/nothing*"], "names no model"),
     "select: a pretraining that none has": ("study.select", ["--pretraining", "nope"], "has pretraining nope"),
+    "select: a model without weights": (
+        "study.select",
+        ["--models", "timm/test_coatnet"],
+        "--pretraining none to race",
+    ),
     "select: no time": ("study.select", ["--budget", "soon"], "--budget takes a time above 0 as 90s"),
     "select: a limit that is none": ("study.select", ["--max-params", "few"], "--max-params takes a number above 0"),
     "select: nobody to keep": ("study.select", ["--keep", "0"], "keep must be at least 1, got 0"),

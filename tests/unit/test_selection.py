@@ -173,6 +173,12 @@ def test_a_candidate_has_the_pretrainings_that_are_asked_for_as_far_as_it_has_th
     assert own.score > 0.8
 
 
+def test_a_model_without_weights_takes_part_only_where_random_ones_are_asked_for() -> None:
+    assert candidates.candidates(["timm/test_coatnet"], (), "mini") == []
+    [random] = candidates.candidates(["timm/test_coatnet"], ("none",), "mini")
+    assert (random.model, random.pretraining, random.group) == ("timm/test_coatnet", "none", "coatnet")
+
+
 def test_without_a_network_only_those_take_part_whose_weights_are_here(tmp_path: Path) -> None:
     names = ["vit", "timm/resnet18.a1_in1k", "timm/resnet34.a1_in1k"]
     (tmp_path / "resnet34.a1_in1k.safetensors").touch()
