@@ -98,9 +98,9 @@ CHANGES: dict[str, tuple[Change, ...]] = {
         ),
     ),
     "figure": (
-        Change("study/report/study/__init__.py", " learning, protocol", " learning, memory, protocol"),
+        Change("study/report/study/__init__.py", "    looked_at,\n", "    looked_at,\n    memory,\n"),
         Change("study/report/study/__init__.py", "    trials.section,\n", "    trials.section,\n    memory.section,\n"),
-        Change("tests/unit/test_report.py", '"trials", "protocol"]', '"trials", "memory", "protocol"]'),
+        Change("tests/unit/test_report.py", '    "protocol",\n]', '    "memory",\n    "protocol",\n]'),
     ),
 }
 
