@@ -169,6 +169,10 @@ def build(model: nn.Module, graph: fx.Graph, pieces: Sequence[Piece]) -> list[St
 def stage(model: nn.Module, nodes: dict[str, fx.Node], piece: Piece) -> CutStage:
     graph = fx.Graph()
     boundary = graph.placeholder("boundary")
+    if piece.layout:
+        there = graph.call_method("contiguous", (graph.call_method("permute", (boundary, piece.layout)),))
+        back = tuple(piece.layout.index(axis) for axis in range(len(piece.layout)))
+        boundary = graph.call_method("permute", (there, back))
     copies: dict[fx.Node, Any] = {nodes[piece.start]: boundary}
     carried = dict(piece.carried)
     values: dict[fx.Node, Any] = {nodes[name]: written(graph, boundary, one) for name, one in carried.items()}

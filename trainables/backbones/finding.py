@@ -5,7 +5,7 @@ This is done when a model is first used on a machine, for each size of its image
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy, deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 
 from trainables.backbones import kept
 from trainables.backbones.cutting import build, plan
-from trainables.backbones.plans import HEAD, IN_PIECES, TRACED, WHOLE, Cut
+from trainables.backbones.plans import HEAD, IN_PIECES, TRACED, WHOLE, Cut, Piece
 from trainables.backbones.points import ROWS, Points, Uncuttable
 from trainables.backbones.tracing import Traced, traced
 from trainables.rates import residual_blocks
@@ -106,6 +106,7 @@ def found_in_graph(model: nn.Module, size: int, *, training: bool) -> tuple[Cut 
         return None, "its forward does not trace"
     points = points_of(model, whole.graph, size)
     pieces = plan(points)
+    pieces = laid_out(pieces, build(model, whole.graph, pieces), size)
     stages = build(model, whole.graph, pieces)
     why = differs(model, stages, size)
     how = IN_PIECES if whole.pieces else TRACED
@@ -174,6 +175,18 @@ def graph_of(model: nn.Module, name: str, size: int, found: Cut) -> fx.Graph:
 # Whether the stages compute what the model does
 
 
+@torch.no_grad()
+def laid_out(pieces: Sequence[Piece], stages: Sequence[Stage], size: int) -> list[Piece]:
+    """The pieces with the layout of what each is given, where rows that were stored would have another."""
+    boundary, found = torch.randn(ROWS[0], 3, size, size), []
+    for piece, one in zip(pieces, stages, strict=True):
+        strides = boundary.stride()
+        order = tuple(sorted(range(boundary.ndim), key=strides.__getitem__, reverse=True))
+        found.append(replace(piece, layout=order) if torch.cat([boundary]).stride() != boundary.stride() else piece)
+        boundary = one.module.eval()(boundary)
+    return found
+
+
 def scrambled(model: nn.Module) -> nn.Module:
     """Random numbers where builders put zeros and ones, so that no branch, norm or bias is without effect."""
     with torch.no_grad():
@@ -213,7 +226,7 @@ def differs_on(model: nn.Module, stages: Sequence[Stage], images: Tensor, *, tra
             result = one.module(boundary)
             if not torch.equal(given, boundary):
                 return f"{one.name} overwrites what it is given"
-            boundary = result
+            boundary = result if training else torch.cat([result])  # as frozen stages give it
         if not torch.equal(boundary, wanted):
             return "the logits differ"
         if any(not torch.equal(a, b) for a, b in zip(after, (t for _, t in model.named_buffers()), strict=True)):

@@ -20,6 +20,8 @@ class Piece:
         start: whose value it is given; the images' placeholder for the first one.
         stop: whose value it gives.
         carried: by the names of nodes, what stands for values that it is not given: see `points`.
+        layout: the order of the axes in which what it is given lies in the memory of the whole model, where rows that
+            were stored lie otherwise: a transposed tensor is summed in another order than a contiguous one.
         share: of the model's compute.
         elements: of the boundary that it gives, an image.
     """
@@ -29,6 +31,7 @@ class Piece:
     start: str
     stop: str
     carried: dict[str, Carried] = field(default_factory=dict)
+    layout: tuple[int, ...] = ()
     share: float = 0.0
     elements: int = 0
 
@@ -66,7 +69,9 @@ class Cut:
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> "Cut":
-        pieces = tuple(Piece(**one | {"nodes": tuple(one["nodes"])}) for one in facts["pieces"])
+        pieces = tuple(
+            Piece(**one | {"nodes": tuple(one["nodes"]), "layout": tuple(one["layout"])}) for one in facts["pieces"]
+        )
         return cls(**{**facts, "pieces": pieces, "features": tuple(facts["features"])})
 
 
