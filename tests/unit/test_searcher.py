@@ -1,5 +1,6 @@
 """What the search proposes: each point once, the same again for a seed, and what Optuna is told of every trial."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from optuna.trial import TrialState
 from study.design import space as spaces
 from study.design.recipes import FAIR
 from study.design.study import Study
+from study.execution.search import StopOn
 from study.execution.searcher import Searcher, trial_id
 from study.results.record import Record
 from trainables.metrics import Metric
@@ -202,3 +204,17 @@ def test_where_everything_is_fixed_the_only_trial_is_that_point(tmp_path: Path) 
     record.add(**rows_of(proposed, run(searcher, proposed, epochs=EPOCHS)))
     searcher.close()
     assert Searcher(study, record)._numbers == [1]
+
+
+def test_where_no_other_trial_fits_the_search_ends_and_those_under_way_after_their_epoch(tmp_path: Path) -> None:
+    time = [1]
+    study = study_of(tmp_path)
+    searcher = Searcher(study, Record(study.folder), more=lambda: bool(time))
+    stop = StopOn(threading.Event(), another_fits=lambda: bool(time))
+    assert searcher.suggest("one")["trial_id"] == "trial-000"
+    assert not stop("one", {})
+    time.clear()
+    assert searcher.suggest("two") == Searcher.FINISHED
+    assert stop("one", {})
+    assert stop.out_of_time == {"one"}
+    assert not stop.stop_all()  # what it has come to is told

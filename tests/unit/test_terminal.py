@@ -1,6 +1,11 @@
 """What is printed while a study runs and at its end names what was searched and fixed, and shows the study's metric."""
 
 import io
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -149,3 +154,48 @@ def test_a_simple_terminal_gets_lines_as_a_file_does(
         assert not terminal.draws
         terminal.say("a line")
     assert capsys.readouterr().out == "a line\n"
+
+
+IN_A_TERMINAL = """
+import os, sys
+from study.cluster import noise
+from study.terminal.opening import opened
+
+noise.may_hush = True
+with opened(quiet=False) as terminal:
+    terminal.doing("starting Ray")
+    noise.hush()
+    terminal.say("a line that stays")
+    print("to the errors", file=sys.stderr)
+    os.write(2, b"from a library in C")
+print("said after it", file=sys.stderr)
+"""
+
+
+def test_what_is_drawn_is_gone_at_the_end_and_everything_said_is_there() -> None:
+    there, here = pty.openpty()
+    with (
+        os.fdopen(there, "rb") as screen,
+        subprocess.Popen(
+            [sys.executable, "-c", IN_A_TERMINAL],
+            stdin=here,
+            stdout=here,
+            stderr=here,
+            env=os.environ | {"TERM": "xterm", "COLUMNS": "80"},
+        ) as process,
+    ):
+        os.close(here)
+        written = b""
+        with suppress(OSError):  # as Linux says that nobody has the other end any more
+            while some := screen.read1(1 << 16):
+                written += some
+    assert process.returncode == 0
+    text = written.decode()
+    for said in ("starting Ray", "a line that stays", "to the errors"):
+        assert said in text
+    assert "from a library in C" not in text
+    hidden, shown = text.rindex("\x1b[?25l"), text.rindex("\x1b[?25h")
+    assert hidden < shown
+    assert text[shown:].endswith("said after it\r\n")
+    erased = text[shown:].count("\x1b[2K")
+    assert erased == text[:shown].rpartition("starting Ray")[2].count("\r\n") >= 2  # each line of the last frame
