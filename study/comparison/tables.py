@@ -19,7 +19,7 @@ from study.results import corruptions
 from study.results.as_csv import as_csv
 from study.results.place import shown
 from study.statistics import Contrast, Equivalence, ExpectedBest, conditions, given
-from study.text import p_value, sentence
+from study.text import joined, p_value, plural, sentence
 
 SCORES = ("accuracy", "mean_class_accuracy", "macro_f1")
 HEAD = (
@@ -40,6 +40,8 @@ LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--"},
 }
+
+SAID_ONCE = ("floor", "seeds", "trials")  # in LaTeX no column where all rows have the same
 
 Table = tuple[Sequence[str], list[list[str]]]
 
@@ -288,30 +290,70 @@ def markdown(text: str) -> str:
 
 
 def as_latex(comparison: Comparison) -> str:
-    """booktabs tables, one per dataset; `\\input` it where the package is loaded."""
+    """A table per dataset; `\\input` it where booktabs and graphicx are loaded."""
     comments = [f"% unequal: {what}" for what in comparison.unequal]
     comments += [f"% left out: {name}: {why}" for name, why in comparison.left_out]
+    comments.append(r"% needs \usepackage{booktabs} and \usepackage{graphicx}")
     tables = [in_latex(group) for group in comparison.groups]
     return "\n".join([" ".join(comment.split()) for comment in comments] + tables) + "\n"
 
 
 def in_latex(group: Group) -> str:
-    head, rows = ranked(group)
-    caption = latex(f"{group.title}, {group.n_test:,} test images. {basis(group)} {sentence(RANKS)}.")
+    """As wide as its columns are; one that is wider than a line, for long names, is made smaller."""
+    head, rows = narrow(group)
+    on = basis(group) if "floor" in head else basis(group).replace(f"; floor: {FLOOR}", "")
+    caption = latex(f"{group.title}, {group.n_test:,} test images. {on} {same_for_all(group)}{sentence(RANKS)}.")
+    label = re.sub(r"[^A-Za-z0-9]+", "-", group.title).strip("-").lower()
     return "\n".join(
         [
             r"\begin{table}",
+            r"  \centering",
             rf"  \caption{{{caption}}}",
-            r"  \begin{tabular}{rllrrrrrrr}",
+            rf"  \label{{tab:{label}}}",
+            r"  \smallskip",
+            r"  \footnotesize",
+            r"  \setlength{\tabcolsep}{4pt}",
+            rf"  \sbox0{{\begin{{tabular}}{{ll{'r' * (len(head) - 2)}}}",
             r"  \toprule",
             latex_line(head),
             r"  \midrule",
             *map(latex_line, rows),
             r"  \bottomrule",
-            r"  \end{tabular}",
+            r"  \end{tabular}}",
+            r"  \ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi",
             r"\end{table}",
         ]
     )
+
+
+def narrow(group: Group) -> Table:
+    """The ranked table with what a column of a paper has room for: one interval, and no column that says the same of
+    every row."""
+    columns: list[tuple[str, list[str]]] = [
+        ("", [" ".join([str(group.ranks.get(row.name, "–")), group.letters.get(row.name, "")]) for row in group.rows]),
+        ("model", [row.label for row in group.rows]),
+        ("accuracy", [rounded(row.accuracy) for row in group.rows]),
+        ("floor", [percent(floor(row)) for row in group.rows]),
+        ("class mean", [f"{100 * row.mean_class_accuracy.mean:.1f}" for row in group.rows]),
+        ("macro-F1", [f"{100 * row.macro_f1.mean:.1f}" for row in group.rows]),
+        ("params (M)", ["–" if row.parameters is None else f"{row.parameters / 1e6:.3g}" for row in group.rows]),
+        ("seeds", [str(len(row.seeds)) for row in group.rows]),
+        ("trials", [str(row.trials) for row in group.rows]),
+    ]
+    shown = [(name, cells) for name, cells in columns if name not in SAID_ONCE or len(set(cells)) > 1]
+    return [name for name, _ in shown], [list(cells) for cells in zip(*(cells for _, cells in shown), strict=True)]
+
+
+def rounded(score: Score) -> str:
+    low, high = score.interval
+    return f"{100 * score.mean:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def same_for_all(group: Group) -> str:
+    """Of seeds and trials, what is no column."""
+    numbers = {"seed": {len(row.seeds) for row in group.rows}, "trial": {row.trials for row in group.rows}}
+    said = [plural(next(iter(found)), noun) for noun, found in numbers.items() if len(found) == 1]
+    return f"{sentence(joined(said))} of every row. " if said else ""
 
 
 def latex_line(cells: Sequence[str]) -> str:

@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,7 +106,11 @@ def test_no_name_is_a_mark_of_latex() -> None:
 def test_a_latex_table_has_as_many_cells_in_every_line_and_rules_of_booktabs(written: Path) -> None:
     text = (written / "comparison.tex").read_text()
     lines = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {len(tables.HEAD) - 1}
+    for block in text.split(r"\end{table}")[:-1]:
+        here = [len(re.findall(r"(?<!\\)&", line)) for line in block.splitlines() if line.endswith(r"\\")]
+        assert len(set(here)) == 1
+        assert block.count(r"\caption{") == block.count(r"\label{tab:") == 1
+    assert len(lines) == 2 + 3  # two headings, three rows
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 2
     assert "%" not in re.sub(r"\\%|^%.*$", "", text, flags=re.MULTILINE)
 
@@ -114,3 +120,21 @@ def test_a_comparison_of_one_row_has_no_table_of_pairs(comparison: Comparison, t
     tables.write(single, tmp_path, "")
     assert "| pair |" not in (tmp_path / "comparison.md").read_text()
     assert len((tmp_path / "comparison.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on PATH")
+@pytest.mark.parametrize("columns", ["", "twocolumn"])
+def test_latex_fits_the_column(columns: str, written: Path, tmp_path: Path) -> None:
+    if subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True, check=False).returncode:
+        pytest.skip("no booktabs")
+    label = (re.search(r"\\label{(.*?)}", (written / "comparison.tex").read_text()) or [""])[1]
+    (tmp_path / "paper.tex").write_text(
+        rf"\documentclass[{columns}]{{article}}\usepackage{{booktabs,graphicx}}\begin{{document}}"
+        rf"\input{{{written / 'comparison.tex'}}}Table~\ref{{{label}}}.\end{{document}}"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    for _ in range(2):  # labels are known the second time
+        subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=True)
+    said = (tmp_path / "paper.log").read_text(errors="replace")
+    assert "Overfull \\hbox" not in said
+    assert "undefined" not in said
