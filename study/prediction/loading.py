@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -108,6 +108,17 @@ class BestModel:
         return found
 
 
+class Known(msgspec.Struct, frozen=True):
+    """What of `config.json` says which model it is."""
+
+    model: str
+    scale: str
+    variant: str
+    classes: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    preprocessing: dict[str, Any]
+    precision: str = "auto"
+
+
 def load(folder: Path, *, seeds: str = "first", device: str | None = None) -> BestModel:
     """The model of a finished study, or of a folder that was its `best`.
 
@@ -120,23 +131,21 @@ def load(folder: Path, *, seeds: str = "first", device: str | None = None) -> Be
     place = folder_of_model(folder)
     config = described(place / best.CONFIG)
     try:
-        family = architecture.get(config["model"])
-        variant = family.variant(config["scale"], name=config["variant"])
-        known = config["preprocessing"]
-        sizes = {name: known[name] for name in ("size", "mean", "std", "crop", "interpolation")}
-        preprocessing = msgspec.convert(sizes, Preprocessing)
-        range_ = msgspec.convert(known.get("pixel_range", {}), PixelRange)
-        classes = msgspec.convert(config["classes"], tuple[str, ...])
-    except (KeyError, TypeError, ValueError) as error:
+        known = msgspec.convert(config, Known)
+        preprocessing = msgspec.convert(known.preprocessing, Preprocessing)
+        range_ = msgspec.convert(known.preprocessing.get("pixel_range", {}), PixelRange)
+        family = architecture.get(known.model)
+        variant = family.variant(known.scale, name=known.variant)
+    except ValueError as error:  # msgspec's ValidationError is one
         raise ValueError(f"{place / best.CONFIG} describes no model of ours: {error}") from None
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     models = []
     for path in weights_of(folder, place, seeds):
-        model = building.assemble(family, variant.with_preprocessing(preprocessing), len(classes))
-        fill(model, path, classes)
+        model = building.assemble(family, variant.with_preprocessing(preprocessing), len(known.classes))
+        fill(model, path, known.classes)
         models.append(model.freeze(0).eval().requires_grad_(False).to(where))
-    arithmetic = able(config.get("precision", "auto"), where, tiny=variant.scale == "mini")
-    return BestModel(folder, tuple(models), classes, preprocessing, family.family, range_, arithmetic, config)
+    arithmetic = able(known.precision, where, tiny=variant.scale == "mini")
+    return BestModel(folder, tuple(models), known.classes, preprocessing, family.family, range_, arithmetic, config)
 
 
 def folder_of_model(folder: Path) -> Path:

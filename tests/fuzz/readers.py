@@ -27,14 +27,16 @@ from study.data.source import DatasetRequest, ExampleSource
 from study.design import recipes, space
 from study.options import config_file
 from study.options.command_line import parser
+from study.prediction import loading
 from study.report import study as report
 from study.result import StudyResult
-from study.results import progress
+from study.results import best, progress
 from study.results.record import Record
 from study.results.study_file import StudyFile
 from tests import records
 from tests.contract import layouts, photographs
 from tests.fuzz.mutations import mutated, mutated_json
+from trainables import architecture, building
 from trainables.weights import Weights, reading
 
 FORMATS = {
@@ -294,6 +296,21 @@ def read_weights(folder: Path) -> str:
     return digest(*(reading.digest(state) for state in states))
 
 
+def write_model(folder: Path) -> None:
+    family = architecture.get("alexnet")
+    variant = family.variant("mini", "none")
+    best.write_weights(folder / best.WEIGHTS, building.assemble(family, variant, 3).library_state_dict())
+    preprocessing = asdict(variant.preprocessing) | {"pixel_range": {"integers": [0, 4095]}}
+    known = {"model": "alexnet", "scale": "mini", "variant": variant.name, "classes": ["a", "b", "c"]}
+    (folder / best.CONFIG).write_text(json.dumps(known | {"preprocessing": preprocessing, "precision": "auto"}))
+
+
+def read_model(folder: Path) -> str:
+    model = loading.load(folder, device="cpu")
+    said = model.probabilities(torch.zeros(1, 3, *2 * [model.preprocessing.size], dtype=torch.uint8)[:, :, :512, :512])
+    return digest(model.classes, model.preprocessing, said.shape)
+
+
 READERS = {
     "images": Reader(write_images, read_images),
     "folder": Reader(write_folder, read_dataset("images"), "images/**/*"),
@@ -314,4 +331,5 @@ READERS = {
     "recipe": Reader(write_text("recipe.toml", RECIPE), read_recipe),
     "config": Reader(write_text("config.toml", CONFIG), read_config),
     "weights": Reader(write_weights, read_weights),
+    "model": Reader(write_model, read_model, best.CONFIG, change=mutated_json),
 }
