@@ -342,7 +342,7 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
             session.check()
             spent(session, "startup", since)
             pace = Pace.of(record)
-            clock = WallClock.of(study, record, pace)
+            clock = WallClock.of(study, record, pace, search_only=session.execution.search_only)
             terminal.expect(pace, lambda: runs_left(record), within=lambda: (clock.for_the_search, clock.left))
             page = LivePage(study.folder, lambda line: session.warn_once([line]))
             yield Running(session, resources, max_concurrent, pool, tracker, template, datasets, page, pace, clock)

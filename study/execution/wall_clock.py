@@ -35,6 +35,7 @@ class WallClock:
         before: seconds that earlier sessions took.
         since: when this one began its first step, by `monotonic`.
         starting: seconds from then to the first run; replicates wait for their processes as long.
+        search_only: nothing comes after the search.
     """
 
     study: Study
@@ -44,15 +45,16 @@ class WallClock:
     before: float
     since: float = field(default_factory=lambda: monotonic())
     starting: float = 0.0
+    search_only: bool = False
     left_out: dict[Phase, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, study: Study, record: Record, pace: Pace) -> "WallClock":
+    def of(cls, study: Study, record: Record, pace: Pace, *, search_only: bool = False) -> "WallClock":
         """What an earlier session left of it, by the record; what a killed one did not note, by its runs."""
         noted = sum(record.study.seconds.get(step, 0.0) for step in STEPS)
         trained = sum(seconds_of(row) for row in (*record.trials, *record.runs)) / pace.at_a_time
         limit = inf if study.hours is None else 3600 * study.hours
-        clock = cls(study, record, pace, limit, max(noted, trained))
+        clock = cls(study, record, pace, limit, max(noted, trained), search_only=search_only)
         before = record.study.budget
         if before and before.hours == study.hours:
             clock.left_out = dict(before.left_out)
@@ -99,6 +101,8 @@ class WallClock:
     @property
     def for_the_search(self) -> float:
         """Seconds that are left for it."""
+        if self.search_only:
+            return self.left
         points = min(self.study.top_k, self.study.budget - 1) + 1
         reserved = self.starting + self.ends(replicates=points * self.study.seeds)
         return self.left - min(reserved, (1 - OF_THE_SEARCH) * self.limit)

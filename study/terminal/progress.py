@@ -79,7 +79,7 @@ class Terminal:
         scene = self.scene
         scene.metric, scene.best, scene.best_run, scene.pace = metric, None, "", None
         scene.phase, scene.total, scene.done = "", 0, 0
-        self._later = dict
+        self._later, self._within = dict, lambda: (inf, inf)
 
     def expect(
         self,

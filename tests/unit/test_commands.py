@@ -1,11 +1,13 @@
 """Every command answers help, the version and a mistake at once: within half a second, without torch and Ray."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,12 +63,63 @@ def answered_at_once(module: str, words: list[str], folder: Path) -> Answer:
     return answers[-1]
 
 
-@pytest.mark.parametrize("word", ["--help", "--version"])
 @pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
-def test_help_and_version_come_at_once(module: str, word: str, tmp_path: Path) -> None:
-    told = answered_at_once(module, [word], tmp_path)
+def test_help_comes_at_once(module: str, tmp_path: Path) -> None:
+    told = answered_at_once(module, ["--help"], tmp_path)
     assert told.code == 0, told.err
-    assert told.out.startswith("usage: " if word == "--help" else "attention-or-convolution ")
+    assert told.out.startswith("usage: ")
+
+
+@pytest.mark.parametrize("module", ["study", "study.run"])
+def test_the_version_comes_at_once(module: str, tmp_path: Path) -> None:
+    told = answered_at_once(module, ["--version"], tmp_path)
+    assert told.code == 0, told.err
+    assert told.out.startswith("attention-or-convolution ")
+
+
+# Mistakes of all commands in one process, for each imports the same; what is said and written is looked at after each
+ANSWERS = """
+import io, json, sys, time
+from contextlib import redirect_stderr, redirect_stdout
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+asked = json.load(sys.stdin)
+for module, words in asked:
+    name = f"{module}.__main__" if find_spec(module).submodule_search_locations else module
+    out, err = io.StringIO(), io.StringIO()
+    before = set(Path().rglob("*"))
+    main = import_module(name).main
+    start = time.process_time()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = main(words)
+        except SystemExit as leaving:
+            code = leaving.code
+    seconds = time.process_time() - start
+    written = [str(path) for path in set(Path().rglob("*")) ^ before]
+    said = {"code": code, "out": out.getvalue(), "err": err.getvalue(), "seconds": seconds, "written": written}
+    print(json.dumps(said | {"imported": sorted({one.partition(".")[0] for one in sys.modules})}))
+"""
+
+
+@pytest.fixture(scope="module")
+def mistaken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What was answered to each mistake."""
+    folder = tmp_path_factory.mktemp("mistakes")
+    (folder / "there").mkdir()
+    (folder / "there" / "notes.txt").touch()
+    (folder / "bad.toml").write_text("lr = { low = 1.0, high = 0.1 }\n")
+    (folder / "going-on").mkdir()
+    (folder / "going-on" / "study.json").write_text(OLD.read_text().replace('"finished"', '"interrupted"'))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    asked = json.dumps([(module, words) for module, words, _ in MISTAKES.values()])
+    done = subprocess.run(
+        [sys.executable, "-c", ANSWERS], cwd=folder, env=environment, input=asked, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(zip(MISTAKES, map(json.loads, done.stdout.splitlines()), strict=True))
 
 
 RUN = ["--model", "vit", "--scale", "mini"]
@@ -147,20 +200,20 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line_at_once_and_writes_nothing(mistake: str, tmp_path: Path) -> None:
-    module, words, wanted = MISTAKES[mistake]
-    (tmp_path / "there").mkdir()
-    (tmp_path / "there" / "notes.txt").touch()
-    (tmp_path / "bad.toml").write_text("lr = { low = 1.0, high = 0.1 }\n")
-    (tmp_path / "going-on").mkdir()
-    (tmp_path / "going-on" / "study.json").write_text(OLD.read_text().replace('"finished"', '"interrupted"'))
-    before = set(tmp_path.rglob("*"))
-    told = answered_at_once(module, words, tmp_path)
+def test_a_mistake_is_one_line_at_once_and_writes_nothing(mistake: str, mistaken: dict[str, dict[str, Any]]) -> None:
+    told, wanted = mistaken[mistake], MISTAKES[mistake][2]
+    assert (told["code"], told["out"]) == (2, "")
+    assert told["err"].startswith("error: ")
+    assert told["err"].count("\n") == 1
+    assert wanted in told["err"]
+    assert told["written"] == []
+    assert not HEAVY.intersection(told["imported"])
+    assert told["seconds"] < SECONDS
+
+
+def test_a_mistake_is_answered_at_once_by_a_process_of_its_own(tmp_path: Path) -> None:
+    told = answered_at_once("study.run", [*RUN, "--trails", "3"], tmp_path)
     assert (told.code, told.out) == (2, "")
-    assert told.err.startswith("error: ")
-    assert told.err.count("\n") == 1
-    assert wanted in told.err
-    assert {path for path in tmp_path.rglob("*") if path.name not in (".out", ".err")} == before
 
 
 # One name for all of them
