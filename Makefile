@@ -9,7 +9,7 @@ ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: study test nodes-test cluster-test faults fuzz check audit format bench gpu-pack gpu-check install clean help
+.PHONY: study test nodes-test cluster-test faults backbones fuzz check audit format bench gpu-pack gpu-check install clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make nodes-test    studies over several Ray nodes: lost, late, few, autoscaled, taken away (ten minutes)"
 	@echo "make faults        500 faults at random moments of a study, and what they cost: docs/reliability.md (an hour and more)"
 	@echo "make fuzz     damages the files of every reader, for a while each (ARGS='--minutes 1'): docs/security.md"
+	@echo "make backbones     cuts a small model of each of timm's modules, and tests it: docs/backbones.md (resumes)"
 	@echo "make check    formatter, linter, type checker and audit of the dependencies, as before every review"
 	@echo "make format   formats, and fixes what the linter can fix"
 	@echo "make bench    every benchmark, into benchmarks/results.md"
@@ -43,6 +44,9 @@ nodes-test: $(INSTALLED)
 
 faults: $(INSTALLED)
 	@$(BIN)/python -m tests.faults.suite $(ARGS)
+
+backbones: $(INSTALLED)
+	@$(BIN)/python -m tests.backbones $(ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

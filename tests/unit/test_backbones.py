@@ -142,7 +142,7 @@ def test_the_names_are_those_of_timm() -> None:
 def test_nearly_every_tag_that_is_read_is_one_of_timms() -> None:
     read = {f"{name}.{tag}" for name, tags in names.tags().items() for tag in tags}
     own = set(timm.list_models(pretrained=True, include_tags=True))
-    assert len(read ^ own) < 0.02 * len(own)
+    assert len(read ^ own) < 0.05 * len(own)
 
 
 @pytest.mark.parametrize(

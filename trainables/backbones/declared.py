@@ -3,7 +3,6 @@
 Imports torch and timm only where this machine has not seen the model before: `kept` has the rest.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -116,12 +115,9 @@ def cut(model: Any) -> "list[Stage]":
     return finding.stages_of(model)
 
 
-# Nothing is given by the paper. Attention is fine-tuned with a smaller learning rate than convolution
-LEARNING_RATES = {"convolution": 1e-3, "hybrid": 1e-4, "attention": 1e-4, "other": 1e-4}
-
-
-def starting_point(family: str) -> Callable[[int], Hyperparameters]:
-    return lambda backbone_stages: Hyperparameters(lr=LEARNING_RATES[family], weight_decay=1e-2, freeze_depth=0)
+def starting_point(backbone_stages: int) -> Hyperparameters:
+    """Nothing frozen, and what `study.design.start` gives every model that is trained further than its head."""
+    return Hyperparameters(lr=3e-4, weight_decay=1e-2, freeze_depth=0)
 
 
 @cache
@@ -135,7 +131,7 @@ def get(given: str) -> Architecture:
         family=own.family,
         variants=(),
         cut=cut,
-        paper=starting_point(own.family),
+        paper=starting_point,
         from_paper=(),
         space=own.space,
     )

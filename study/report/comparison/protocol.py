@@ -130,12 +130,13 @@ def checklist(comparison: Comparison) -> Table:
 def start(rows: Sequence[Row]) -> str:
     """Where the searches of a comparison start, and what of it the paper gives."""
     known = [row for row in rows if row.model in architecture.names()]
+    others = "; it freezes nothing of timm’s models" if any(row.model.startswith("timm/") for row in rows) else ""
     if all(is_comparable(architecture.get(row.model), row.config.recipe["name"], row.config.protocol) for row in known):
         return (
             "trial 0 freezes what the paper freezes; its learning rate and weight decay are the same for every head "
             "(those of the paper’s AlexNet), and for every model that is trained further (ours)"
-        )
-    return "trial 0 is the paper’s for AlexNet; for the others learning rate and weight decay are ours"
+        ) + others
+    return f"trial 0 is the paper’s for AlexNet; for the others learning rate and weight decay are ours{others}"
 
 
 def looks(comparison: Comparison) -> list[tuple[str, str]]:
