@@ -60,8 +60,12 @@ class Suite:
 
     def _undisturbed(self, world: str) -> Undisturbed:
         victim = WORLDS[world].victim(self.folder / f"undisturbed {world}".replace(" ", "-"), self.finished(world))
-        with nodes_of(world, victim):
-            undisturbed = Undisturbed(victim)
+        try:
+            with nodes_of(world, victim):
+                undisturbed = Undisturbed(victim)
+        except BaseException:  # the suite is ended, too
+            victim.remove()
+            raise
         strays = victim.strays()
         assert not strays, strays
         return undisturbed
