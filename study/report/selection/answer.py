@@ -6,12 +6,12 @@ from typing import Any
 
 from study.report import figures
 from study.report.blocks import Figure, Key, Section
-from study.report.comparison.cost import SHOWN_AT, axis, brief
+from study.report.comparison.cost import axis
 from study.report.comparison.scale import Scale, scale
 from study.report.comparison.styles import FAMILIES, KEYS, SYMBOLS, word
-from study.report.numbers import THIN, percent, points
+from study.report.numbers import THIN, brief, percent, points
 from study.report.tables import Column, Table
-from study.results.selection import DROPPED, LEADER, STOPPED, TIED, Row, Selection
+from study.results.selection import DROPPED, STOPPED, TIED, Row, Selection
 from study.text import duration, plural
 
 SHOWN = 10
@@ -109,20 +109,13 @@ def milliseconds(value: float | None) -> str:
 
 def against_cost(dataset: str, rows: Sequence[Row]) -> Figure:
     """Each candidate where it was measured last: those that are kept in the race filled and named, the others open."""
-    x_axis, place = axis([1000 * row["image_seconds"] for row in rows])
     y = scale(bound for row in rows for bound in (row["low"], row["high"]))
     plot = figures.blank(x="ms an image", y="accuracy on train, cross-validated", hovermode="closest")
-    plot.update_xaxes(**x_axis)
+    plot.update_xaxes(**axis([1000 * row["image_seconds"] for row in rows]))
     plot.update_yaxes(**y.axis)
     named = [row for row in rows if row["status"] != DROPPED][:SHOWN]
-    spots = [
-        (place(1000 * row["image_seconds"]), y.share(row["accuracy"]), y.share(row["low"]), y.share(row["high"]))
-        for row in named
-    ]
-    positions = figures.label_positions(spots, [figures.brief(row["name"], 28) for row in named], SHOWN_AT)
-    labels = dict(zip((row["name"] for row in named), positions, strict=True))
     for row in sorted(rows, key=lambda row: row["status"] != DROPPED):
-        plot.add_scatter(**mark(row, labels.get(row["name"]), y))
+        plot.add_scatter(**mark(row, y, named=row in named))
     there = [name for name in FAMILIES if any(family(row) == name for row in rows)]
     return Figure(
         "accuracy-cost",
@@ -152,8 +145,8 @@ def family(row: Row) -> str:
     return row["family"] if row["family"] in FAMILIES else "unknown"
 
 
-def mark(row: Row, position: str | None, y: Scale) -> dict[str, Any]:
-    """One candidate, as plotly wants it; with its name where it has a position for it."""
+def mark(row: Row, y: Scale, *, named: bool) -> dict[str, Any]:
+    """One candidate, as plotly wants it; with its interval where it is still in the race."""
     color, out = f"var(--{family(row)})", row["status"] == DROPPED
     parameters = brief(row["parameters"])
     drawn: dict[str, Any] = {
@@ -185,13 +178,6 @@ def mark(row: Row, position: str | None, y: Scale) -> dict[str, Any]:
         "thickness": 1.2,
         "width": 0,
     }
-    if position is not None:
-        weight = "<b>{}</b>" if row["status"] == LEADER else "{}"
-        text = weight.format(figures.plain(figures.brief(row["name"], 28)))
-        drawn |= {
-            "mode": "markers+text",
-            "text": [f"\u2002{text}\u2002"],
-            "textposition": position,
-            "textfont": {"color": figures.TEXT, "size": 11},
-        }
+    if named:
+        drawn["meta"] = {"label": figures.plain(figures.brief(row["name"], 28))}  # placed by labels.js
     return drawn

@@ -5,9 +5,8 @@ from typing import Any
 
 from study.report import figures
 from study.report.blocks import Figure, Key, Section
-from study.report.comparison.cost import brief
 from study.report.comparison.scale import Scale, scale
-from study.report.numbers import duration, percent
+from study.report.numbers import brief, duration, percent
 from study.report.selection.answer import behind, milliseconds
 from study.report.tables import Column, Table
 from study.results.selection import DROPPED, LEADER, WAITING, Row, Selection
