@@ -15,7 +15,6 @@ from trainables import architecture, weights
 from trainables.hyperparameters import DECLARED
 
 MOST_CLASSES = 20  # of a confusion matrix that can be read as a table
-TIMM_LACKS = ("alexnet", "alexnet_original")  # and the mini ones
 
 
 def text(record: Record, in_timm: str | None) -> str:
@@ -72,10 +71,11 @@ def what(record: Record) -> str:
 
 
 def use(record: Record, in_timm: str | None) -> str:
-    study = record.configuration
+    from trainables import timm_models
+
     lines = ["## Use", ""]
     if in_timm:
-        ours = study.scale == "mini" or in_timm in TIMM_LACKS
+        ours = in_timm in timm_models.__all__
         more = "import trainables.timm_models  # timm does not have this model: this package adds it\n" if ours else ""
         lines += [
             "```python",
