@@ -25,7 +25,7 @@ from study.cluster import environment
 from study.design.execution import Execution
 from study.design.states import Cause, Phase, RunStatus
 from study.design.study import Study
-from study.execution import failures
+from study.execution import actor_deaths, failures
 from study.execution.attempts import Attempts, MostFailed
 from study.execution.failures import LostRuns, Unfinished
 from study.execution.searcher import NotSaved, Searcher, best_so_far, status_of
@@ -116,6 +116,7 @@ def search(
     needs: Any = {"CPU": resources.cpus, "GPU": resources.gpus}
     if resources.workers:  # the trial's own process waits for its worker group
         needs = tune.PlacementGroupFactory(group.bundles(resources), strategy=group.strategy(resources))
+    actor_deaths.heed()
     with tempfile.TemporaryDirectory(prefix="tune-", dir=scratch.here(), ignore_cleanup_errors=True) as storage:
         tune.Tuner(
             tune.with_resources(trainable, needs),
