@@ -147,6 +147,11 @@ def test_figures_are_drawn_for_paper_and_none_is_cut(untouched: Tab) -> None:
     untouched.resize(1440, 900)
     untouched.emulate()
     untouched.evaluate("dispatchEvent(new Event('afterprint'))")
+    on_screen = (
+        "[...document.querySelectorAll('.plot')].every((plot) => Math.abs(plot.clientWidth - "
+        "plot.querySelector('svg.main-svg').getBoundingClientRect().width) <= 1)"
+    )
+    untouched.until(on_screen)
 
 
 def test_the_page_fits_a_narrow_window(browser: Browser, record: Record) -> None:

@@ -117,7 +117,7 @@
   // Paper is light, and its width is known to nobody before it is printed: each figure is drawn for about the width that
   // it will have, and scales to what it gets (page.css).
   const PAPER = 820; // px, of A4 and US letter without their margins; there are 720, so that letters become a little smaller
-  const widths = { third: 0.31, half: 0.48, square: 0.66, confusions: 0.66 };
+  const widths = { third: 0.31, half: 0.48, square: 0.58, confusions: 0.58 };
   let before = "";
   addEventListener("beforeprint", () => {
     isPrinting = true;
@@ -139,5 +139,6 @@
     document.documentElement.style.colorScheme = before;
     for (const svg of document.querySelectorAll("svg.main-svg")) svg.removeAttribute("viewBox");
     redraw();
+    figures.filter(({ plot }) => plot.clientWidth).forEach(({ plot }) => Plotly.Plots.resize(plot));
   });
 })();

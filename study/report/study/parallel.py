@@ -57,7 +57,7 @@ def of_trials(record: Record) -> list[Parallel]:
             legend=[
                 Key(record_view.best_name(record), figures.ACCENT),
                 Key(start_title(record).lower(), figures.PAPER),
-                Key("the others, darker where better", figures.STATUS[RunStatus.COMPLETED]),
+                Key("the others, stronger where better", figures.STATUS[RunStatus.COMPLETED]),
             ],
             columns=["trial_id", "status", *searched, by.column],
             rows=[[t["trial_id"], t["status"], *(t[name] for name in searched), by.of(t)] for t in trials],
