@@ -21,7 +21,7 @@ def test_a_process_that_was_ended_is_an_actor_that_died(error: RayError) -> None
     told: list[Any] = []
     actor = SimpleNamespace(actor_id=1, _on_error=lambda actor, error: told.append(error))
     manager: Any = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda tracked_actor: None)
-    task = SimpleNamespace(_tracked_actor=actor, _on_error=None)
+    task: Any = SimpleNamespace(_tracked_actor=actor, _on_error=None)
     actor_deaths.heed()
     RayActorManager._actor_task_failed(manager, task, error)
     assert [type(one) for one in told] == [RayActorError]
