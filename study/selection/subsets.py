@@ -4,8 +4,8 @@ import numpy as np
 
 from study.data.splits import ranks_in_class
 
-FEWEST = 64  # images of the smallest subset
-PER_CLASS = 4  # and so many of each class, on average
+FEWEST = 32  # images of the smallest subset
+PER_CLASS = 3  # and so many of each class, on average
 
 
 def nested(labels: np.ndarray, seed: int) -> np.ndarray:

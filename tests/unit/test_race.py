@@ -25,7 +25,7 @@ def test_an_order_is_nested_and_every_prefix_is_stratified() -> None:
 
 
 def test_sizes_double_up_to_all_images() -> None:
-    assert sizes(1077, 10) == (67, 134, 269, 538, 1077)
+    assert sizes(1077, 10) == (33, 67, 134, 269, 538, 1077)
     assert sizes(1077, 100) == (538, 1077)
     assert sizes(50, 10) == (50,)
 
