@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 import ray
+from ray._private import auto_init_hook
 
 from study.cluster import compatibility, ending, environment, noise, sessions, token
 from trainables import preemption, scratch
@@ -148,7 +149,18 @@ def connected(*, verbose: bool = False) -> Iterator[None]:
         yield
     finally:
         over.set()
+        if ending.told is not None:  # in a command's own process
+            start_none_by_chance()
         ray.shutdown()
+
+
+def start_none_by_chance() -> None:
+    """From here on only `ray.init` starts a Ray.
+
+    What is left of a search that ended with an exception calls Ray once more when it is collected, and Ray takes that
+    for a wish: it would start another one, with a folder that all may enter, and on all interfaces.
+    """
+    auto_init_hook.enable_auto_connect = False
 
 
 def put(value: Any) -> Any:

@@ -4,7 +4,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from math import ceil
 from pathlib import Path
@@ -86,7 +86,8 @@ class Suite:
         try:
             happened = self.faults_of(chain, victim, seed)
             if self.keep and not all(one.verdict.good for one in happened):
-                shutil.copytree(victim.folder, self.keep / f"{seed}.{chain.number}", symlinks=True, ignore=SOCKETS)
+                with suppress(shutil.Error):  # a socket
+                    shutil.copytree(victim.folder, self.keep / f"{seed}.{chain.number}", symlinks=True, ignore=SOCKETS)
             return happened
         finally:
             victim.remove()
