@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 from io import StringIO
 from typing import Any
 
+KINDS = ("figure", "confusions", "parallel")  # of scripts that hold data
+
 
 class Page(HTMLParser):
     """The elements of a page, and the text of those that hold data."""
@@ -24,7 +26,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
         self.elements.append((tag, attributes))
-        data = attributes.get("data-figure") or attributes.get("data-confusions")
+        data = next((attributes[f"data-{kind}"] for kind in KINDS if attributes.get(f"data-{kind}")), None)
         self.inside = data or f"{tag} of the page" if tag in ("script", "style") else None
 
     def handle_endtag(self, tag: str) -> None:

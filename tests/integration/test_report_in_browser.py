@@ -134,6 +134,7 @@ def test_no_serious_obstacle_for_readers_with_a_disability(untouched: Tab) -> No
 
 
 def test_figures_are_drawn_for_paper_and_none_is_cut(untouched: Tab) -> None:
+    untouched.call("Page.bringToFront")  # timers of tabs behind others wait
     untouched.evaluate("dispatchEvent(new Event('beforeprint'))")
     untouched.emulate(media="print")
     untouched.resize(720, 1000)

@@ -1,6 +1,7 @@
 """The page of a study: what is on it, that it carries its own data, and that any record gives one."""
 
 import gzip
+import json
 import re
 from base64 import b64decode
 from dataclasses import replace
@@ -395,6 +396,81 @@ def test_a_drawing_with_a_number_that_json_cannot_hold_is_refused() -> None:
 )
 def test_numbers_are_written_for_a_reader(text: str, expected: str) -> None:
     assert text == expected
+
+
+# What the page of a comparison has, too
+
+
+def test_misclassified_images_are_told_by_name_the_surest_mistakes_first(tmp_path: Path) -> None:
+    record = finished(tmp_path, Shape(trials=4))
+    for name in ("samples", "predictions"):
+        rows = [{**row, "image": f"class/photo-{row['index']}.jpg"} for row in record.tables[name]]
+        record.replace(name, rows)
+    page = Page(report.render(record))
+    answers: dict[int, list[bool]] = {}
+    for row in record.tables["predictions"]:
+        answers.setdefault(row["index"], []).append(row["label"] != row["predicted"])
+    wrong = {index: np.mean(each) for index, each in answers.items() if np.mean(each) >= 0.5}
+    told = page.csv("misclassified")
+    assert {row["image"] for row in told} == {f"class/photo-{index}.jpg" for index in wrong}
+    assert [float(row["wrong"]) for row in told] == pytest.approx(sorted(wrong.values(), reverse=True), rel=1e-5)
+    sample = record.tables["samples"][0]
+    assert f"class/photo-{sample['index']}.jpg" in {a.get("title") for a in page.all("span")}
+
+
+def test_importance_is_told_with_chance_once_the_study_is_finished(page: Page, tmp_path: Path) -> None:
+    told = page.csv("importance-table")
+    assert {row["hyperparameter"] for row in told} == {"lr", "weight_decay", "freeze_depth"}
+    assert sum(float(row["share"]) for row in told) == pytest.approx(1, abs=1e-4)
+    assert all(1 / 40 <= float(row["by_chance"]) <= 1 for row in told)
+    assert "Told when the study is finished." in Page(report.render(searched(tmp_path))).said
+
+
+def test_a_winner_at_the_edge_of_what_was_searched_is_said_to_be(tmp_path: Path) -> None:
+    record = finished(tmp_path, Shape(trials=4))
+    record.note(winner={**record.winner, "lr": 0.09}, space={**plain(record.study.space)})
+    assert (
+        "The winner's learning rate 9.0e-02 is at the upper edge of what was searched"
+        in Page(report.render(record)).said
+    )
+
+
+def test_the_best_so_far_and_the_expected_best_end_at_the_best_trial(record: Record, page: Page) -> None:
+    best = max(t["val_accuracy"] for t in record.trials if t["val_accuracy"] is not None)
+    assert float(page.csv("search-best-so-far")[-1]["best_val_accuracy"]) == pytest.approx(best)
+    expected = [float(row["expected_best"]) for row in page.csv("search-expected-best")]
+    assert expected == sorted(expected)
+    assert expected[-1] <= best
+
+
+def test_parallel_coordinates_hold_every_trial_from_the_worst_to_the_best(record: Record, page: Page) -> None:
+    told = page.csv("search-parallel")
+    assert [row["trial_id"] for row in told] == [t["trial_id"] for t in record.trials]
+    content = json.loads(page.scripts["search-parallel"])
+    assert [axis["name"] for axis in content["axes"]] == ["lr", "weight_decay", "freeze_depth", "val_accuracy"]
+    for axis in content["axes"]:
+        values = [float(row[axis["name"]] or "nan") for row in told]
+        drawn = [(value, place) for value, place in zip(values, axis["places"], strict=True) if place is not None]
+        assert [place for _, place in sorted(drawn)] == sorted(place for _, place in drawn)
+        assert all(0 <= place <= 1 for _, place in drawn)
+
+
+def test_the_trials_costs_are_drawn_and_the_models_are_told(record: Record, page: Page) -> None:
+    told = {row["trial_id"]: row["total_seconds"] for row in page.csv("cost-trials")}
+    assert all(near(told[t["trial_id"]], t["total_seconds"]) for t in record.trials if t["val_accuracy"] is not None)
+    assert "Parameters that the winner trains" in page.said
+
+
+def test_a_place_is_called_by_its_last_part(tmp_path: Path) -> None:
+    page = Page(report.render(searched(tmp_path, Shape(dataset="/a/long/path/photos", trials=4))))
+    assert "How well does ResNet, pretrained on fashion6k, classify photos?" in page.said
+
+
+def test_only_a_study_that_runs_is_loaded_again(tmp_path: Path) -> None:
+    record = started(tmp_path)
+    assert "data-refresh" in Page(report.render(record)).all("body")[0]
+    record.note(status="interrupted")
+    assert "data-refresh" not in Page(report.render(record)).all("body")[0]
 
 
 # While the study runs

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from study.comparison import Comparison, compare
+from study.comparison.groups import titles_of
 from study.report import comparison as report
 from study.report.comparison import confusion, opposites
 from study.report.comparison.pictures import embedded
@@ -375,6 +376,11 @@ def test_two_datasets_stand_apart_under_their_names(tmp_path: Path) -> None:
     assert {a["data-group"] for a in page.all("div") if "data-group" in a} == {"digits", "letters"}
     assert {row["dataset"] for row in page.csv("standing-2")} == {"letters"}
     assert len({a["id"] for _, a in page.elements if a.get("id")}) == len([a for _, a in page.elements if a.get("id")])
+
+
+def test_places_are_called_by_their_last_part_unless_two_share_it() -> None:
+    assert titles_of(["digits", "/a/photos", "s3://b/birds/"]) == ["digits", "photos", "birds"]
+    assert titles_of(["/a/photos", "/b/photos", "/a/photos"]) == ["/a/photos", "/b/photos", "/a/photos"]
 
 
 def test_what_differs_is_said_on_the_first_screen(tmp_path: Path) -> None:
