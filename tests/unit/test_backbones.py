@@ -98,6 +98,18 @@ def test_a_cut_is_where_one_tensor_is_alive() -> None:
     assert of_branches == ["act", "mul", "blocks_2", "mean"]
 
 
+def test_branches_that_meet_behind_the_classifier_are_one_boundary_side_by_side() -> None:
+    class Branches(Model):
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.stem(x)
+            first, second = self.blocks[0](x).mean((2, 3)), self.blocks[1](x).amax((2, 3))
+            return self.fc(first) + self.fc(second)
+
+    model = Branches(blocks)
+    found, why = finding.found_in_graph(model, 16, training=True)
+    assert (why, found and found.pieces[-2].elements) == ("", 2 * 8)
+
+
 def test_no_cut_parts_the_uses_of_a_parameter() -> None:
     found = [node.name for node in points_of(Model(with_a_shared_table)).cuttable]
     assert found == ["act", "blocks_0", "add_2", "mean"]

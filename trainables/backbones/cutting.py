@@ -48,14 +48,19 @@ def plan(points: Points) -> list[Piece]:
 
 def features_of(points: Points, there: Sequence[fx.Node]) -> fx.Node:
     """The last point before the classifier and the dropout before it. Raises Uncuttable."""
-    own = classifier(points.model)
-    first = next((points.place[node] for node in points.nodes if points.state[node] & own), len(points.nodes))
+    first = classified(points)
     before = [node for node in there if points.place[node] < first and reaches(points, node)]
     while len(before) > 1 and passes(points, before[-1]):
         before.pop()
     if not before:
         raise Uncuttable("no point before the classifier has one tensor")
     return before[-1]
+
+
+def classified(points: Points) -> int:
+    """Where the classifier begins."""
+    own = classifier(points.model)
+    return next((points.place[node] for node in points.nodes if points.state[node] & own), len(points.nodes))
 
 
 def reaches(points: Points, node: fx.Node) -> bool:

@@ -12,12 +12,15 @@ import torch
 from torch import Tensor, fx, nn
 
 from trainables.backbones import kept
-from trainables.backbones.cutting import build, plan
+from trainables.backbones.cutting import BACKBONE_STAGES, build, plan
+from trainables.backbones.packing import Pack, packs, spread, with_packs
 from trainables.backbones.plans import HEAD, IN_PIECES, TRACED, WHOLE, Cut, Piece
 from trainables.backbones.points import ROWS, Points, Uncuttable
 from trainables.backbones.tracing import Traced, traced
 from trainables.rates import residual_blocks
 from trainables.stages import Stage, StagedModel
+
+FEW = 4  # stages, the head among them: where branches may be cut together
 
 
 def create(name: str, size: int, classes: int) -> nn.Module:
@@ -80,7 +83,12 @@ def find(name: str, size: int) -> Cut:
                 assert found is not None
                 return found
             reasons.append(why)
-        stages = as_one(model)
+        try:
+            stages = as_one(model)
+        except ValueError as error:
+            raise ValueError(
+                f"timm/{name} cannot be used: {'; '.join(dict.fromkeys([*reasons, str(error)]))}"
+            ) from None
         if why := differs(model, stages, size):
             raise ValueError(f"timm/{name} cannot be used: {why}")
         return Cut(WHOLE, True, 0, (), features(stages, model), why="; ".join(dict.fromkeys(reasons)))
@@ -104,6 +112,34 @@ def found_in_graph(model: nn.Module, size: int, *, training: bool) -> tuple[Cut 
     whole = traced(model.train(training))
     if whole is None:
         return None, "its forward does not trace"
+    found, why = None, ""
+    for packed in branches_together(points_of(model, whole.graph, size)):
+        found, why = cut_with(model, size, packed, training=training)
+        if not why:
+            break
+    return found, why
+
+
+def branches_together(points: Points) -> list[list[Pack]]:
+    """What may be tried, the best first: cuts where one tensor is alive; where these are few, several as one, too.
+
+    Raises Uncuttable where neither is possible.
+    """
+    there = packs(points)
+    together = [spread(points, there, BACKBONE_STAGES), there[-1:]] if there else []
+    try:
+        return [*together, []] if len(plan(points)) <= FEW else [[]]
+    except Uncuttable:
+        if not together:
+            raise
+        return together
+
+
+def cut_with(model: nn.Module, size: int, packed: list[Pack], *, training: bool) -> tuple[Cut, str]:
+    """The cut, and why it is not exact, if it is not. Raises Uncuttable."""
+    whole = traced(model.train(training))
+    assert whole is not None
+    with_packs(whole.graph, packed)
     points = points_of(model, whole.graph, size)
     pieces = plan(points)
     pieces = laid_out(pieces, build(model, whole.graph, pieces), size)
@@ -111,8 +147,8 @@ def found_in_graph(model: nn.Module, size: int, *, training: bool) -> tuple[Cut 
     why = differs(model, stages, size)
     how = IN_PIECES if whole.pieces else TRACED
     reason = f"{', '.join(whole.pieces)} do not trace" if whole.pieces else ""
-    found = Cut(how, training, len(points.cuttable), tuple(pieces), features(stages, model), reason)
-    return found, why
+    own = features(stages, model)
+    return Cut(how, training, len(points.cuttable), tuple(pieces), own, tuple(packed), reason), why
 
 
 def points_of(model: nn.Module, graph: fx.Graph, size: int) -> Points:
@@ -167,6 +203,7 @@ def graph_of(model: nn.Module, name: str, size: int, found: Cut) -> fx.Graph:
         return GRAPHS[name, size]
     whole = traced(model.train(found.training))
     assert isinstance(whole, Traced), f"{name} was traced before"
+    with_packs(whole.graph, found.packs)
     if not any("_tensor_constant" in str(node.target) for node in whole.graph.nodes):
         GRAPHS[name, size] = whole.graph
     return whole.graph

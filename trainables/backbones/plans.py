@@ -47,6 +47,7 @@ class Cut:
         points: how many there are in the graph.
         pieces: the stages; none where it is whole.
         features: which of the hyperparameters dropout and drop_path it has layers for.
+        packs: where several tensors are one boundary: see `packing`.
         why: where it is not traced as a whole, what stands in the way.
     """
 
@@ -55,6 +56,7 @@ class Cut:
     points: int
     pieces: tuple[Piece, ...]
     features: tuple[str, ...]
+    packs: tuple[Any, ...] = ()
     why: str = ""
 
     @property
@@ -72,7 +74,8 @@ class Cut:
         pieces = tuple(
             Piece(**one | {"nodes": tuple(one["nodes"]), "layout": tuple(one["layout"])}) for one in facts["pieces"]
         )
-        return cls(**{**facts, "pieces": pieces, "features": tuple(facts["features"])})
+        packs = tuple(tuple((name, tuple(sizes)) for name, sizes in pack) for pack in facts["packs"])
+        return cls(**{**facts, "pieces": pieces, "features": tuple(facts["features"]), "packs": packs})
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,11 @@ class Points:
     @cached_property
     def cuttable(self) -> list[fx.Node]:
         """The points, from the first to the last: images and logits are none."""
+        return [node for alive, node in self.alive if alive == {node} and self.is_boundary(node)]
+
+    @cached_property
+    def alive(self) -> list[tuple[set[fx.Node], fx.Node]]:
+        """Behind each tensor that parts the uses of no parameter: the tensors that are needed from there on."""
         last_use: dict[fx.Node, int] = {}
         first_need: dict[int, int] = {}
         last_need: dict[int, int] = {}
@@ -142,14 +147,15 @@ class Points:
         closes: dict[int, int] = {}
         for tensor, first in first_need.items():
             closes[first] = max(closes.get(first, -1), last_need[tensor])
-        points, alive = [], set[fx.Node]()
+        points: list[tuple[set[fx.Node], fx.Node]] = []
+        alive: set[fx.Node] = set()
         for i, node in enumerate(self.nodes[:-1]):
             open_until = max(open_until, closes.get(i, -1))
             if self.kinds[node] != TENSOR:
                 continue
             alive = {one for one in alive if last_use.get(one, -1) > i} | {node}
-            if alive == {node} and open_until <= i and node not in result and self.is_boundary(node):
-                points.append(node)
+            if open_until <= i and node not in result:
+                points.append((alive, node))
         return points
 
     def is_boundary(self, node: fx.Node) -> bool:
