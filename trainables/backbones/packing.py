@@ -34,9 +34,9 @@ def packs(points: Points) -> list[Pack]:
 
 def with_packs(graph: fx.Graph, wanted: Sequence[Pack]) -> None:
     """Puts them into the graph."""
+    now = {node.name: node for node in graph.nodes}  # what stands for each behind the packs so far
     for pack in wanted:
-        nodes = {node.name: node for node in graph.nodes}
-        tensors = [nodes[name] for name, _ in pack]
+        tensors = [now[name] for name, _ in pack]
         with graph.inserting_after(tensors[-1]):
             end = graph.call_function(torch.cat, ([], 1))
         later = list(graph.nodes)[list(graph.nodes).index(end) + 1 :]
@@ -47,13 +47,14 @@ def with_packs(graph: fx.Graph, wanted: Sequence[Pack]) -> None:
         end.args = (rows, 1)
         start = 0
         with graph.inserting_before(later[0]):
-            for tensor, (_, sizes) in zip(tensors, pack, strict=True):
+            for tensor, (name, sizes) in zip(tensors, pack, strict=True):
                 stop = start + torch.Size(sizes).numel()
                 columns = graph.call_function(operator.getitem, (end, (slice(None), slice(start, stop))))
                 apart = graph.call_method("reshape", (columns, -1, *sizes))
                 start = stop
                 for user in later:
                     user.replace_input_with(tensor, apart)
+                now[name] = apart
     graph.lint()
 
 
