@@ -77,6 +77,7 @@ def variant(model: str, tag: str, scale: str) -> Variant:
     return sized(model, tag, scale, given)
 
 
+@cache
 def sized(model: str, tag: str, scale: str, given: Preprocessing) -> Variant:
     found = cut_of(model, given.size)
     return Variant(
