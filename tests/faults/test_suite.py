@@ -14,8 +14,8 @@ QUICK = [
     ["SIGKILL of a command"],
     ["Ctrl-C"],
     ["SIGTERM"],
-    ["a file of the record is damaged"],
     ["SIGKILL of the process of a run", "in a run: the process ends itself"],
+    ["a file of the record is damaged"],
 ]
 
 
