@@ -123,6 +123,11 @@ class Architecture:
     def __post_init__(self) -> None:
         choose("family", self.family, FAMILIES)
 
+    @property
+    def table(self) -> str:
+        """The name of what is searched by default, in `search_spaces/`."""
+        return self.space or self.name
+
     def pretrainings(self, scale: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(v.pretraining for v in self.variants if v.scale == scale))
 

@@ -12,6 +12,7 @@ from study.results import provenance
 from study.results.left_out import by_time
 from study.results.point import backbone_stages, searched, shown
 from study.text import shorten
+from trainables import architecture
 from trainables.hyperparameters import DECLARED
 
 # of every row: the budget, the sampler, what is best, the seeds, the rules (where it starts, what is tested)
@@ -93,7 +94,8 @@ def is_own(row: Row, name: str) -> bool:
     stages = backbone_stages(row.record)
     if row.family == UNKNOWN or stages is None:
         return False
-    return space.default(row.model, stages).get(name) == space.from_facts(searched(row.record))[name]
+    own = space.default(architecture.get(row.model).table, stages)
+    return own.get(name) == space.from_facts(searched(row.record))[name]
 
 
 def domain(row: Row, name: str) -> str:

@@ -177,11 +177,7 @@ class Study:
     @cached_property
     def space(self) -> Space:
         """What is searched, in the order of its table."""
-        table = (
-            spaces.default(self.architecture.space or self.model, self.backbone_stages)
-            if self.table is None
-            else self.table
-        )
+        table = spaces.default(self.architecture.table, self.backbone_stages) if self.table is None else self.table
         return {name: domain for name, domain in table.items() if name not in self.fixed}
 
     @property
