@@ -34,16 +34,18 @@ new = sorted(Path("new").iterdir())
 for path, said in zip(new, best.predict(new), strict=True):
     print(f"{path.name}: {said.predicted} ({said.confidence:.0%})")
 
+# %% The models of all test runs together
+ensemble = load_best(result.folder, seeds="all")
+print([said.predicted for said in ensemble.predict(new)])
 
-# %% The same for a million images, from the shell: `python -m study.predict results/photos new --output new.csv`
+
+# %% For a million images, from the shell: `python -m study.predict results/photos new --output new.csv`; `--seeds all`
+# asks all models, and says where they disagree
 def study(*words: object) -> None:
     subprocess.run([sys.executable, "-m", "study", *map(str, words)], check=True)
 
 
 study("predict", result.folder, "new", "--output", "new.csv")
-study(
-    "predict", result.folder, "new", "--output", "ensemble.parquet", "--seeds", "all"
-)  # and where the models disagree
 
 # %% The model as timm, and the hub, have it: `hf upload YOU/photos results/photos/best` makes its page
 import timm  # noqa: E402

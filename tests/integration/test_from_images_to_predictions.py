@@ -16,6 +16,7 @@ from huggingface_hub import ModelCard
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from study.predict import main as predict
 from study.prediction import loading
 from study.report.study import looked_at
 from study.results import saliency
@@ -26,6 +27,9 @@ SCRIPT = Path(__file__).parents[2] / "docs" / "from_images_to_predictions.py"
 CLASSES = ("four", "seven", "zero & more")
 DIGITS = {"zero & more": 0, "four": 4, "seven": 7}
 OF_EACH, NEW = 40, 4
+
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +59,11 @@ def test_new_images_have_a_row_each_alone_and_by_all_models(folder: Path, record
     rows = list(csv.DictReader((folder / "new.csv").open()))
     assert [row["path"] for row in rows] == sorted(f"new/{path.name}" for path in (folder / "new").iterdir())
     assert {row["predicted"] for row in rows} <= set(CLASSES)
-    several = pq.read_table(folder / "ensemble.parquet").to_pylist()
-    assert [row["path"] for row in several] == [row["path"] for row in rows]
+    output = folder / "ensemble.parquet"
+    assert predict([str(record.folder), str(folder / "new"), "--output", str(output), "--seeds", "all"]) == 0
+    several = pq.read_table(output).to_pylist()
+    assert [Path(row["path"]).name for row in several] == [Path(row["path"]).name for row in rows]
+    assert {row["disagreement"] for row in several} <= {0.0, 0.5, 1.0}
     kept = [path.name for path in sorted((record.folder / "models").iterdir())]
     assert kept == [f"test-seed{seed}.safetensors" for seed in record.test.seeds]
 
