@@ -431,7 +431,7 @@ def show(found: Mapping[tuple[str, int], Sequence[Choice]]) -> None:
     faster = median(one[1].seconds / one[0].seconds for one in found.values())
     mine = by_way["race"]
     print(
-        f"(b) {len(mine)} runs, {len(DATASETS)} datasets; {faster:.1f} times less than everything, by what images cost"
+        f"(b) {len(mine)} runs, {len({name for name, _ in found})} datasets; {faster:.1f} times less than everything, by what images cost"
     )
     for way, each in by_way.items():
         lost = np.array([one.regret for one in each])
