@@ -430,9 +430,8 @@ def show(found: Mapping[tuple[str, int], Sequence[Choice]]) -> None:
     by_way = {way: [one[place] for one in found.values()] for place, way in enumerate(WAYS)}
     faster = median(one[1].seconds / one[0].seconds for one in found.values())
     mine = by_way["race"]
-    print(
-        f"(b) {len(mine)} runs, {len({name for name, _ in found})} datasets; {faster:.1f} times less than everything, by what images cost"
-    )
+    datasets = len({name for name, _ in found})
+    print(f"(b) {len(mine)} runs, {datasets} datasets; {faster:.1f} times less than everything, by what images cost")
     for way, each in by_way.items():
         lost = np.array([one.regret for one in each])
         print(
