@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from study.execution import pool
 from study.execution.attempts import Attempts
 from study.execution.pool import Pool
 from tests.contract.tiny import POINT, RECIPE
+from trainables import epochs
 from trainables.resources import Resources
 from trainables.run import Model, Outcome, Run
 from trainables.splits import SplitDigest
@@ -97,3 +99,38 @@ def test_a_process_that_ended_while_it_was_idle_is_replaced(runs: list[Run]) -> 
         assert processes.call(len, "warm") == 4
         ray.kill(processes._idle[0])
         assert not any(outcome.failure for outcome in outcomes(processes, runs[:2]).values())
+
+
+class Telling(Sleeping):
+    """Ends when its epochs have been heard of, or after a minute."""
+
+    def train(self, run: Run, datasets: Any, resources: Resources) -> Outcome:
+        for epoch in (1, 2):
+            epochs.tell(run.run_id, {"curve": {"epoch": epoch, "val_accuracy": epoch / 10}})
+        until = time.monotonic() + 60
+        while not (Path(run.model.variant) / f"heard-{run.run_id}").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        return Outcome(run.run_id)
+
+
+def test_epochs_are_heard_of_in_their_order_while_their_run_trains(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "Worker", Telling)
+    told: list[tuple[str, str, Any]] = []
+
+    def on_epoch(run: Run, epoch: Mapping[str, Any]) -> None:
+        told.append(("epoch", run.run_id, epoch["epoch"]))
+        if epoch["epoch"] == 2:
+            (Path(run.model.variant) / f"heard-{run.run_id}").touch()
+
+    with closing(Pool(Resources(cpus=0.667), 1)) as processes:
+        of_two = processes.outcomes(
+            runs[:2], {}, interrupted=threading.Event(), on_start=lambda run: None, on_epoch=on_epoch
+        )
+        for run, _ in of_two:
+            told.append(("end", run.run_id, None))
+    assert told == [
+        *[("epoch", "r0", 1), ("epoch", "r0", 2), ("end", "r0", None)],
+        *[("epoch", "r1", 1), ("epoch", "r1", 2), ("end", "r1", None)],
+    ]
