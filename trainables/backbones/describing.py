@@ -81,7 +81,7 @@ def built_of(model: nn.Module) -> tuple[str, str]:
 
     A convolution that makes patches of the images alone does not make a model one of convolutions.
     """
-    attention = any("attention" in kind.lower() or "attn" in kind.lower() for kind in mixing(model))
+    attention = any(word in kind.lower() for kind in mixing(model) for word in ATTENTION)
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d) and max(m.kernel_size) > 1]
     mixes = len([one for one in convolutions if one.in_channels > CHANNELS or one.stride[0] < one.kernel_size[0]])
     convolution = mixes > 1
@@ -94,6 +94,7 @@ def built_of(model: nn.Module) -> tuple[str, str]:
     return family, "normalised_convolution" if convolution and normalised else "neither"
 
 
+ATTENTION = ("attention", "attn", "mhsa", "gpsa")
 CHANNEL_ATTENTION = ("squeeze", "effective", "eca", "cbam", "channel", "spatial", "gather", "global_context")
 
 
