@@ -93,15 +93,16 @@ def alive(laptop: Laptop) -> int:
     return int(printed.split("alive ")[-1].split()[0])
 
 
-def record(head: Host, name: str, folder: str = "results") -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A study's record on the head: study.json, and its trials."""
-    where = head.home / folder / name
-    return json.loads((where / "study.json").read_text()), pq.read_table(where / "trials.parquet").to_pylist()
+def study_json(head: Host, name: str, folder: str = "results") -> dict[str, Any]:
+    """Of a study's record on the head."""
+    written: dict[str, Any] = json.loads((head.home / folder / name / "study.json").read_text())
+    return written
 
 
 def finished(head: Host, name: str, trials: int, folder: str = "results") -> str:
     """Checks that a study is complete, and says so in a line."""
-    study, rows = record(head, name, folder)
+    study = study_json(head, name, folder)
+    rows = pq.read_table(head.home / folder / name / "trials.parquet").to_pylist()
     assert study["status"] == "finished", study["status"]
     assert len(rows) == trials, rows
     assert all(row["status"] in ("completed", "pruned") for row in rows), rows
@@ -177,7 +178,7 @@ def a_host_dies(laptop: Laptop, head: Host, workers: list[Host]) -> None:
     until(lambda: f"begins on {dies.name}" in log.read_text(), f"a trial on {dies.name}", 200)
     dies.kill()
     say(f"SIGKILL for {dies.name} and all that runs there, where a trial had begun")
-    until(lambda: record(head, "second")[0]["status"] != "running", "the study", 400)
+    until(lambda: study_json(head, "second")["status"] != "running", "the study", 400)
     say(f"the study ended: {finished(head, 'second', 8)}")
     said = [line for line in log.read_text().splitlines() if line.startswith("note: a node was lost")]
     assert said, log.read_text()
