@@ -82,7 +82,7 @@ def missed_by_all(group: Group, suffix: str) -> list[Any]:
         Column("label", "Its label"),
         Column("answer", "Taken for"),
         Column("share", "By so many runs", lambda share: percent(share, 0), "share"),
-        Column("image", "Where"),
+        *([Column("image", "Where")] if any(one.image for one in found) else []),  # images of an array have no names
     ]
     shown = [asdict(one) for one in found[:MOST_MISSED]]
     caption = (

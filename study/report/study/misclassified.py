@@ -38,7 +38,8 @@ def table(record: Record) -> list[Table]:
         "mean of the wrong answers. Where all runs are sure of another class, look whether the label is right."
     )
     title = "Every misclassified image" if len(wrong) <= MOST else "Misclassified images"
-    return [Table("misclassified", title, COLUMNS, wrong[:MOST], caption=caption)]
+    columns = COLUMNS if any(row["image"] for row in wrong) else COLUMNS[:-1]  # images of an array have no names
+    return [Table("misclassified", title, columns, wrong[:MOST], caption=caption)]
 
 
 def entry(rows: list[Row], classes: Sequence[str]) -> Row:
