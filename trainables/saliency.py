@@ -6,7 +6,7 @@ says from where the answer was gathered, and does not depend on the class. A hyb
 stages, and that of its attention stages. Neither shows a cause; both are hints of where to look.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isqrt
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 ATTENTION = "attn_drop"  # timm's name of the module that is handed the weights of attention
 AT_A_TIME = 8
@@ -71,18 +72,8 @@ def attention_kept(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def before(modules: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
-    handles = [module.register_forward_pre_hook(hook) for module in modules]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def hooked(modules: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
-    handles = [module.register_forward_hook(hook) for module in modules]
+def hooked(handles: Sequence[RemovableHandle]) -> Iterator[None]:
+    """Hooks that are there inside, and removed after it."""
     try:
         yield
     finally:
@@ -111,7 +102,10 @@ def parts_of(model: nn.Module, image: Tensor, convolutions: bool) -> Parts:
         elif not attentions and is_map(output, len(image), places):
             features.append((*within, module))
 
-    with before(model.modules(), begins), hooked(model.modules(), ends):
+    modules = list(model.modules())
+    before = [module.register_forward_pre_hook(begins) for module in modules]
+    after = [module.register_forward_hook(ends) for module in modules]
+    with hooked([*before, *after]):
         model(image)
     stage = first[1] if len(first) > 1 else None  # the model's own part, which may begin with convolutions of its own
     earlier = [path[-1] for path in features if stage not in path]
@@ -138,7 +132,9 @@ def explained(model: nn.Module, parts: Parts, images: Tensor, predicted: Tensor)
         return output.clone()  # what follows may work in its place
 
     of_features = () if parts.features is None else (parts.features,)
-    with torch.enable_grad(), hooked(parts.attentions, attended), hooked(of_features, reached):
+    of_attention = [module.register_forward_hook(attended) for module in parts.attentions]
+    reaching = [module.register_forward_hook(reached) for module in of_features]
+    with torch.enable_grad(), hooked([*of_attention, *reaching]):
         logits = model(images)
         cam = grad_cam(features[-1], logits.gather(1, predicted[:, None]).sum()) if features else None
     return cam, rollout(weights)
