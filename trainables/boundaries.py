@@ -212,15 +212,13 @@ class Store:
                 shutil.rmtree(partial, ignore_errors=True)
 
     def _fill(self, path: Path, facts: Facts, length: int, rows: Iterable[Chunk]) -> None:
-        with writing():
-            partial = Path(mkdtemp(prefix=f".{path.name}.part-", dir=self.folder))
-        try:
-            with writing(), file_lock(partial, fcntl.LOCK_EX):
+        with writing(), new_folder(f".{path.name}.part-", self.folder) as partial:
+            try:
                 self._write(partial, facts, length, rows)
                 discard(path)
                 os.replace(partial, path)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
 
     def _write(self, partial: Path, facts: Facts, length: int, rows: Iterable[Chunk]) -> None:
         index, label = np.full(length, -1, np.int64), np.full(length, -1, np.int64)
@@ -311,6 +309,24 @@ def file_lock(path: Path, mode: int) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+@contextmanager
+def new_folder(prefix: str, folder: Path) -> Iterator[Path]:
+    """A folder with a lock on it. Another process may sweep one away that has none yet: then there is another."""
+    while True:
+        made = Path(mkdtemp(prefix=prefix, dir=folder))
+        try:
+            file = os.open(made, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if made.exists():
+                yield made
+                return
+        finally:
+            os.close(file)
 
 
 @contextmanager

@@ -81,7 +81,7 @@ def flops(model: str, scale: str, variant: str, classes: int, preprocessing: Pre
 def counted(family: Architecture, described: Variant, classes: int, device: str) -> Flops:
     counts = []
     with torch.device(device), torch.no_grad():
-        built = building.assemble(family, described, classes).eval()
+        built = building.assemble(family, described, classes).eval().requires_grad_(False)  # the counter looks for them
         x = torch.empty((1, 3, described.preprocessing.size, described.preprocessing.size), dtype=torch.uint8)
         for stage in range(len(built.stages)):
             with FlopCounterMode(display=False) as counter:

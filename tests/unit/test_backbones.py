@@ -7,12 +7,13 @@ import pytest
 import timm
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from trainables import architecture
 from trainables.backbones import cutting, declared, finding, kept, names
 from trainables.backbones.points import Points, Uncuttable, multiple
 from trainables.backbones.tracing import traced
-from trainables.stages import Stage
+from trainables.stages import Stage, StagedModel
 from trainables.weights import Weights, check, timm_hub
 
 
@@ -29,6 +30,7 @@ class Model(nn.Module):
         super().__init__()
         self.pretrained_cfg = {"classifier": "fc"}
         self.between = between
+        self.drop_rate = 0.3
         self.stem = nn.Conv2d(3, 8, 3, padding=1)
         self.act = nn.ReLU(inplace=True)
         self.blocks = nn.ModuleList([nn.Conv2d(8, 8, 3, padding=1) for _ in range(3)])
@@ -65,6 +67,15 @@ def with_a_shared_table(model: Model, x: Tensor) -> Tensor:
     return x
 
 
+def with_a_function_that_drops(model: Model, x: Tensor) -> Tensor:
+    return functional.dropout(blocks(model, x), p=model.drop_rate, training=model.training)
+
+
+def with_a_query_of_its_own(model: Model, x: Tensor) -> Tensor:
+    """What is given to a layer follows from a parameter alone."""
+    return blocks(model, x) * model.fc(model.table.flatten(1).expand(2, -1)).mean()
+
+
 def with_two_branches(model: Model, x: Tensor) -> Tensor:
     first, second, third = model.blocks
     return third(first(x) * second(x))
@@ -82,7 +93,10 @@ def cut(model: Model) -> list[Stage]:
     return cutting.build(model, whole.graph, cutting.plan(points_of(model)))
 
 
-@pytest.mark.parametrize("between", [blocks, with_residuals, with_rows, with_a_shared_table, with_two_branches])
+MODELS = [blocks, with_residuals, with_rows, with_a_shared_table, with_two_branches, with_a_function_that_drops]
+
+
+@pytest.mark.parametrize("between", MODELS)
 def test_the_stages_are_the_model_bit_for_bit_for_two_batch_sizes_and_in_both_modes(
     between: Callable[[Model, Tensor], Tensor],
 ) -> None:
@@ -108,6 +122,51 @@ def test_branches_that_meet_behind_the_classifier_are_one_boundary_side_by_side(
     model = Branches(blocks)
     found, why = finding.found_in_graph(model, 16, training=True)
     assert (why, found and found.pieces[-2].elements) == ("", 2 * 8)
+
+
+def test_a_function_that_drops_is_a_layer_whose_rate_a_run_sets_and_which_is_off_where_its_stage_is_frozen() -> None:
+    model = Model(with_a_function_that_drops)
+    stages = cut(model)
+    staged = StagedModel(stages, model)
+    assert staged.features == ("dropout",)
+    assert staged.set_rates(dropout=0.7)
+    assert [m.p for m in staged.modules() if isinstance(m, nn.Dropout)] == [0.7]
+    images = torch.randn(2, 3, 16, 16)
+    for training in (False, True):
+        model.train(training)
+        staged.train(training)
+        assert torch.equal(staged(images), staged(images)) is not training
+
+
+def test_a_layer_that_is_given_a_parameter_is_no_hindrance_to_counting() -> None:
+    model = Model(with_a_query_of_its_own)
+    whole = traced(model)
+    assert whole is not None
+    assert finding.points_of(model, whole.graph, 16).cuttable
+
+
+class Viewed(nn.Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        found = super().forward(x)
+        return found.view_as(found)
+
+
+class Looks(nn.Conv2d):
+    """Computes something else where it is given rows that were stored."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (2 if x._is_view() else 1)
+
+
+def test_a_cut_that_is_not_exact_is_left_out_and_the_others_stay() -> None:
+    model = Model(blocks)
+    model.blocks = nn.ModuleList([kind(8, 8, 3, padding=1) for kind in (Viewed, Looks, nn.Conv2d)])
+    wanted = [one.name for one in cut(model)]
+    found, why = finding.found_in_graph(model, 16, training=True)
+    assert found is not None
+    assert why == ""
+    assert "blocks.0" in wanted
+    assert [piece.name for piece in found.pieces] == [name for name in wanted if name != "blocks.0"]
 
 
 def test_no_cut_parts_the_uses_of_a_parameter() -> None:

@@ -220,6 +220,28 @@ def test_a_failure_of_who_computes_is_passed_on_and_leaves_nothing(store: Store,
     assert holds(fill(store, data), data)
 
 
+@pytest.mark.parametrize("swept", ["before it is opened", "before it is locked"])
+def test_a_new_folder_that_is_swept_before_it_has_its_lock_is_made_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch, swept: str
+) -> None:
+    """Another process makes room for another entry in just that moment."""
+    module, name = (boundaries, "mkdtemp") if swept == "before it is opened" else (os, "open")
+    real = getattr(module, name)
+    done: list[bool] = []
+
+    def with_a_sweep(*given: Any, **more: Any) -> Any:
+        found = real(*given, **more)
+        if not done and ".part-" in str(given or more):
+            done.append(True)
+            store.sweep()
+        return found
+
+    monkeypatch.setattr(module, name, with_a_sweep)
+    data = data_of()
+    assert holds(filled(store, data), data)
+    assert (done, store.notes) == ([True], [])
+
+
 def test_the_store_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "here"))
     monkeypatch.setenv("STUDY_CACHE_GIB", "0.5")

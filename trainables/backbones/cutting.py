@@ -19,11 +19,20 @@ SLACK = 0.5  # of a stage's even share: so far from the even cut a shallower one
 
 def plan(points: Points) -> list[Piece]:
     """The stages of a model, the last one its head. Raises Uncuttable where even the features are no point."""
+    return pieces_between(points, best_cuts(points))
+
+
+def best_cuts(points: Points) -> list[fx.Node]:
+    """Where a model is best cut, the features last. Raises Uncuttable where even these are no point."""
     there = points.cuttable
     features = features_of(points, there)
     inner = [node for node in there if points.place[node] < points.place[features]]
-    cuts = [*even(points, inner, features), features]
-    pieces, start = [], points.nodes[0]
+    return [*even(points, inner, features), features]
+
+
+def pieces_between(points: Points, cuts: Sequence[fx.Node]) -> list[Piece]:
+    """The stages between cuts."""
+    found, start = [], points.nodes[0]
     names: list[str] = []
     whole = max(sum(points.flops.values()), 1.0)
     for stop in [*cuts, None]:
@@ -31,7 +40,7 @@ def plan(points: Points) -> list[Piece]:
         result = stop or points.nodes[-1].all_input_nodes[0]
         names.append(HEAD if stop is None else apart(name_of(points, stop), [*names, HEAD]))
         sizes = points.values[0][result].sizes
-        pieces.append(
+        found.append(
             Piece(
                 name=names[-1],
                 nodes=tuple(node.name for node in nodes),
@@ -43,7 +52,7 @@ def plan(points: Points) -> list[Piece]:
             )
         )
         start = result
-    return pieces
+    return found
 
 
 def features_of(points: Points, there: Sequence[fx.Node]) -> fx.Node:

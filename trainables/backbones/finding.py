@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from trainables.backbones import kept
-from trainables.backbones.cutting import BACKBONE_STAGES, build, plan
+from trainables.backbones.cutting import BACKBONE_STAGES, best_cuts, build, pieces_between, plan
 from trainables.backbones.packing import Pack, packs, spread, with_packs
 from trainables.backbones.plans import HEAD, IN_PIECES, TRACED, WHOLE, Cut, Piece
 from trainables.backbones.points import ROWS, Points, Uncuttable
-from trainables.backbones.tracing import Traced, traced
+from trainables.backbones.tracing import Traced, traced, with_dropouts
 from trainables.rates import residual_blocks
 from trainables.stages import Stage, StagedModel
 
@@ -141,22 +141,50 @@ def cut_with(model: nn.Module, size: int, packed: list[Pack], *, training: bool)
     assert whole is not None
     with_packs(whole.graph, packed)
     points = points_of(model, whole.graph, size)
-    pieces = plan(points)
-    pieces = laid_out(pieces, build(model, whole.graph, pieces), size)
-    stages = build(model, whole.graph, pieces)
-    why = differs(model, stages, size)
+    wanted = best_cuts(points)
+    pieces, why = tried(model, points, whole.graph, wanted, size)
+    if why and len(wanted) > 1:
+        fewer = exact_alone(model, points, whole.graph, wanted, size)
+        if fewer:
+            pieces, why = tried(model, points, whole.graph, fewer, size)
     how = IN_PIECES if whole.pieces else TRACED
     reason = f"{', '.join(whole.pieces)} do not trace" if whole.pieces else ""
-    own = features(stages, model)
+    own = features(build(model, whole.graph, pieces), model)
     return Cut(how, training, len(points.cuttable), tuple(pieces), own, tuple(packed), reason), why
+
+
+def tried(
+    model: nn.Module, points: Points, graph: fx.Graph, wanted: Sequence[fx.Node], size: int
+) -> tuple[list[Piece], str]:
+    """The stages between some cuts, and why they are not exact, if they are not.
+
+    Args:
+        model, points, graph: what is cut.
+        wanted: where, the features last.
+        size: of the images.
+    """
+    found = pieces_between(points, wanted)
+    found = laid_out(found, build(model, graph, found), size)
+    return found, differs(model, build(model, graph, found), size)
+
+
+def exact_alone(
+    model: nn.Module, points: Points, graph: fx.Graph, wanted: Sequence[fx.Node], size: int
+) -> list[fx.Node]:
+    """Of some cuts those that are exact beside the features alone; none where not even these are."""
+    *inner, last = wanted
+    if tried(model, points, graph, [last], size)[1]:
+        return []
+    return [*(one for one in inner if not tried(model, points, graph, [one, last], size)[1]), last]
 
 
 def points_of(model: nn.Module, graph: fx.Graph, size: int) -> Points:
     """On the meta device, where nothing is computed, but for models that look at values."""
+    twin = deepcopy(model).requires_grad_(False)
     try:
-        return Points.of(deepcopy(model).to("meta"), graph, size)
+        return Points.of(deepcopy(twin).to("meta"), graph, size)
     except (NotImplementedError, RuntimeError):
-        return Points.of(model, graph, size)
+        return Points.of(twin, graph, size)
 
 
 def features(stages: Sequence[Stage], model: nn.Module) -> tuple[str, ...]:
@@ -200,6 +228,7 @@ GRAPHS: dict[tuple[str, int], fx.Graph] = {}  # of this process, of models whose
 
 def graph_of(model: nn.Module, name: str, size: int, found: Cut) -> fx.Graph:
     if (name, size) in GRAPHS:
+        with_dropouts(model, GRAPHS[name, size])
         return GRAPHS[name, size]
     whole = traced(model.train(found.training))
     assert isinstance(whole, Traced), f"{name} was traced before"
@@ -250,7 +279,7 @@ def differs_on(model: nn.Module, stages: Sequence[Stage], images: Tensor, *, tra
     for module in [model, *(one.module for one in stages)]:
         module.train(training)
     before = {name: t.clone() for name, t in model.named_buffers()}
-    rates = list(switched_off(model))
+    rates = [rate for one in [model, *(stage.module for stage in stages)] for rate in switched_off(one)]
     try:
         wanted = model(images.clone())
         after = [t.clone() for _, t in model.named_buffers()]
@@ -281,9 +310,12 @@ def put_back(model: nn.Module, buffers: Mapping[str, Tensor]) -> None:
 
 
 def switched_off(model: nn.Module) -> Iterator[tuple[nn.Module, str, float]]:
-    """Sets every rate of dropout and stochastic depth to 0, and tells what it was."""
+    """Sets every rate of dropout and stochastic depth to 0, and tells what it was.
+
+    `drop_rate` is timm's name for the rate of a `functional.dropout`.
+    """
     for module in model.modules():
-        for name in ("p", "drop_prob"):
+        for name in ("p", "drop_prob", "drop_rate"):
             rate = getattr(module, name, None)
             if isinstance(rate, float) and rate:
                 setattr(module, name, 0.0)

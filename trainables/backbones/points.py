@@ -76,7 +76,13 @@ class Points:
 
     @classmethod
     def of(cls, model: nn.Module, graph: fx.Graph, size: int) -> "Points":
-        """Runs the graph on the device of the model, which may be `meta`, in eval mode."""
+        """Runs the graph on the device of the model, which may be `meta`, in eval mode.
+
+        Args:
+            model: without gradients, which the counter of operations would look for.
+            graph: of it.
+            size: of the images.
+        """
         mode = model.training
         device = next(iter(model.parameters())).device
         watchers = []

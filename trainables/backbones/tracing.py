@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.nn import functional
 
 CONTAINERS = (nn.Module, nn.Sequential, nn.ModuleList, nn.ModuleDict)
 MOST_PIECES = 40  # kinds of submodules that may be leaves since they do not trace
@@ -96,9 +97,30 @@ def traced(model: nn.Module) -> Traced | None:
         tracer = Tracer(model, pieces)
         try:
             graph = tracer.trace(model, concrete_args=defaults(model))
+            dropouts_as_layers(graph)
+            with_dropouts(model, graph)
             return Traced(graph, tuple(sorted(piece.__name__ for piece in pieces)))
         except Exception:  # whatever a model's own code raises when it is given proxies
             if tracer.failed is None or type(tracer.failed) in pieces:
                 return None
             pieces.add(type(tracer.failed))
     return None
+
+
+RATE = "rate"  # of a node, in its meta: of the dropout that it has become a layer of
+
+
+def dropouts_as_layers(graph: fx.Graph) -> None:
+    """A call of `functional.dropout` becomes a layer: in a graph its `training` would be that of the moment."""
+    for node in graph.nodes:
+        if node.op == "call_function" and node.target is functional.dropout:
+            given, *others = node.args
+            node.meta[RATE] = float(others[0] if others else node.kwargs.get("p", 0.5))
+            node.op, node.target, node.args, node.kwargs = "call_module", f"functional_{node.name}", (given,), {}
+
+
+def with_dropouts(model: nn.Module, graph: fx.Graph) -> None:
+    """Gives the model these layers, which its own `forward` does not use."""
+    for node in graph.nodes:
+        if RATE in node.meta and not hasattr(model, node.target):
+            model.add_module(node.target, nn.Dropout(node.meta[RATE]))
