@@ -122,7 +122,7 @@ def select(
     from study.data import resolve
     from study.data.splits import split
     from study.options import machine
-    from study.selection import running
+    from study.selection import continuing, running
 
     if not options.verbose:
         connection.quieten()
@@ -145,6 +145,7 @@ def select(
         command=command,
         dataset=options.dataset,
         split_seed=options.split_seed,
+        shared=continuing.shared(options),
     )
     with bucket.mirrored(plan.folder, tell):
         return SelectResult(running.run(plan, since=since, say=tell, verbose=options.verbose), plan.folder)

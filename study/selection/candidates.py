@@ -240,9 +240,8 @@ def at_hand(
 def in_folder(candidate: Candidate, folder: Path | None) -> Path | None:
     if folder is None:
         return None
-    name = candidate.model.removeprefix(timm_names.PREFIX)
-    found = (folder / f"{stem}.safetensors" for stem in (name, name.partition(".")[0]))
-    return next((path for path in found if path.is_file()), None)
+    found = folder / f"{candidate.model.removeprefix(timm_names.PREFIX)}.safetensors"
+    return found if found.is_file() else None
 
 
 def in_hub_cache(candidate: Candidate) -> bool:

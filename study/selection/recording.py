@@ -19,7 +19,7 @@ from study.results.selection import (
     Row,
     Selection,
 )
-from study.selection import regret
+from study.selection import continuing, regret
 from study.selection.measuring import Runs
 from study.selection.race import Race
 from study.statistics import accuracy_interval
@@ -35,6 +35,7 @@ class Context:
         notes: who did not take part, and why.
         started: when.
         command: the line that does it again.
+        shared: what the command that continues is given, too.
     """
 
     dataset: str
@@ -49,7 +50,7 @@ class Context:
     notes: Sequence[str]
     started: str
     command: str
-    offline: bool
+    shared: Sequence[str]
 
 
 def recorded(race: Race, runs: Runs, context: Context, *, seconds: float) -> Selection:
@@ -61,7 +62,7 @@ def recorded(race: Race, runs: Runs, context: Context, *, seconds: float) -> Sel
     order = [*race.standing, *sorted(rest, key=lambda name: name in race.failed)]
     facts: dict[str, Any] = {
         "format": FORMAT,
-        **{name: value for name, value in asdict(context).items() if name not in ("offline", "notes")},
+        **{name: value for name, value in asdict(context).items() if name not in ("shared", "notes")},
         "notes": list(context.notes),
         "sizes": list(race.rules.sizes),
         "margin": race.rules.margin,
@@ -72,7 +73,7 @@ def recorded(race: Race, runs: Runs, context: Context, *, seconds: float) -> Sel
         "kept": kept,
         "regret": asdict(regret.expected(race, leader)),
         "stored_images": runs.stored.get(leader, 0),
-        "next": continues(kept, runs, context),
+        "next": continuing.command([runs.candidates[name] for name in kept], context.place, context.shared),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": provenance.versions(),
         "hardware": provenance.hardware(),
@@ -167,17 +168,3 @@ def rounds(race: Race) -> list[Row]:
                 }
             )
     return found
-
-
-def continues(kept: Sequence[str], runs: Runs, context: Context) -> str:
-    """The command line that searches hyperparameters and freeze depth of those that are kept, on the same splits."""
-    there = [runs.candidates[name] for name in kept]
-    words = ["--models", *dict.fromkeys(one.model for one in there)]
-    pretrainings = list(dict.fromkeys(one.pretraining for one in there))
-    words += ["--pretraining", *pretrainings]
-    words += ["--datasets", context.place, "--scale", context.scale]
-    if context.split_seed:
-        words += ["--split-seed", str(context.split_seed)]
-    if context.offline:
-        words.append("--offline")
-    return provenance.command(words, module="study.compare")

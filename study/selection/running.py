@@ -39,7 +39,7 @@ class Plan:
         seed: of the subsets.
         folder: where the record is written.
         command: the line that does it again.
-        dataset: as --dataset has it, for the command that continues.
+        dataset: as --dataset has it, for the command that continues; and `shared`, what that is given, too.
     """
 
     field: Field
@@ -56,6 +56,7 @@ class Plan:
     command: str
     dataset: str
     split_seed: int
+    shared: Sequence[str]
 
 
 def run(plan: Plan, *, since: float, say: Say, verbose: bool = False) -> Selection:
@@ -109,7 +110,7 @@ def run(plan: Plan, *, since: float, say: Say, verbose: bool = False) -> Selecti
         notes=field.notes,
         started=started,
         command=plan.command,
-        offline=plan.offline,
+        shared=plan.shared,
     )
     found = recorded(finished, runs, context, seconds=perf_counter() - since)
     found.write(plan.folder)

@@ -9,9 +9,11 @@ from study.cluster.allocation import Allocation
 from study.data.source import Arrays, ExampleSource
 from study.data.splits import DatasetSplits
 from study.options import amounts
+from study.options.keywords import SelectKeywords
 from study.report import selection as report
 from study.results.selection import Selection
-from study.selection import candidates
+from study.select import parser
+from study.selection import candidates, continuing
 from study.selection.candidates import Candidate, Limits
 from study.selection.measuring import Answer, Runs
 from study.selection.race import Race
@@ -60,7 +62,7 @@ def recorded_from(finished: Race, budget: float = 600.0) -> Selection:
     context = Context(
         *("photos", "path/to/photos", "0123456789abcdef", {"train": 1024, "val": 340, "test": 341}, 0, "mini"),
         *(budget, 2, 0, ("3 models left out, for there is no network",), "2026-11-28T03:00:00+00:00"),
-        *("python -m study.select --dataset path/to/photos", False),
+        *("python -m study.select --dataset path/to/photos", ("--strict",)),
     )
     return recorded(finished, runs, context, seconds=41.0)
 
@@ -109,6 +111,44 @@ def test_the_command_that_continues_compares_those_that_are_kept_on_the_same_ima
         assert row["pretraining"] in words
     assert words[words.index("--datasets") + 1] == "path/to/photos"
     assert words[words.index("--scale") + 1] == "mini"
+    assert words[-1] == "--strict"
+
+
+def of(model: str, pretraining: str, folder: str | None = None) -> Candidate:
+    path = None if folder is None else Path(folder, f"{model}.safetensors")
+    return Candidate(model, pretraining, "mini", model, path=path)
+
+
+@pytest.mark.parametrize(
+    ("kept", "rows"),
+    [
+        ([of("vit", "a"), of("resnet", "a")], ["--models vit resnet --pretraining a"]),
+        ([of("vit", "a"), of("vit", "b")], ["--models vit --pretraining a b"]),
+        (
+            [of("vit", "a"), of("resnet", "b"), of("alexnet", "a")],
+            ["--models vit alexnet --pretraining a", "--models resnet --pretraining b"],
+        ),
+        (
+            [of("timm/x.in1k", "in1k", "weights"), of("timm/y.in1k", "in1k")],
+            ["--models timm/x.in1k --pretraining in1k", "--models timm/y.in1k --pretraining in1k"],
+        ),
+    ],
+)
+def test_the_command_that_continues_trains_those_that_are_kept_and_no_others(
+    kept: list[Candidate], rows: list[str]
+) -> None:
+    commands = continuing.command(kept, "photos", ["--offline"]).split(" && ")
+    assert [one.partition(" --datasets")[0] for one in commands] == [f"python -m study.compare {row}" for row in rows]
+    there = [each[0].path is not None for each in continuing.together(kept)]
+    assert ["--weights weights" in one for one in commands] == there
+
+
+def test_the_command_that_continues_is_about_the_same_images() -> None:
+    words = "--dataset photos --data-option group=owner --duplicates keep --split-seed 3 --precision fp32 --results r"
+    options = SelectKeywords.of(parser().parse(words.split()))
+    assert " ".join(continuing.shared(options)) == (
+        "--split-seed 3 --data-option group=owner --duplicates keep --precision fp32 --results r"
+    )
 
 
 def test_the_screen_says_who_is_ahead_what_it_may_cost_and_how_to_go_on(selection: Selection) -> None:

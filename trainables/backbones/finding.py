@@ -5,7 +5,7 @@ This is done when a model is first used on a machine, for each size of its image
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy, deepcopy
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 
 import torch
@@ -107,14 +107,43 @@ def check_size(model: nn.Module, name: str, size: int) -> None:
         raise ValueError(f"timm/{name} is no classifier of images: it gives no logits")
 
 
+@dataclass(frozen=True)
+class Graphed:
+    """A model with its graph, and where that may be cut.
+
+    Attributes:
+        size: of the images.
+        training: the mode in which it was traced.
+        packed: what was put into the graph.
+    """
+
+    model: nn.Module
+    size: int
+    training: bool
+    whole: Traced
+    points: Points
+    packed: Sequence[Pack] = ()
+
+    @classmethod
+    def of(cls, model: nn.Module, size: int, packed: Sequence[Pack] = (), *, training: bool) -> "Graphed | None":
+        """None where the model's forward does not trace."""
+        whole = traced(model.train(training))
+        if whole is None:
+            return None
+        with_packs(whole.graph, packed)
+        return cls(model, size, training, whole, points_of(model, whole.graph, size), packed)
+
+
 def found_in_graph(model: nn.Module, size: int, *, training: bool) -> tuple[Cut | None, str]:
     """The cut of a model traced in a mode, and why it is not exact, if it is not. Raises Uncuttable."""
-    whole = traced(model.train(training))
-    if whole is None:
+    plain = Graphed.of(model, size, training=training)
+    if plain is None:
         return None, "its forward does not trace"
     found, why = None, ""
-    for packed in branches_together(points_of(model, whole.graph, size)):
-        found, why = cut_with(model, size, packed, training=training)
+    for packed in branches_together(plain.points):
+        graphed = Graphed.of(model, size, packed, training=training) if packed else plain
+        assert graphed is not None
+        found, why = cut_at(graphed)
         if not why:
             break
     return found, why
@@ -135,56 +164,51 @@ def branches_together(points: Points) -> list[list[Pack]]:
         return together
 
 
-def cut_with(model: nn.Module, size: int, packed: list[Pack], *, training: bool) -> tuple[Cut, str]:
-    """The cut, and why it is not exact, if it is not. Raises Uncuttable."""
-    whole = traced(model.train(training))
-    assert whole is not None
-    with_packs(whole.graph, packed)
-    points = points_of(model, whole.graph, size)
-    wanted = best_cuts(points)
-    pieces, why = tried(model, points, whole.graph, wanted, size)
-    if why and len(wanted) > 1:
-        fewer = exact_alone(model, points, whole.graph, wanted, size)
-        if fewer:
-            pieces, why = tried(model, points, whole.graph, fewer, size)
-    how = IN_PIECES if whole.pieces else TRACED
-    reason = f"{', '.join(whole.pieces)} do not trace" if whole.pieces else ""
-    own = features(build(model, whole.graph, pieces), model)
-    return Cut(how, training, len(points.cuttable), tuple(pieces), own, tuple(packed), reason), why
+def cut_at(graphed: Graphed) -> tuple[Cut, str]:
+    """The cut, and why it is not exact, if it is not: cuts that are not are left out first. Raises Uncuttable."""
+    wanted = best_cuts(graphed.points)
+    pieces, stages, why = tried(graphed, wanted)
+    if why and (fewer := exact_alone(graphed, wanted)):
+        pieces, stages, why = tried(graphed, fewer)
+    whole = graphed.whole
+    found = Cut(
+        how=IN_PIECES if whole.pieces else TRACED,
+        training=graphed.training,
+        points=len(graphed.points.cuttable),
+        pieces=tuple(pieces),
+        features=features(stages, graphed.model),
+        packs=tuple(graphed.packed),
+        why=f"{', '.join(whole.pieces)} do not trace" if whole.pieces else "",
+    )
+    return found, why
 
 
-def tried(
-    model: nn.Module, points: Points, graph: fx.Graph, wanted: Sequence[fx.Node], size: int
-) -> tuple[list[Piece], str]:
-    """The stages between some cuts, and why they are not exact, if they are not.
-
-    Args:
-        model, points, graph: what is cut.
-        wanted: where, the features last.
-        size: of the images.
-    """
-    found = pieces_between(points, wanted)
-    found = laid_out(found, build(model, graph, found), size)
-    return found, differs(model, build(model, graph, found), size)
+def tried(graphed: Graphed, wanted: Sequence[fx.Node]) -> tuple[list[Piece], list[Stage], str]:
+    """The stages between some cuts, and why they are not exact, if they are not."""
+    model, graph, size = graphed.model, graphed.whole.graph, graphed.size
+    plain = pieces_between(graphed.points, wanted)
+    stages = build(model, graph, plain)
+    pieces = laid_out(plain, stages, size)
+    if pieces != plain:
+        stages = build(model, graph, pieces)
+    return pieces, stages, differs(model, stages, size)
 
 
-def exact_alone(
-    model: nn.Module, points: Points, graph: fx.Graph, wanted: Sequence[fx.Node], size: int
-) -> list[fx.Node]:
-    """Of some cuts those that are exact beside the features alone; none where not even these are."""
+def exact_alone(graphed: Graphed, wanted: Sequence[fx.Node]) -> list[fx.Node]:
+    """Of some cuts those that are exact beside the features alone; none where there are not fewer, or these are not."""
     *inner, last = wanted
-    if tried(model, points, graph, [last], size)[1]:
+    if not inner or tried(graphed, [last])[-1]:
         return []
-    return [*(one for one in inner if not tried(model, points, graph, [one, last], size)[1]), last]
+    return [*(one for one in inner if not tried(graphed, [one, last])[-1]), last]
 
 
 def points_of(model: nn.Module, graph: fx.Graph, size: int) -> Points:
-    """On the meta device, where nothing is computed, but for models that look at values."""
-    twin = deepcopy(model).requires_grad_(False)
+    """By a copy on the meta device, where nothing is computed, but for models that look at values."""
     try:
-        return Points.of(deepcopy(twin).to("meta"), graph, size)
+        found = Points.of(deepcopy(model).to("meta").requires_grad_(False), graph, size)
     except (NotImplementedError, RuntimeError):
-        return Points.of(twin, graph, size)
+        found = Points.of(deepcopy(model).requires_grad_(False), graph, size)
+    return found
 
 
 def features(stages: Sequence[Stage], model: nn.Module) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ along as what it is: a constant where it is the same for two batch sizes, else a
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,19 +27,24 @@ class Uncuttable(Exception):
 
 
 class Watcher(fx.Interpreter):
-    """Runs a graph and keeps, of every node, its value (of tensors shape and dtype) and its operations."""
+    """Runs a graph and keeps, of every node, its value (of tensors shape and dtype) and its operations, if counted."""
 
-    def __init__(self, model: nn.Module, graph: fx.Graph) -> None:
+    def __init__(self, model: nn.Module, graph: fx.Graph, counter: FlopCounterMode | None) -> None:
         super().__init__(model, graph=graph)
+        self.counter = counter
         self.values: dict[fx.Node, Any] = {}
         self.flops: dict[fx.Node, int] = {}
 
     def run_node(self, n: fx.Node) -> Any:
-        with FlopCounterMode(display=False) as counter:
-            value = super().run_node(n)
-        self.flops[n] = counter.get_total_flops()
+        before = self.counted
+        value = super().run_node(n)
+        self.flops[n] = self.counted - before
         self.values[n] = fx.node.map_aggregate(value, shape_of)
         return value
+
+    @property
+    def counted(self) -> int:
+        return self.counter.get_total_flops() if self.counter else 0
 
 
 @dataclass(frozen=True)
@@ -85,11 +91,13 @@ class Points:
         """
         mode = model.training
         device = next(iter(model.parameters())).device
-        watchers = []
+        watchers: list[Watcher] = []
         with torch.no_grad():
             for rows in ROWS:
-                watcher = Watcher(model.eval(), graph)
-                watcher.run(torch.zeros(rows, 3, size, size, device=device))
+                counter = None if watchers else FlopCounterMode(display=False)
+                watcher = Watcher(model.eval(), graph, counter)
+                with counter or nullcontext():
+                    watcher.run(torch.zeros(rows, 3, size, size, device=device))
                 watchers.append(watcher)
         model.train(mode)
         flops = {node: count / ROWS[0] for node, count in watchers[0].flops.items()}
