@@ -1,8 +1,9 @@
 """The one training loop. It is handed its device, data, workers and report function, and knows no Ray."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
+from itertools import islice
 from math import isfinite
 from time import perf_counter
 from typing import Any
@@ -14,6 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from trainables import progress
 from trainables.batches import BoundarySource, Examples
+from trainables.graphs import GraphedSteps, graphed
 from trainables.hyperparameters import Hyperparameters
 from trainables.memory import EVALUATION, Memory
 from trainables.metrics import Metric, scores
@@ -219,6 +221,7 @@ class Training:
     phase: int
     images: Examples
     step: Step
+    graphed: GraphedSteps | None  # the same step, where CUDA graphs may hold it
     losses: list[Tensor]
     statistics: list[Tensor] | None  # this worker's own of BatchNorm, when its last step was the epoch's
     lr: float
@@ -268,25 +271,36 @@ class Training:
         self.step = Step(model, point, self.precision, self.world, self.memory, labels=labels, mixes=self.mixes)
         steps = phase.epochs * self.images.steps(point.batch_size)
         self.step.schedule = schedule(self.step.optimizer, point, milestones=self.milestones, steps=steps)
+        self.graphed = graphed(self.step, self.images, steps=steps)
 
     def finish_epoch(self, after_step: "Callable[[Training], object]") -> float:
         """Trains what is left of the epoch; returns the mean loss of all of it, over all workers."""
-        step, images, world, size, done = self.step, self.images, self.world, self.point.batch_size, len(self.losses)
+        images, world, size, done = self.images, self.world, self.point.batch_size, len(self.losses)
         self.model.train()
+        sizes = images.batch_sizes(size)
+        progress.now.epoch = progress.Epoch(self.epoch, sizes, self.losses, done)
+        for loss in self.steps(done):
+            self.losses.append(loss)
+            after_step(self)
+        self.statistics = [statistic.clone() for statistic in running_statistics(self.model)]
+        world.average_statistics(self.model)
+        return float(world.all_reduce_sum(torch.stack(self.losses).mean())) / world.size
+
+    def steps(self, done: int) -> Iterator[Tensor]:
+        """The loss of each step of the epoch as it is made, but for the first ones, which were made already."""
+        step, images, world, size = self.step, self.images, self.world, self.point.batch_size
+        if self.graphed:
+            orders = images.orders(size, self.order, world, images.gathers_on)
+            yield from map(self.graphed, islice(orders, done, None))
+            return
         pairs = bool(step.mix) and world.size > 1
         batches = images.shuffled(size, self.order, world, pairs=pairs, epoch=self.epoch - 1, skip=done)
         boundary = images.boundary
         if not step.mix:  # what is mixed is images
             batches = carried(self.model, batches, boundary, self.precision, world.largest_share(size))
             boundary = self.point.freeze_depth
-        sizes = images.batch_sizes(size)
-        progress.now.epoch = progress.Epoch(self.epoch, sizes, self.losses, done)
-        for batch, images_of_all in zip(batches, sizes[done:], strict=True):
-            self.losses.append(step(*batch, boundary, images_of_all))
-            after_step(self)
-        self.statistics = [statistic.clone() for statistic in running_statistics(self.model)]
-        world.average_statistics(self.model)
-        return float(world.all_reduce_sum(torch.stack(self.losses).mean())) / world.size
+        for batch, images_of_all in zip(batches, images.batch_sizes(size)[done:], strict=True):
+            yield step(*batch, boundary, images_of_all)
 
     def state(self) -> State:
         """As it was after its last step: the tensors go on changing."""

@@ -41,6 +41,10 @@ class Memory:
     def notes(self) -> tuple[str, ...]:
         return tuple(self._notes.values())
 
+    def note(self, kind: str, text: str) -> None:
+        """Something is to be said of the run; of each kind once."""
+        self._notes[kind] = text
+
     def state_dict(self) -> dict[str, Any]:
         return {"micro_batch_size": self.micro_batch_size, "fitting": dict(self._fitting), "notes": dict(self._notes)}
 

@@ -1,6 +1,9 @@
 """The optimiser and the learning rate's schedule of a run. Durations become optimiser steps here, once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import ceil
+from typing import Any
 
 import torch
 from torch import nn
@@ -44,6 +47,40 @@ def optimizer(model: StagedModel, point: Hyperparameters) -> torch.optim.Optimiz
     if point.optimizer == "sgd":
         return torch.optim.SGD(described, lr=point.lr, momentum=SGD_MOMENTUM, fused=True)
     return torch.optim.AdamW(described, lr=point.lr, fused=True)
+
+
+class DeviceRates:
+    """An optimiser's learning rates as tensors on its device, where a CUDA graph finds those of each step."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+        self.optimizer = optimizer
+        self.tensors = [torch.zeros((), device=device) for _ in self.groups]
+        self.written: list[float | None] = [None] * len(self.groups)
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        return self.optimizer.param_groups  # others, once a state was loaded
+
+    def refresh(self) -> None:
+        """Writes the rates that have changed."""
+        for number, group in enumerate(self.groups):
+            if self.written[number] != group["lr"]:
+                self.tensors[number].fill_(group["lr"])
+                self.written[number] = group["lr"]
+
+    @contextmanager
+    def read_by_optimizer(self) -> Iterator[None]:
+        """Inside, a step reads the tensors; a schedule and what is kept of the optimiser have plain numbers."""
+        plain: list[dict[str, Any]] = [{"lr": group["lr"]} for group in self.groups]
+        for known, group, tensor in zip(plain, self.groups, self.tensors, strict=True):
+            group["lr"] = tensor
+            if "capturable" in group:  # AdamW, which will not be recorded without; fused, it does the same with it
+                known["capturable"], group["capturable"] = group["capturable"], True
+        try:
+            yield
+        finally:
+            for known, group in zip(plain, self.groups, strict=True):
+                group.update(known)
 
 
 def lr_scales(model: StagedModel, point: Hyperparameters) -> list[float]:

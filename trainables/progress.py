@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, Lock
 from time import monotonic
 from typing import Any
 
@@ -55,6 +55,7 @@ class Epoch:
 
 now = Progress()
 begun = Event()  # a run has: it is told at once
+alone = Lock()  # who holds it is the only one that asks the device for anything
 
 
 def begin(run_id: str) -> None:
@@ -108,7 +109,8 @@ def position() -> dict[str, Any]:
         images, took = sum(epoch.batches[epoch.before : steps]), monotonic() - epoch.since
         told |= {"training": epoch.number, "part": steps / max(len(epoch.batches), 1)}
         if last := epoch.losses[-LOSSES:]:
-            told |= {"train_loss": sum(map(float, last)) / len(last)}
+            with alone:
+                told |= {"train_loss": sum(map(float, last)) / len(last)}
         if steps < len(epoch.batches) and images:  # else it validates, and the rate would fall
             told["images_per_second"] = images / max(took, 1e-9)
     return told

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from trainables import progress
 from trainables.hyperparameters import Hyperparameters
 from trainables.memory import TRAINING, DoesNotFit, ForwardState, Memory, out_of_memory
-from trainables.optimisation import optimizer
+from trainables.optimisation import DeviceRates, optimizer
 from trainables.precision import Precision
 from trainables.stages import StagedModel
 from trainables.world import World
@@ -62,10 +62,12 @@ class Step:
         labels: (N,) int64 of all images that are trained on, for the weights of their classes.
         mixes: what the workers of a group draw their mixes from, all the same.
 
-    `schedule` is set once it is known over how many steps.
+    `schedule` is set once it is known over how many steps. `rates`: where the optimiser is to read its learning rates
+    on the device.
     """
 
     schedule: torch.optim.lr_scheduler.LRScheduler
+    rates: DeviceRates | None = None
 
     def __init__(
         self,
@@ -123,10 +125,7 @@ class Step:
             images, labels = self.mix(images.float(), labels)
         loss = self.backward(images, labels, boundary, batch_size)
         try:
-            self.scaler.unscale_(self.optimizer)
-            if self.point.clip_norm:
-                nn.utils.clip_grad_norm_(self.trained, self.point.clip_norm)
-            self.scaler.step(self.optimizer)  # the first makes the optimiser's state
+            self.update()  # the first makes the optimiser's state
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -135,9 +134,21 @@ class Step:
                 "model, a larger freeze_depth or a larger device"
             ) from None
         self.scaler.update()
+        self.advance()
+        return loss
+
+    def update(self) -> None:
+        """Clips the gradients, and lets the optimiser take its step."""
+        self.scaler.unscale_(self.optimizer)
+        if self.point.clip_norm:
+            nn.utils.clip_grad_norm_(self.trained, self.point.clip_norm)
+        with self.rates.read_by_optimizer() if self.rates else nullcontext():
+            self.scaler.step(self.optimizer)
+
+    def advance(self) -> None:
+        """To the next step."""
         self.schedule.step()
         progress.tick()
-        return loss
 
     def backward(self, images: Tensor, labels: Tensor, boundary: int, batch_size: int) -> Tensor:
         """Leaves the gradient of the batch's mean loss in the model, and returns this worker's part of that loss.
