@@ -1,6 +1,6 @@
 """What a run reads: the rows of a split at some boundary, and the batches of an epoch over them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from math import ceil
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.memory import device_memory, out_of_memory, release
+from trainables.memory import out_of_memory, release, resident_budget
+from trainables.prefetch import PinnedCopies
 from trainables.world import World
 
 CPU = torch.device("cpu")
@@ -51,6 +52,26 @@ class Examples:
         return CPU
 
     @property
+    def is_copied(self) -> bool:
+        """Whether every batch is gathered in the CPU's memory and copied to a GPU."""
+        return False
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether the images lie in memory like that."""
+        return False
+
+    def gather(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
+        """What is stored at some rows, in the order in which it lies in memory; in `out`, where that is given."""
+        images = self.images_at(rows)
+        images = images.permute(0, 2, 3, 1) if self.channels_last else images
+        return images if out is None else out.copy_(images)
+
+    def as_seen(self, gathered: Tensor) -> Tensor:
+        """What was gathered, as `images_at` gives it."""
+        return gathered.permute(0, 3, 1, 2) if self.channels_last else gathered
+
+    @property
     def nbytes(self) -> int:
         """Of the images, where they are stored."""
         raise NotImplementedError
@@ -87,8 +108,9 @@ class Examples:
             epoch: from 0, where the first that is asked for is another.
             skip: so many batches of the epoch were trained on already.
         """
-        for rows in islice(self.orders(batch_size, generator, world, self.gathers_on, pairs=pairs), skip, None):
-            yield self.batch(rows)
+        yield from self.batches(
+            islice(self.orders(batch_size, generator, world, self.gathers_on, pairs=pairs), skip, None)
+        )
 
     def orders(
         self,
@@ -107,9 +129,15 @@ class Examples:
     def in_order(self, batch_size: int, world: World | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """All rows, or this worker's part of them."""
         rows = torch.arange(len(self))
-        for some in (world.chunk(rows) if world else rows).to(self.gathers_on).split(batch_size):
-            if len(some):
-                yield self.batch(some)
+        parts = (world.chunk(rows) if world else rows).to(self.gathers_on).split(batch_size)
+        yield from self.batches(some for some in parts if len(some))
+
+    def batches(self, orders: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The images and labels of some rows each; those that must go from the CPU to a GPU are brought ahead."""
+        if self.is_copied:
+            yield from PinnedCopies(self.gather, self.as_seen, self.labels).batches(list(orders))
+        else:
+            yield from map(self.batch, orders)
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         device = self.labels.device
@@ -174,6 +202,18 @@ class CachedSplit(Examples):
     def gathers_on(self) -> torch.device:
         return self.images.device if self.places is None else CPU
 
+    @property
+    def is_copied(self) -> bool:
+        return self.images.device.type == "cpu" and self.labels.device.type == "cuda"
+
+    @property
+    def channels_last(self) -> bool:
+        return is_channels_last(self.images)
+
+    def gather(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
+        lying = self.images.permute(0, 2, 3, 1) if self.channels_last else self.images
+        return torch.index_select(lying, 0, rows if self.places is None else self.places[rows], out=out)
+
 
 class ConcatSplits(Examples):
     """Several splits, one after the other, without a copy of them all."""
@@ -188,16 +228,41 @@ class ConcatSplits(Examples):
     def nbytes(self) -> int:
         return sum(split.nbytes for split in self.splits)
 
+    @property
+    def gathers_on(self) -> torch.device:
+        devices = {split.gathers_on for split in self.splits}
+        return devices.pop() if len(devices) == 1 else CPU
+
+    @property
+    def is_copied(self) -> bool:
+        return all(split.is_copied for split in self.splits)
+
+    @property
+    def channels_last(self) -> bool:
+        return all(split.channels_last for split in self.splits)
+
     def images_at(self, rows: Tensor) -> Tensor:
+        if rows.device.type != "cpu":
+            return self.on_one_device(rows)
         places, images, before = [], [], 0
         for split in self.splits:
             here = ((rows >= before) & (rows < before + len(split))).nonzero().flatten()
             if len(here):  # an empty tensor has no memory layout, and would cost the others theirs
                 places.append(here)
-                gathered = split.images_at(rows[here] - before)
-                images.append(gathered.to(self.labels.device, non_blocking=True))  # one may lie there, another not
+                images.append(split.images_at(rows[here] - before))
             before += len(split)
+        if len({some.device for some in images}) > 1:  # one split lies on the device, another does not
+            images = [some.to(self.labels.device, non_blocking=True) for some in images]
         return gather_rows(torch.cat(images), torch.cat(places).argsort())
+
+    def on_one_device(self, rows: Tensor) -> Tensor:
+        """The same where all lie: every row is looked up in every split, for a GPU would have to say where each is."""
+        found, before = self.splits[0].images_at(rows.clamp(max=len(self.splits[0]) - 1)), len(self.splits[0])
+        for split in self.splits[1:]:
+            here = split.images_at((rows - before).clamp(0, len(split) - 1))
+            found = torch.where((rows < before).view(-1, *[1] * (here.dim() - 1)), found, here)
+            before += len(split)
+        return found
 
 
 def gather_rows(array: Tensor, rows: Tensor) -> Tensor:
@@ -206,9 +271,13 @@ def gather_rows(array: Tensor, rows: Tensor) -> Tensor:
     Always a copy: an activation that works in place must never reach what is stored.
     """
     rows = rows.to(array.device)
-    if array.dim() == 4 and array.is_contiguous(memory_format=torch.channels_last):
+    if is_channels_last(array):
         return array.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
     return array.index_select(0, rows)
+
+
+def is_channels_last(array: Tensor) -> bool:
+    return array.dim() == 4 and array.is_contiguous(memory_format=torch.channels_last)
 
 
 def row_bytes(x: Tensor) -> int:
@@ -217,7 +286,5 @@ def row_bytes(x: Tensor) -> int:
 
 
 def fits_on_device(size: int, device: torch.device) -> bool:
-    """Whether so many bytes may lie on the device for a whole run, and leave most of it to training."""
-    if device.type != "cuda":
-        return True
-    return size <= device_memory(device) // 4
+    """Whether so many bytes may lie on the device for a whole run."""
+    return size <= resident_budget(device)

@@ -6,8 +6,9 @@ the entry is and the checksum of all that. Whoever needs an entry first fills it
 if the process dies, in a folder that is renamed when it is whole. Nothing here may end a run: where the disk fails,
 the answer is None, and the run computes for itself.
 
-Checksums are made while the rows are written, and compared once on a node: `verified.json` beside an entry says what
-its files were when they were found right, and since when the machine has been running.
+Checksums are made while the rows are written, in threads, and compared once on a node: `verified.json` beside an entry
+says what its files were when they were found right, and since when the machine has been running. So nothing waits until
+the disk has an entry: what a machine that goes down had not written yet is found out by the checksums.
 """
 
 import fcntl
@@ -15,7 +16,9 @@ import json
 import os
 import shutil
 import zlib
+from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -31,7 +34,7 @@ from numpy.lib import format as npy
 from torch import Tensor
 
 from trainables import progress
-from trainables.batches import CachedSplit
+from trainables.batches import CachedSplit, is_channels_last
 from trainables.cache_folder import cache_folder
 
 Facts = Mapping[str, Any]
@@ -42,6 +45,7 @@ Chunk = tuple[
 FILES = ("boundary.npy", "rows.npz", "entry.json")
 VERIFIED = "verified.json"
 CHECKED_AT_A_TIME = 1 << 24
+WRITERS = 4
 GIB = 1 << 30
 BYTES_OF_A_ROW, BYTES_OF_AN_ENTRY = 20, 1 << 12  # of rows.npz, and of all headers, entry.json and verified.json
 
@@ -225,17 +229,24 @@ class Store:
         crc = np.zeros(length, np.uint32)
         file: RowFile | None = None
         dtype, last = "", False
+        writers = writing_threads()
         try:
-            for positions, indices, labels, data in rows:
-                progress.tick()
-                if file is None:
-                    dtype, last = str(data.dtype).removeprefix("torch."), is_channels_last(data)
-                    file = RowFile.allocate(partial / "boundary.npy", length, like=plain(data, last))
-                crc[positions] = file.write(positions, plain(data, last))
-                index[positions], label[positions] = indices, labels
+            with ThreadPoolExecutor(writers, "store") as threads:
+                written: deque[Future[None]] = deque()
+                for positions, indices, labels, data in rows:
+                    progress.tick()
+                    if file is None:
+                        dtype, last = str(data.dtype).removeprefix("torch."), is_channels_last(data)
+                        file = RowFile.allocate(partial / "boundary.npy", length, like=plain(data[:1], last))
+                    index[positions], label[positions] = indices, labels
+                    content = data.detach().cpu()  # here, for the device's next rows may need the memory
+                    written.append(threads.submit(file.keep, positions, content, crc, last_axis=last))
+                    if len(written) > writers:
+                        written.popleft().result()
+                for one in written:
+                    one.result()
             if file is None or (index < 0).any():
                 raise RuntimeError(f"{(index < 0).sum()} of {length} rows of a boundary did not come")
-            os.fsync(file.file)
         finally:
             if file is not None:
                 os.close(file.file)
@@ -287,6 +298,10 @@ class RowFile:
             raise
         return cls(opened, shape, header_bytes, row_bytes)
 
+    def keep(self, positions: np.ndarray, data: Tensor, crc: np.ndarray, *, last_axis: bool) -> None:
+        """Writes rows, whose checksums go to their places in `crc`; several threads do so at a time."""
+        crc[positions] = self.write(positions, plain(data, last_axis))
+
     def write(self, positions: np.ndarray, rows: np.ndarray) -> list[int]:
         """Returns the checksum of each row."""
         assert rows.shape[1:] == self.shape[1:]
@@ -298,6 +313,11 @@ class RowFile:
                 written = os.pwrite(self.file, content[start:stop], offset)
                 start, offset = start + written, offset + written
         return row_checksums(content, size)
+
+
+def writing_threads() -> int:
+    """That write what a device computes, while it computes on: one makes checksums of 1.7 GB/s and writes 0.6."""
+    return max(1, min(WRITERS, torch.get_num_threads() // 4))
 
 
 @contextmanager
@@ -336,10 +356,6 @@ def writing() -> Iterator[None]:
         yield
     except OSError as error:
         raise Unusable(error.strerror or str(error)) from error
-
-
-def is_channels_last(data: Tensor) -> bool:
-    return data.dim() == 4 and data.is_contiguous(memory_format=torch.channels_last)
 
 
 def plain(data: Tensor, last_axis: bool) -> np.ndarray:

@@ -58,6 +58,7 @@ def features(run: Run, datasets: Mapping[ImagesKey, SplitImages], threads: int) 
         ) from None
     finally:
         reader.close()
+        cache.residents.clear()  # who asks for features has other work for the GPU next
 
 
 @torch.inference_mode()

@@ -30,10 +30,12 @@ class Memory:
     Attributes:
         grad_accum_steps: into how many parts every training batch is divided; None: into as few as fit.
         micro_batch_size: the most images of a training batch that are computed at once.
+        make_room: gives back what lies on the device for others than this run; whether there was anything.
     """
 
     grad_accum_steps: int | None = None
     micro_batch_size: int = 0
+    make_room: Callable[[], bool] = lambda: False
     _fitting: dict[str, int] = field(default_factory=dict)
     _notes: dict[str, str] = field(default_factory=dict)
 
@@ -80,7 +82,8 @@ class Memory:
             # only now has the error gone, and with it the frames that held on to what they had computed
             undo()
             release()
-            self.halve(kind, batch, size)
+            if not self.make_room():
+                self.halve(kind, batch, size)
 
     def halve(self, kind: str, batch: int, size: int) -> None:
         if kind == TRAINING and self.grad_accum_steps is not None:
@@ -158,11 +161,15 @@ def share_device(device: torch.device, share: float) -> None:
         torch.cuda.set_per_process_memory_fraction(min(1.0, share), device)
 
 
-def device_memory(device: torch.device) -> int:
-    """Bytes of a GPU that this process may still take: of its share, whatever its neighbours have taken of theirs."""
+def resident_budget(device: torch.device) -> float:
+    """Bytes of images and boundaries that may lie on a device: they leave most of a GPU to training.
+
+    Of the process's share, whatever its neighbours have taken of theirs, and whatever it has taken itself.
+    """
+    if device.type != "cuda":
+        return inf
     total = torch.cuda.get_device_properties(device).total_memory
-    share = torch.cuda.get_per_process_memory_fraction(device)
-    return int(share * total) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.get_per_process_memory_fraction(device) * total) // 4
 
 
 class PeakMemory:
@@ -170,12 +177,15 @@ class PeakMemory:
 
     On a GPU that is what torch holds there, on a CPU all of this process's memory.
 
+    Args:
+        beside: bytes that lie on the device already, for no part of this run.
+
     Attributes:
-        resident: bytes of images and boundaries on the device.
+        resident: bytes of images and boundaries on the device that the run reads.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, device: torch.device, beside: int = 0) -> None:
+        self.device, self.beside = device, beside
         self.resident = 0
         self._before = 0
         if device.type == "cuda":
@@ -185,7 +195,7 @@ class PeakMemory:
             Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
 
     def settle(self) -> None:
-        """Something may become resident next: what was the most until now was so without it."""
+        """What lies on the device may change next: what was the most until now was so without that."""
         self._before = self.own
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
@@ -194,10 +204,21 @@ class PeakMemory:
         """So many bytes have become resident since `settle`."""
         self.resident += size
 
+    def take_over(self, size: int) -> None:
+        """The run reads so many of the bytes that lay beside it."""
+        self.beside -= size
+        self.resident += size
+
+    def leave(self, size: int) -> None:
+        """So many bytes do not lie beside it any more, since `settle`."""
+        self.beside -= size
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+
     @property
     def own(self) -> int:
         """Bytes, since the beginning."""
-        return max(self._before, self._peak() - self.resident)
+        return max(self._before, self._peak() - self.resident - self.beside)
 
     def _peak(self) -> int:
         if self.device.type == "cuda":

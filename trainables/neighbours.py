@@ -10,7 +10,8 @@ import ray
 import torch
 from ray.exceptions import RayError
 
-from trainables.boundaries import Chunk, Entry, Facts, Store, is_channels_last, plain
+from trainables.batches import is_channels_last
+from trainables.boundaries import Chunk, Entry, Facts, Store, plain
 from trainables.images import ask, here, several_nodes
 from trainables.process import current
 

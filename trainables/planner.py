@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trainables.batches import gather_rows, row_bytes
-from trainables.memory import device_memory
+from trainables.memory import resident_budget
 from trainables.precision import Precision
 from trainables.stages import StagedModel
 
@@ -144,7 +144,7 @@ def measure(model: StagedModel, images: Tensor, precision: Precision, device: to
     if device.type != "cuda":
         return Costs(tuple(seconds), tuple(sizes), reading(images))
     there, back = copying(device)
-    return Costs(tuple(seconds), tuple(sizes), reading(images), there, back, device_memory(device) // 4)
+    return Costs(tuple(seconds), tuple(sizes), reading(images), there, back, int(resident_budget(device)))
 
 
 def rows_to_measure(model: StagedModel, device: torch.device) -> int:

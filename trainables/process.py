@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from trainables.batches import CachedSplit
 from trainables.planner import Costs
+from trainables.resident import Residents
 from trainables.stages import StagedModel
 
 State = dict[str, Tensor]
@@ -41,6 +42,7 @@ class ProcessCache:
         weights: pretrained tensors, by their reference in Ray's object store.
         random_weights: of one model and seed at a time.
         images: boundary 0 in memory, by its key, where no store holds it.
+        residents: what lies on the GPU.
         costs: measured seconds of stages, by what was measured.
         digests: of each stage, by model.
         verified: what the files of the store of boundaries were when their checksums were found right.
@@ -50,6 +52,7 @@ class ProcessCache:
     weights: dict[Hashable, State] = field(default_factory=dict)
     random_weights: dict[Hashable, State] = field(default_factory=dict)
     images: dict[str, CachedSplit] = field(default_factory=dict)
+    residents: Residents = field(default_factory=Residents)
     costs: dict[Hashable, Costs] = field(default_factory=dict)
     digests: dict[Hashable, dict[int, str]] = field(default_factory=dict)
     verified: dict[Path, Hashable] = field(default_factory=dict)

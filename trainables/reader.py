@@ -136,11 +136,9 @@ class Reader:
         examples = split if chosen is None else split.only(torch.from_numpy(chosen))
         if streamed or isinstance(examples, UnstoredSplit):
             return examples.with_batches_on(self.device)
-        self.peak.settle()
-        moved = examples.to(self.device)
-        if moved.images.device != examples.images.device:
-            self.peak.hold(moved.nbytes)
-        return moved
+        which = split.file.parent.name if split.file else key_of(self.split_digests[name], self.preprocessing)
+        rows = None if chosen is None else sha256(chosen.tobytes()).hexdigest()
+        return self.cache.residents.bring((which, rows), examples, self.device, self.peak)
 
     def plan(self, name: str, images: Split, freeze_depth: int, epochs: int) -> Plan:
         digest = self.split_digests[name]
@@ -227,10 +225,11 @@ class Reader:
         size = max(FILLED_ROWS, self.model.rows_at_once(self.device))
         positions = torch.from_numpy(missing)
         some = before if len(missing) == len(before) else before.only(positions)
-        for rows, (batch, labels) in zip(positions.split(size), some.in_order(size), strict=True):
+        batches = some.with_batches_on(self.device).in_order(size)
+        for rows, (batch, _) in zip(positions.split(size), batches, strict=True):
             with torch.inference_mode(), self.precision.autocast():
-                out = self.model.frozen(before.boundary, k, batch.to(self.device))
-            yield rows.numpy(), before.index[rows], labels.cpu().numpy(), out
+                out = self.model.frozen(before.boundary, k, batch)
+            yield rows.numpy(), before.index[rows], before.labels[rows].numpy(), out
 
     def nearest(self, name: str, k: int) -> Split:
         """The last stored boundary before k."""
@@ -301,6 +300,7 @@ class Reader:
         for entry in self.entries:
             entry.close()
         self.entries.clear()
+        self.cache.residents.let_go()
 
 
 @dataclass

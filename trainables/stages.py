@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.batches import gather_rows
+from trainables.halves import Halves
 from trainables.rates import Rates
 
 # An H200 computes the stages of ViT-S 2.8 times as fast in 256 rows as in 64, those of ResNet-50 1.2 times: docs/gpu.md
@@ -59,6 +60,7 @@ class StagedModel(nn.Module):
         self.stage_names = tuple(stage.name for stage in stages)
         self.freeze_depth = 0
         self._untouched = 0  # so many stages are as `load` left them: they have been frozen ever since
+        self._halves = Halves()
         theirs = {id(t): name for name, t in whole.state_dict(keep_vars=True).items()}
         ours = self.state_dict(keep_vars=True)
         missing = set(theirs) - {id(t) for t in ours.values()}
@@ -78,6 +80,7 @@ class StagedModel(nn.Module):
             raise ValueError(f"freeze_depth must be 0 to {self.backbone_stages}, got {depth}")
         self.freeze_depth = depth
         self._untouched = min(self._untouched, depth)
+        self._halves.forget(depth)
         for position, stage in enumerate(self.stages.values()):
             stage.requires_grad_(position >= depth)
         return self.train(self.training)
@@ -110,9 +113,16 @@ class StagedModel(nn.Module):
         Returns:
             (N, ...) as stage `stop - 1` gives it, in the dtype that it computes in: of all stages (N, classes).
         """
-        for stage in list(self.stages.values())[start:stop]:
-            boundary = stage(boundary)
+        for position in range(start, stop):
+            boundary = self.stage(position, boundary.device)(boundary)
         return boundary
+
+    def stage(self, position: int, device: torch.device) -> nn.Module:
+        """What computes a stage: itself, or where it is frozen, under a GPU's autocast, a copy with nothing to cast."""
+        own = list(self.stages.values())[position]
+        if position >= self.freeze_depth or not casts_weights(device):
+            return own
+        return self._halves.of(position, own, torch.get_autocast_dtype(device.type), device)
 
     def rows_at_once(self, device: torch.device) -> int:
         """The size of the batches in which frozen stages compute on a device."""
@@ -207,8 +217,14 @@ class StagedModel(nn.Module):
     def restore(self, state: dict[str, Tensor], *, head: bool) -> None:
         """The same for the state that was loaded last: copies the stages alone that may have changed since."""
         *backbone, own = [f"stages.{name}." for name in self.stages]
+        self._halves.forget(self._untouched)
         same = tuple(backbone[: self._untouched]) + (() if head else (own,))
         for name, tensor in self.state_dict().items():
             if not name.startswith(same):
                 tensor.copy_(state[self._library_names[name]])
         self._untouched = self.freeze_depth
+
+
+def casts_weights(device: torch.device) -> bool:
+    """Whether weights are cast here that need not be: a CPU's memory is the process's, and its casts cost less."""
+    return device.type == "cuda" and torch.is_autocast_enabled(device.type)

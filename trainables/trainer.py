@@ -91,7 +91,7 @@ def work(
     share_device(device, resources.gpus)
     place = process.Place.of(device)
     log.announce(run.run_id, place.node, place.device)
-    peak = PeakMemory(device)
+    peak = PeakMemory(device, cache.residents.nbytes)
     choice = precision(run.precision, device, tiny=run.model.scale == "mini")
     choice.apply()
     try:
@@ -113,7 +113,7 @@ def work(
         **vars(place),
     )
 
-    memory = Memory(run.grad_accum_steps)
+    memory = Memory(run.grad_accum_steps, make_room=lambda: cache.residents.leave(peak))
     point = run.hyperparameters
     reader = reader_of(run, model, choice, device, datasets.__getitem__, cache, peak)
     account = Account(outcome, run.metric, reader, memory, peak, start)
