@@ -13,7 +13,8 @@ import json
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -24,15 +25,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from trainables import architecture, building, planner, process
+from trainables import architecture, building, graphs, planner, process, stages
 from trainables.batches import CachedSplit
+from trainables.boundaries import Chunk, Store
+from trainables.graphs import GraphedSteps
 from trainables.hyperparameters import Hyperparameters
 from trainables.loop import fit
-from trainables.memory import PeakMemory, release
+from trainables.memory import Memory, PeakMemory, release
+from trainables.optimisation import schedule
 from trainables.planner import synchronize
 from trainables.precision import Precision, precision
 from trainables.recipe import Recipe
 from trainables.stages import StagedModel
+from trainables.step import Step
+from trainables.world import World
 
 GOAL = "at least 0.95 of a bare loop, 0.9 where images do not stay on the device; 50 x by stored features"
 
@@ -179,6 +185,8 @@ class Bench:
         features = CachedSplit(torch.cat(stored).clone(), self.resident.labels, self.resident.index, boundary=depth)
         computed, _ = self.ours(name, depth, self.resident)
         read, _ = self.ours(name, depth, features, HEAD_EPOCHS)
+        with replaced(graphs, "recorder_of", lambda device: None):
+            launched, _ = self.ours(name, depth, features, HEAD_EPOCHS)
         epoch = self.images / read
         without, with_store = TRIALS * HEAD_EPOCHS * self.images / computed, one_pass + TRIALS * HEAD_EPOCHS * epoch
         return {
@@ -186,7 +194,87 @@ class Bench:
             "of_one_pass": round(with_store / one_pass, 2),
             "pass_ms": round(1e3 * one_pass, 1),
             "epoch_of_heads_ms": round(1e3 * epoch, 2),
+            "without_graphs_ms": round(1e3 * self.images / launched, 2),
             "note": f"{TRIALS} trials of {HEAD_EPOCHS} epochs, from the seconds of an epoch of each",
+        }
+
+    def whole_step(self, name: str) -> dict[str, Any]:
+        """A step of a whole model as a graph, which no run makes of it yet, beside the same step launched."""
+        model = self.built(name).freeze(0).train()
+        point = Hyperparameters(lr=1e-4, weight_decay=1e-2, freeze_depth=0, batch_size=BATCH)
+        step = Step(model, point, self.precision, World(), Memory(), labels=self.resident.labels)
+        step.schedule = schedule(step.optimizer, point, milestones=(), steps=100)
+        recorder = graphs.recorder_of(self.device)
+        assert recorder, "a CPU records nothing"
+        steps = GraphedSteps(step, self.resident, recorder, self.device)
+        rows = torch.arange(BATCH, device=self.device) % self.images
+        launched = best_of(lambda: step(*self.resident.batch(rows)), self.device, repeats=10)
+        for _ in range(graphs.REHEARSALS):
+            steps(rows)
+        assert steps.recordings, step.memory.notes
+        replayed = best_of(lambda: steps(rows), self.device, repeats=10)
+        return {
+            "ratio": round(launched / replayed, 3),
+            "launched_ms": round(1e3 * launched, 2),
+            "graph_ms": round(1e3 * replayed, 2),
+        }
+
+    def tuned(self, name: str, speed: float) -> dict[str, Any]:
+        """Where cuDNN tries its algorithms, and takes the fastest: it may be another in the next process."""
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+            tried, peak = self.ours(name, 0, self.resident)
+        return {"ratio": round(tried / speed, 3), "tuned": round(tried, 1), "peak_mib": peak >> 20}
+
+    def cast_once(self, name: str) -> dict[str, Any]:
+        """Frozen stages whose weights are in half precision already, beside those that autocast casts every time."""
+        model = self.built(name).eval()
+        depth = model.backbone_stages
+        model.freeze(depth)
+        images = self.resident.batch(torch.arange(model.rows_at_once(self.device)) % self.images)[0]
+
+        def seconds() -> float:
+            with torch.inference_mode(), self.precision.autocast():
+                return best_of(lambda: model.frozen(0, depth, images), self.device)
+
+        once = seconds()
+        with replaced(stages, "casts_weights", lambda device: False):
+            every_time = seconds()
+        return {"ratio": round(every_time / once, 3), "once_ms": round(1e3 * once, 2)}
+
+    def filled(self, name: str) -> dict[str, Any]:
+        """A boundary in the middle that is computed into the store, beside computing it alone."""
+        model = self.built(name).eval()
+        depth = max(1, model.backbone_stages // 2)
+        model.freeze(depth)
+        rows = model.rows_at_once(self.device)
+        order = np.arange(self.images)
+
+        def computed() -> Iterator[Chunk]:
+            for at, (images, _) in enumerate(self.mapped.in_order(rows)):
+                some = order[at * rows : (at + 1) * rows]
+                with torch.inference_mode(), self.precision.autocast():
+                    out = model.frozen(0, depth, images)
+                yield some, some, some, out
+
+        for *_, out in computed():  # the first pass chooses kernels
+            row = out[0].numel() * out.element_size()
+        synchronize(self.device)
+        start = perf_counter()
+        for _ in computed():
+            pass
+        synchronize(self.device)
+        alone = perf_counter() - start
+        with tempfile.TemporaryDirectory(prefix="bench-gpu-store-") as folder:
+            store = Store(Path(folder), 1 << 40)
+            start = perf_counter()
+            entry = store.open_or_fill({"boundary": depth, "stage": "half"}, self.images, row, computed())
+            taken = perf_counter() - start
+            assert entry, store.notes
+            entry.close()
+        return {
+            "ratio": round(alone / taken, 3),
+            "fill_ms": round(1e3 * taken, 1),
+            "gb_s": round(self.images * row / taken / 1e9, 2),
         }
 
     def planned(self, name: str) -> dict[str, Any]:
@@ -207,6 +295,17 @@ class Bench:
             "copies_gb_s": round(costs.copy_bytes_per_second / 1e9, 2),
             "stores_gb_s": round(costs.store_bytes_per_second / 1e9, 2),
         }
+
+
+@contextmanager
+def replaced(module: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Inside, a part of the package is another."""
+    own = getattr(module, name)
+    setattr(module, name, function)
+    try:
+        yield
+    finally:
+        setattr(module, name, own)
 
 
 def best_of(run: Callable[[], Tensor], device: torch.device, repeats: int = 5) -> float:
@@ -290,6 +389,12 @@ def main() -> None:
             bench.measure("not resident / resident", name, partial(bench.not_resident, name, speed))
         bench.measure("head-only study, features stored", name, partial(bench.heads, name))
         bench.measure("planner / frozen stages", name, partial(bench.planned, name))
+        bench.measure("computing / computing into the store", name, partial(bench.filled, name))
+        if device.type == "cuda":
+            bench.measure("weights cast every time / once", name, partial(bench.cast_once, name))
+            bench.measure("whole step, launched / graph", name, partial(bench.whole_step, name))
+            if speed:
+                bench.measure("cuDNN that tries / as it is", name, partial(bench.tuned, name, speed))
     left = bench.ends - perf_counter()
     bench.measure("mini trials, in turn / at once", "coatnet mini", partial(together, number, max(left, 60)))
     if device.type == "cuda":

@@ -24,7 +24,7 @@ from time import perf_counter, sleep
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-TESTS = ("tests/integration/test_gpu.py", "tests/integration/test_gpu_errors.py")
+TESTS = tuple(f"tests/integration/{name}.py" for name in ("test_gpu", "test_gpu_errors", "test_gpu_data"))
 STUDY = ("--offline", "--wandb", "disabled", "--top-k", "1", "--seeds", "1", "--quiet")
 ENDING = 12  # seconds that a part has to end by itself, once its time is up
 
@@ -97,7 +97,7 @@ def main() -> None:
     if "tests" not in options.skip:
         plain = ["-o", "filterwarnings=default", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly"]
         report = f"--junit-xml={options.out / 'tests.xml'}"
-        check.run("tests", 130, [sys.executable, "-m", "pytest", "-q", "--tb=short", *plain, report, *TESTS])
+        check.run("tests", 150, [sys.executable, "-m", "pytest", "-q", "--tb=short", *plain, report, *TESTS])
     if "mini" not in options.skip:
         two_at_once = ["--max-concurrent", "2"]  # on one GPU each has half of it
         check.study("mini", 90, "--scale", "mini", "--model", "coatnet", "--trials", "4", "--epochs", "3", *two_at_once)

@@ -5,6 +5,7 @@ loop nor the GPU waits for a copy, unless copies take longer than steps.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from queue import SimpleQueue
 from threading import Semaphore, Thread
 from typing import Generic, TypeVar
@@ -77,7 +78,7 @@ class PinnedCopies:
         self.buffers: list[Tensor | None] = [None] * buffers
         self.copied = [torch.cuda.Event() for _ in range(buffers)]
         self.next = 0
-        self.stream = torch.cuda.Stream(self.device)
+        self.stream = copying_stream(self.device)
         self.stream.wait_stream(torch.cuda.current_stream(self.device))  # for the labels
 
     def __call__(self, rows: Tensor) -> tuple[Tensor, Tensor, torch.cuda.Event]:
@@ -105,3 +106,9 @@ class PinnedCopies:
             images.record_stream(stream)
             labels.record_stream(stream)
             yield images, labels
+
+
+@cache
+def copying_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all runs of a process: torch keeps the memory of a stream for that stream."""
+    return torch.cuda.Stream(device)

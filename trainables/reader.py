@@ -136,7 +136,7 @@ class Reader:
         examples = split if chosen is None else split.only(torch.from_numpy(chosen))
         if streamed or isinstance(examples, UnstoredSplit):
             return examples.with_batches_on(self.device)
-        which = split.file.parent.name if split.file else key_of(self.split_digests[name], self.preprocessing)
+        which = examples.file.parent.name if examples.file else key_of(self.split_digests[name], self.preprocessing)
         rows = None if chosen is None else sha256(chosen.tobytes()).hexdigest()
         return self.cache.residents.bring((which, rows), examples, self.device, self.peak)
 

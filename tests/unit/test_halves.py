@@ -40,7 +40,7 @@ def test_only_layers_that_torch_itself_casts_whole_are_cast() -> None:
         """Computes with its weight before it is cast."""
 
     stage = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), Standardised(4, 4, 1), nn.Linear(4, 4))
-    assert [next(layer.parameters()).dtype for layer in half(stage, torch.bfloat16)] == [
+    assert [next(layer.parameters()).dtype for layer in half(stage, torch.bfloat16).children()] == [
         torch.bfloat16,
         torch.float32,
         torch.float32,
