@@ -390,17 +390,17 @@ def main() -> None:
         bench.measure("head-only study, features stored", name, partial(bench.heads, name))
         bench.measure("planner / frozen stages", name, partial(bench.planned, name))
         bench.measure("computing / computing into the store", name, partial(bench.filled, name))
-        if device.type == "cuda":
-            bench.measure("weights cast every time / once", name, partial(bench.cast_once, name))
-            bench.measure("whole step, launched / graph", name, partial(bench.whole_step, name))
-            if speed:
-                bench.measure("cuDNN that tries / as it is", name, partial(bench.tuned, name, speed))
     left = bench.ends - perf_counter()
     bench.measure("mini trials, in turn / at once", "coatnet mini", partial(together, number, max(left, 60)))
     if device.type == "cuda":
         half = Bench(scale, device, Precision("fp16", device), bench.ends - perf_counter(), options.out)
         for name in options.models:
             half.measure("ours / bare loop", name, partial(half.against_bare, name, 0))
+        for name in options.models:
+            bench.measure("weights cast every time / once", name, partial(bench.cast_once, name))
+            bench.measure("whole step, launched / graph", name, partial(bench.whole_step, name))
+            if speed := resident[name]:
+                bench.measure("cuDNN that tries / as it is", name, partial(bench.tuned, name, speed))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ class Halves:
     def of(self, position: int, stage: nn.Module, dtype: torch.dtype, device: torch.device) -> nn.Module:
         made = self._made.get(position)
         if made is None or made[:2] != (dtype, device):
-            made = self._made[position] = dtype, device, half(stage, dtype)
+            with torch.inference_mode(False):  # others than a prediction use it, too
+                made = self._made[position] = dtype, device, half(stage, dtype)
         return made[2]
 
     def forget(self, first: int) -> None:

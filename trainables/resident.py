@@ -49,7 +49,8 @@ class Residents:
             if not self._make_room(split.nbytes, resident_budget(device), peak):
                 return split.with_batches_on(device)
             peak.settle()
-            kept = split.to(device)
+            with torch.inference_mode(False):  # it may outlive a prediction, whose tensors nobody trains on
+                kept = split.to(device)
             if kept.images.device != device:  # there was none after all
                 return kept
             self.splits[key] = kept

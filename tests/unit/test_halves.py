@@ -87,6 +87,14 @@ def test_stages_are_cast_once_and_only_those_that_are_frozen() -> None:
     assert sorted(model._halves._made) == [0, 1]
 
 
+@pytest.mark.usefixtures("cast_here")
+def test_stages_that_a_prediction_cast_serve_a_training() -> None:
+    model, images = untrained("vit").eval().freeze(3), digits(16).images
+    with torch.inference_mode(), BF16.autocast():
+        model(images)
+    assert not any(p.is_inference() for made in model._halves._made.values() for p in made[2].parameters())
+
+
 def test_on_a_cpu_stages_compute_themselves() -> None:
     model = untrained("vit").eval().freeze(3)
     with BF16.autocast():

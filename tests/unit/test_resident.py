@@ -45,6 +45,13 @@ def test_the_next_run_finds_what_the_last_one_brought() -> None:
     assert again is first
 
 
+def test_what_a_prediction_brought_serves_a_training() -> None:
+    with torch.inference_mode():
+        [split], _ = run_reads(Residents(), ("val", 8))
+    assert not split.images.is_inference()
+    assert not split.labels.is_inference()
+
+
 def test_what_was_used_least_recently_makes_room_within_the_budget(budget: Callable[[int], None]) -> None:
     budget(20)
     residents = Residents()
