@@ -63,7 +63,12 @@ def pca_jitter(image: Tensor, strengths: Tensor) -> Tensor:
     RGB (3, H, W) in [0, 255] -> float32. It is neither rounded nor clipped: the jitter is of some three grey levels,
     and clipped it would not show on white.
     """
-    return image + 255 * (EIGENVECTORS @ (strengths * EIGENVALUES)).view(3, 1, 1)
+    return image + color_shift(strengths).view(3, 1, 1)
+
+
+def color_shift(strengths: Tensor) -> Tensor:
+    """What the jitter adds to red, green and blue: (3,) in [0, 255]."""
+    return 255 * (EIGENVECTORS @ (strengths * EIGENVALUES))
 
 
 AUGMENTATIONS = {

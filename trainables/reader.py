@@ -17,6 +17,7 @@ from trainables.architecture import Preprocessing
 from trainables.augmentation import NONE, needs_margin
 from trainables.batches import CachedSplit, ConcatSplits, Examples, gather_rows
 from trainables.boundaries import Chunk, Entry, Facts, Store
+from trainables.device_augmentation import CUTS, ChangedOnDevice, seconds_on_a_cpu
 from trainables.images import SplitImages
 from trainables.memory import PeakMemory, available
 from trainables.planner import Costs, Plan, plan
@@ -171,6 +172,22 @@ class Reader:
             self.cache.costs[key] = planner.measure(self.model, sample, self.precision, self.device)
             self.model.freeze(depth)
         return replace(self.cache.costs[key], decode_seconds=seconds / (os.cpu_count() or 1))
+
+    def changes_on_device(self, augmentation: str, splits: Sequence[Split]) -> bool:
+        """Whether a GPU itself changes what it trains on: the images are the same, and CPUs would not keep up.
+
+        They are counted as if all that this run may use did nothing else; and a stage's gradients as two forward
+        passes.
+        """
+        stored = [split for split in splits if isinstance(split, CachedSplit)]
+        if self.device.type != "cuda" or augmentation not in CUTS or len(stored) < len(splits):
+            return False
+        side, depth, last = self.preprocessing.size, self.model.freeze_depth, self.model.backbone_stages
+        first = stored[0]
+        without_margin = CachedSplit(first.images[..., :side, :side], first.labels, first.index)
+        costs = self.costs(without_margin)
+        on_device = costs.compute(0, depth) + 3 * costs.compute(depth, last)
+        return seconds_on_a_cpu(augmentation, first.images) / torch.get_num_threads() > on_device
 
     def images(self, name: str, *, margin: bool = False) -> Split:
         """Boundary 0 of a split: from the store, or else from Ray Data, through the store or into memory.
@@ -335,19 +352,23 @@ class SplitReader:
         return self.together(splits)
 
     def open_images(self, freeze_depth: int) -> Examples:
-        reasons = [f"{self.augmentation} changes them at random"] if self.augmentation != NONE else []
-        reasons += [f"{self.images_for} needs images"] if self.images_for else []
-        self.reader.plans.append(Plan(freeze_depth, 0, ", ".join(reasons)))
+        reasons = [f"{self.images_for} needs images"] if self.images_for else []
         if self.augmentation == NONE:
+            self.reader.plans.append(Plan(freeze_depth, 0, ", ".join(reasons)))
             return self.images()
-        return self.images(margin=needs_margin(self.augmentation), streamed=True)
+        reader = self.reader
+        read = {name: reader.images(name, margin=needs_margin(self.augmentation)) for name in self.names}
+        here = reader.changes_on_device(self.augmentation, [*read.values()])
+        where = "" if reader.device.type != "cuda" else " on the GPU" if here else " on CPUs"
+        reasons.insert(0, f"{self.augmentation} changes them at random{where}")
+        reader.plans.append(Plan(freeze_depth, 0, ", ".join(reasons)))
+        splits = [reader.select_examples(name, images, streamed=not here) for name, images in read.items()]
+        if here:
+            return ChangedOnDevice(self.together(splits), self.augmentation, self.seed)
+        return self.together(splits, streamed=True)
 
-    def images(self, *, margin: bool = False, streamed: bool = False) -> Examples:
-        splits = [
-            self.reader.select_examples(name, self.reader.images(name, margin=margin), streamed=streamed)
-            for name in self.names
-        ]
-        return self.together(splits, streamed=streamed)
+    def images(self) -> Examples:
+        return self.together([self.reader.select_examples(name, self.reader.images(name)) for name in self.names])
 
     def together(self, splits: Sequence[Split], *, streamed: bool = False) -> Examples:
         """One after the other; where they must be changed or decoded in every epoch, as a stream."""

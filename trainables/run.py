@@ -62,6 +62,7 @@ class Run:
         grad_accum_steps: into how many parts a batch is divided, None for as few as fit in memory.
         metric: which epoch is its best.
         checkpoints: where it is kept while it trains; None: nowhere.
+        compile: whether the stages that it trains are compiled: see `compiling`.
     """
 
     run_id: str
@@ -82,6 +83,7 @@ class Run:
     keep_state: bool = False
     metric: Metric = Metric.ACCURACY
     checkpoints: Checkpoints | None = None
+    compile: bool = False
 
     def digest(self, *, precision: str, device: str, workers: int) -> str:
         """A hash of all that decides what this run comes to, where it is computed like this.
@@ -107,7 +109,7 @@ class Run:
             "validate_every_epoch": self.validate_every_epoch,
             "metric": self.metric,
             "grad_accum_steps": self.grad_accum_steps,
-            "computed": [precision, device, workers],
+            "computed": [precision, device, workers, *(["compiled"] if self.compile else [])],
             "versions": versions(),
         }
         return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

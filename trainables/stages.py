@@ -5,7 +5,7 @@ that the first k stages are frozen: no gradient, and in eval mode, so that Batch
 stay as they were pretrained and dropout is off. Nothing outside the architecture files knows more than this.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Self
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.batches import gather_rows
+from trainables.compiling import compiled
 from trainables.halves import Halves
 from trainables.rates import Rates
 
@@ -47,6 +48,9 @@ class Stage:
 class StagedModel(nn.Module):
     """An ordered list of stages, the last of which is the head.
 
+    Attributes:
+        compiles: whether stages that train are computed as `torch.compile` has them; set for each run.
+
     Args:
         whole: the model that the stages were cut from; it is used once, to remember under which name its own
             library knows each tensor, so that `library_state_dict` gives a checkpoint that timm or torchvision loads.
@@ -59,6 +63,8 @@ class StagedModel(nn.Module):
         self.stages = nn.ModuleDict({stage.name.replace(".", "_"): stage.module for stage in stages})
         self.stage_names = tuple(stage.name for stage in stages)
         self.freeze_depth = 0
+        self.compiles = False
+        self._compiled: dict[int, Callable[..., Tensor]] = {}  # by the place of a stage
         self._untouched = 0  # so many stages are as `load` left them: they have been frozen ever since
         self._halves = Halves()
         theirs = {id(t): name for name, t in whole.state_dict(keep_vars=True).items()}
@@ -117,12 +123,26 @@ class StagedModel(nn.Module):
             boundary = self.stage(position, boundary.device)(boundary)
         return boundary
 
-    def stage(self, position: int, device: torch.device) -> nn.Module:
-        """What computes a stage: itself, or where it is frozen, under a GPU's autocast, a copy with nothing to cast."""
+    def stage(self, position: int, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """What computes a stage: itself, or where it trains what `torch.compile` made of it.
+
+        Where it is frozen, under a GPU's autocast, a copy with nothing to cast.
+        """
         own = list(self.stages.values())[position]
+        if self._is_compiled(position):
+            return self._compiled_stage(position)
         if position >= self.freeze_depth or not casts_weights(device):
             return own
         return self._halves.of(position, own, torch.get_autocast_dtype(device.type), device)
+
+    def _is_compiled(self, position: int) -> bool:
+        """What trains is, but for the head, which is too small for it to pay."""
+        return self.compiles and self.training and self.freeze_depth <= position < self.backbone_stages
+
+    def _compiled_stage(self, position: int) -> Callable[[Tensor], Tensor]:
+        if position not in self._compiled:
+            self._compiled[position] = compiled(list(self.stages.values())[position])
+        return self._compiled[position]
 
     def rows_at_once(self, device: torch.device) -> int:
         """The size of the batches in which frozen stages compute on a device."""

@@ -17,7 +17,7 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 from torch import nn
 
-from trainables import group, heartbeat, log, monitoring, preemption, process, progress, scratch, world
+from trainables import compiling, group, heartbeat, log, monitoring, preemption, process, progress, scratch, world
 from trainables.account import Account
 from trainables.boundaries import Store
 from trainables.checkpoint import Keeper
@@ -103,6 +103,7 @@ def work(
         release()
         return Outcome(run.run_id, run.metric, failure=NO_ROOM, precision=choice.name, **vars(place))
     freeze_what_is_shared()
+    model.compiles = run.compile
     model.freeze(run.hyperparameters.freeze_depth)
     everything, trained = model.parameter_counts()
     outcome = Outcome(
@@ -162,9 +163,12 @@ def work(
     except (NotFinite, DoesNotFit) as reason:
         outcome.failure = str(reason)
     except RuntimeError as error:  # where no smaller part helps: a boundary that is filled, a model that is measured
-        if workers.size > 1 or not out_of_memory(error):
+        if run.compile and (reason := compiling.reason(error)):
+            outcome.failure = reason
+        elif workers.size > 1 or not out_of_memory(error):
             raise
-        outcome.failure = NO_ROOM
+        else:
+            outcome.failure = NO_ROOM
     finally:
         reader.close()
     account.close()

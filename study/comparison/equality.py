@@ -18,7 +18,7 @@ from trainables.hyperparameters import DECLARED
 # of every row: the budget, the sampler, what is best, the seeds, the rules (where it starts, what is tested)
 EVERYWHERE = (
     *("scale", "trials", "hours", "epochs", "metric", "early_stopping", "seed", "seeds", "top_k"),
-    *("precision", "workers_per_trial", "sync_batchnorm", "grad_accum", "protocol"),
+    *("precision", "workers_per_trial", "sync_batchnorm", "compile", "grad_accum", "protocol"),
 )
 # of the images: a larger one is more to see; the rest follows each checkpoint, and is noted
 FOLLOWING_THE_CHECKPOINT = ("crop", "interpolation", "mean", "std")

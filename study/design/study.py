@@ -51,6 +51,7 @@ class Study:
         metric: what decides on validation which epoch, trial and point is best.
         preprocessing: the variant's own unless it is given.
         grad_accum: into how many parts a batch is divided, None for as few as fit in memory.
+        compile: the stages that a run trains are compiled, which changes how numbers are rounded.
         sync_batchnorm: BatchNorm sees the whole batch, also where several workers of a trial share it.
         hours: of wall clock for search, replicates and tests together; None for as long as they take.
     """
@@ -79,6 +80,7 @@ class Study:
     preprocessing: Preprocessing | None = None
     grad_accum: int | None = None
     sync_batchnorm: bool = False
+    compile: bool = False
     hours: float | None = None
     protocol: int = PROTOCOL
 
@@ -240,6 +242,7 @@ class Study:
             "precision": self.precision,
             "workers_per_trial": self.workers_per_trial,
             "sync_batchnorm": self.sync_batchnorm,
+            "compile": self.compile,
             "grad_accum": self.grad_accum or "auto",
             "fixed": dict(self.fixed),
             "recipe": self.recipe.facts(),

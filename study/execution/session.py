@@ -184,6 +184,7 @@ class Session:
             precision=study.precision,
             boundaries=self.execution.boundaries,
             grad_accum_steps=study.grad_accum,
+            compile=study.compile,
             metric=study.metric,
             checkpoints=self.checkpoints(),
             readers=study.trials if "freeze_depth" in study.fixed else study.trials / (study.backbone_stages + 1),

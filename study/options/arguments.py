@@ -206,6 +206,11 @@ def add_machine(group: Group) -> None:
         metavar="N",
         help="how often Ray is started again if it ends (default %(default)s: the command ends, and can go on)",
     )
+    group.add_argument(
+        "--compile",
+        action="store_true",
+        help="torch.compile of the stages that are trained: a minute or more for each freeze depth, then faster steps",
+    )
     add_precision(group)
 
 

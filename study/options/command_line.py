@@ -176,6 +176,7 @@ def configure(options: StudyKeywords, scale: str) -> Study:
         precision=options.precision,
         workers_per_trial=options.workers_per_trial,
         sync_batchnorm=options.sync_batchnorm,
+        compile=options.compile,
         train_fraction=options.train_fraction,
         images_per_class=options.images_per_class,
         request=request,

@@ -94,6 +94,7 @@ class SharedKeywords(DataKeywords):
     checkpoint_every: float = 30.0
     workers_per_trial: int = 1
     sync_batchnorm: bool = False
+    compile: bool = False
     grad_accum: str = "auto"
     boundaries: str = "on"
     precision: str = "auto"

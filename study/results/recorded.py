@@ -14,7 +14,8 @@ from trainables import architecture
 SAME = (
     *("name", "model", "scale", "variant", "dataset", "trials", "seed", "split_seed", "protocol", "seeds", "top_k"),
     *("fixed", "metric", "hours"),
-    *("early_stopping", "precision", "workers_per_trial", "sync_batchnorm", "train_fraction", "images_per_class"),
+    *("early_stopping", "precision", "workers_per_trial", "sync_batchnorm", "compile"),
+    *("train_fraction", "images_per_class"),
 )
 
 

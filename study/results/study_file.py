@@ -63,6 +63,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     train_fraction: float | None = None
     images_per_class: int | None = None
     sync_batchnorm: bool = False
+    compile: bool = False
     grad_accum: int | str = "auto"
     fixed: Row = {}
     preprocessing: Preprocessing | None = None

@@ -11,6 +11,7 @@ from tests.contract.tiny import RECIPE, digits, losses, run, untrained
 from trainables import streaming
 from trainables.augmentation import AUGMENTATIONS, NONE, augmented, seeds_of
 from trainables.batches import CachedSplit, ConcatSplits
+from trainables.device_augmentation import ChangedOnDevice
 from trainables.images import SplitImages
 from trainables.margin import margin_side
 from trainables.streaming import Streamed, UnstoredSplit
@@ -46,6 +47,15 @@ def test_the_stream_holds_the_images_of_the_plain_split_in_its_order_each_change
             wanted = augmented("flip", images, seeds_of(11, epoch, split.index[labels.numpy()]))
             assert torch.equal(changed, wanted)
             assert changed.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize("name", ["crop_flip", "alexnet"])
+def test_a_device_that_changes_images_itself_makes_the_batches_of_the_stream(split: CachedSplit, name: str) -> None:
+    on_device = ChangedOnDevice(split, name, seed=11)
+    generator = torch.Generator().manual_seed(3)
+    ours = [list(on_device.shuffled(BATCH, generator, World(), epoch=epoch)) for epoch in range(2)]
+    assert same(ours, epochs(Streamed(split, name, seed=11, epochs=2), 2))
 
 
 @pytest.mark.usefixtures("ray_session")

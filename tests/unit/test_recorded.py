@@ -45,6 +45,7 @@ def recorded(study: Study) -> Record:
         {"table": SPACE, "metric": Metric.MACRO_F1},
         {"table": SPACE, "fixed": {"lr": 1e-3}},
         {"grad_accum": 4},
+        {"compile": True},
         {"workers_per_trial": 2, "sync_batchnorm": True},
         {"preprocessing": replace(MINI_INPUT, interpolation="bicubic", mean=(0.3, 0.3, 0.3))},
         {"recipe": replace(RECIPES["fair"].with_settings(schedule="step"), name="own", milestones=(0.4,), epochs=3)},
