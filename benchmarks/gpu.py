@@ -15,6 +15,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -26,8 +27,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from trainables import architecture, building, graphs, planner, process, stages
+from trainables.architecture import Preprocessing
 from trainables.batches import CachedSplit
 from trainables.boundaries import Chunk, Store
+from trainables.device_augmentation import ChangedOnDevice, seconds_on_a_cpu
 from trainables.graphs import GraphedSteps
 from trainables.hyperparameters import Hyperparameters
 from trainables.loop import fit
@@ -36,6 +39,7 @@ from trainables.optimisation import schedule
 from trainables.planner import synchronize
 from trainables.precision import Precision, precision
 from trainables.recipe import Recipe
+from trainables.resizing import agrees
 from trainables.stages import StagedModel
 from trainables.step import Step
 from trainables.world import World
@@ -96,12 +100,16 @@ class Bench:
         model = building.assemble(family, family.variant(self.scale, "none"), CLASSES)
         return model.to(memory_format=torch.channels_last).to(self.device)
 
-    def ours(self, name: str, depth: int, split: CachedSplit, epochs: int = EPOCHS) -> tuple[float, int]:
-        """Images a second, and the peak of the run's own memory."""
+    def ours(
+        self, name: str, depth: int, split: CachedSplit | ChangedOnDevice, epochs: int = EPOCHS, **set_on: Any
+    ) -> tuple[float, int]:
+        """Images a second, and the peak of the run's own memory; `set_on` are attributes of the model."""
         model, seconds = self.built(name), []
+        vars(model).update(set_on)
         peak = PeakMemory(self.device)
         if self.device.type == "cuda":
-            there = {id(one): one.nbytes for one in (self.resident, split) if one.images.device == self.device}
+            arrays = [one for one in (self.resident, split) if isinstance(one, CachedSplit)]
+            there = {id(one): one.nbytes for one in arrays if one.images.device == self.device}
             peak.hold(sum(there.values()))
         fit(
             model,
@@ -163,6 +171,48 @@ class Bench:
             "bare": round(hand, 1),
             "peak_mib": peak >> 20,
         }
+
+    def augmented(self, name: str, resident: float) -> dict[str, Any]:
+        """Crops and flips on the device beside images that nothing changes, and what all cores would bring of them."""
+        given = self.preprocessing(name)
+        changed, _ = self.ours(name, 0, ChangedOnDevice(self.resident, "crop_flip", 0, given))
+        cores = os.cpu_count() or 1
+        return {
+            "ratio": round(changed / resident, 3),
+            "on_device": round(changed, 1),
+            "unchanged": round(resident, 1),
+            "cpus_at_most": round(cores / seconds_on_a_cpu("crop_flip", self.mapped.images), 1),
+        }
+
+    def small(self, name: str, resident: float) -> dict[str, Any]:
+        """Images of 32 px (16 px for a mini model) that the device makes larger, beside images that are large."""
+        given, side = self.preprocessing(name), 32 if self.scale == "paper" else 16
+        images = self.mapped.images[:, :, :side, :side]
+        small = CachedSplit(images, self.resident.labels, self.resident.index).to(self.device)
+        kept, _ = self.ours(name, 0, small, enlarges_to=given)
+        return {
+            "ratio": round(kept / resident, 3),
+            "small": round(kept, 1),
+            "large": round(resident, 1),
+            "as_a_cpu_to_the_bit": agrees(images[:16], given, self.device),
+        }
+
+    def compiled(self, name: str, resident: float) -> dict[str, Any]:
+        """Steps of compiled stages beside those that are not, and what the first epoch takes longer."""
+        start = perf_counter()
+        speed, peak = self.ours(name, 0, self.resident, compiles=True)
+        seconds = perf_counter() - start - EPOCHS * self.images / speed
+        return {
+            "ratio": round(speed / resident, 3),
+            "compiled": round(speed, 1),
+            "compiling_s": round(seconds, 1),
+            "peak_mib": peak >> 20,
+        }
+
+    def preprocessing(self, name: str) -> Preprocessing:
+        """Of images of this side, made larger as by most checkpoints."""
+        variant = architecture.get(name).variant(self.scale, "none")
+        return replace(variant.preprocessing, size=self.side, crop=1.0, interpolation="bicubic")
 
     def not_resident(self, name: str, resident: float) -> dict[str, Any]:
         mapped, _ = self.ours(name, 0, self.mapped)
@@ -320,12 +370,13 @@ def best_of(run: Callable[[], Tensor], device: torch.device, repeats: int = 5) -
     return min(seconds[1:])
 
 
-def together(number: Precision, most: float) -> dict[str, Any]:
-    """Several mini trials at once on one device, each in a process with its share of the memory, and in turn."""
+def together(number: Precision, most: float, depth: int) -> dict[str, Any]:
+    """Several mini trials of one freeze depth at once, each in a process with its share of the memory; and in turn."""
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(AT_ONCE), context.Queue()
     workers = [
-        context.Process(target=one_of_several, args=(rank, barrier, results, number.name)) for rank in range(AT_ONCE)
+        context.Process(target=one_of_several, args=(rank, barrier, results, number.name, depth))
+        for rank in range(AT_ONCE)
     ]
     for worker in workers:
         worker.start()
@@ -346,7 +397,7 @@ def together(number: Precision, most: float) -> dict[str, Any]:
     }
 
 
-def one_of_several(rank: int, barrier: Any, results: Any, name: str) -> None:
+def one_of_several(rank: int, barrier: Any, results: Any, name: str, depth: int) -> None:
     """The first process trains as many trials in turn as there are processes; then each of them trains one."""
     device = process.device()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // AT_ONCE))
@@ -354,7 +405,7 @@ def one_of_several(rank: int, barrier: Any, results: Any, name: str) -> None:
 
     def trial() -> float:
         start = perf_counter()
-        bench.ours("coatnet", 0, bench.resident, epochs=6)
+        bench.ours("coatnet", depth, bench.resident, epochs=6)
         synchronize(device)
         return perf_counter() - start
 
@@ -369,6 +420,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["vit", "resnet", "coatnet", "alexnet"])
     parser.add_argument("--seconds", type=float, default=150, help="begin nothing after so many")
+    parser.add_argument("--compile", action="store_true", help="torch.compile of the first model, too: half a minute")
     parser.add_argument("--out", type=Path, help="a file for the results, a JSON object a line")
     options = parser.parse_args()
     device = process.device()
@@ -377,30 +429,41 @@ def main() -> None:
     if device.type == "cpu":
         torch.set_num_threads(1)
     bench = Bench(scale, device, number, options.seconds, options.out)
-    resident = {}
+    # what no GPU has shown yet comes first: a machine is rare, and time may be up
+    resident: dict[str, float] = {}
     for name in options.models:
-        last = bench.built(name).backbone_stages
-        for depth in (0, last // 2, last):
-            found = bench.measure("ours / bare loop", name, partial(bench.against_bare, name, depth))
-            if not depth:
-                resident[name] = found.get("ours")
-    for name in options.models:
-        if speed := resident[name]:
-            bench.measure("not resident / resident", name, partial(bench.not_resident, name, speed))
-        bench.measure("head-only study, features stored", name, partial(bench.heads, name))
-        bench.measure("planner / frozen stages", name, partial(bench.planned, name))
-        bench.measure("computing / computing into the store", name, partial(bench.filled, name))
-    left = bench.ends - perf_counter()
-    bench.measure("mini trials, in turn / at once", "coatnet mini", partial(together, number, max(left, 60)))
+        found = bench.measure("ours / bare loop", name, partial(bench.against_bare, name, 0))
+        if speed := found.get("ours"):
+            resident[name] = speed
+            bench.measure("changed on the device / unchanged", name, partial(bench.augmented, name, speed))
+            bench.measure("small images / large ones", name, partial(bench.small, name, speed))
     if device.type == "cuda":
         half = Bench(scale, device, Precision("fp16", device), bench.ends - perf_counter(), options.out)
-        for name in options.models:
+        for name in options.models[:2]:
             half.measure("ours / bare loop", name, partial(half.against_bare, name, 0))
+        number.apply()
         for name in options.models:
             bench.measure("weights cast every time / once", name, partial(bench.cast_once, name))
             bench.measure("whole step, launched / graph", name, partial(bench.whole_step, name))
-            if speed := resident[name]:
+            if speed := resident.get(name):
                 bench.measure("cuDNN that tries / as it is", name, partial(bench.tuned, name, speed))
+        if options.compile:
+            for name in options.models[:1]:
+                bench.measure("compiled / not", name, partial(bench.compiled, name, resident.get(name, 1.0)))
+    for name in options.models:
+        bench.measure("head-only study, features stored", name, partial(bench.heads, name))
+        if speed := resident.get(name):
+            bench.measure("not resident / resident", name, partial(bench.not_resident, name, speed))
+        bench.measure("computing / computing into the store", name, partial(bench.filled, name))
+    for what, depth in (("trials", 0), ("heads", architecture.get("coatnet").variant("mini", "none").backbone_stages)):
+        left = bench.ends - perf_counter()
+        title = f"mini {what}, in turn / at once"
+        bench.measure(title, "coatnet mini", partial(together, number, max(left, 60), depth))
+    for name in options.models:
+        last = bench.built(name).backbone_stages
+        for depth in (last // 2, last):
+            bench.measure("ours / bare loop", name, partial(bench.against_bare, name, depth))
+        bench.measure("planner / frozen stages", name, partial(bench.planned, name))
 
 
 if __name__ == "__main__":

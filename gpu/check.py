@@ -1,9 +1,9 @@
 """What a GPU proves or refutes, in under eight minutes: `make gpu-check`, on the machine that has it, after gpu-pack.
 
 Unpacks what .gpu/ holds, then runs one part after the other, each with a time limit, for they would slow each other
-down: the benchmark beside a bare loop, the tests that need a GPU, a mini study and one of a model of the paper. Writes
-results.json and table.md to --out. Without a GPU the tests are skipped and all models are mini, so that the check can
-be tried anywhere.
+down, what no GPU has shown yet first: the tests that need a GPU, the benchmark beside a bare loop, a study of 16 trials
+of a model of the paper, and one of mini trials of which as many share the GPU as find room. Writes results.json and
+table.md to --out. Without a GPU the tests are skipped and all models are mini, so that the check can be tried anywhere.
 """
 
 import argparse
@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tarfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,9 +24,11 @@ from time import perf_counter, sleep
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-TESTS = tuple(f"tests/integration/{name}.py" for name in ("test_gpu", "test_gpu_errors", "test_gpu_data"))
+TESTS = tuple(f"tests/integration/test_gpu{part}.py" for part in ("_exact", "_data", "", "_errors"))
 STUDY = ("--offline", "--wandb", "disabled", "--top-k", "1", "--seeds", "1", "--quiet")
 ENDING = 12  # seconds that a part has to end by itself, once its time is up
+EVERY_MS = 250
+STEPS = ("startup", "search", "replicate", "test")
 
 
 @dataclass
@@ -64,13 +66,13 @@ class Check:
         print(f"{name}: {'done' if status == 0 else status} in {took} s", flush=True)
 
     def study(self, name: str, seconds: float, *options: str) -> None:
+        """A study, with how busy it kept the GPU."""
         results = self.place / "results"
-        self.run(
-            name,
-            seconds,
-            [sys.executable, "-m", "study.run", *STUDY, "--results", str(results), "--name", name, *options],
-        )
-        self.parts[name] |= of_study(results / name)
+        command = [sys.executable, "-m", "study.run", *STUDY, "--results", str(results), "--name", name, *options]
+        with busy(self.out / f"{name}-busy.txt") as samples:
+            self.run(name, seconds, command)
+        told = of_study(results / name)
+        self.parts[name] |= told | {"gpu_busy": shares(samples, told.get("spent") or {})}
 
 
 def main() -> None:
@@ -81,7 +83,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=ROOT / ".gpu" / "results", help="default .gpu/results")
     parser.add_argument("--seconds", type=float, default=440, help="for all parts (default %(default)s)")
-    parser.add_argument("--skip", nargs="*", default=[], metavar="PART", help="bench, tests, mini, paper")
+    parser.add_argument("--skip", nargs="*", default=[], metavar="PART", help="tests, bench, paper, mini")
     options = parser.parse_args()
     check = Check(options.out, options.place, perf_counter() + options.seconds)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -91,23 +93,23 @@ def main() -> None:
         about["versions"].setdefault("commit", (options.pack / "commit").read_text().strip())
     print(json.dumps(about, indent=1), flush=True)
     gpu = bool(about["gpus"])
-    if "bench" not in options.skip:
-        bench = ["benchmarks.gpu", "--seconds", "135", "--out", str(options.out / "bench.jsonl")]
-        check.run("bench", 180, [sys.executable, "-m", *bench])
     if "tests" not in options.skip:
         plain = ["-o", "filterwarnings=default", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly"]
         report = f"--junit-xml={options.out / 'tests.xml'}"
         check.run("tests", 150, [sys.executable, "-m", "pytest", "-q", "--tb=short", *plain, report, *TESTS])
-    if "mini" not in options.skip:
-        two_at_once = ["--max-concurrent", "2"]  # on one GPU each has half of it
-        check.study("mini", 90, "--scale", "mini", "--model", "coatnet", "--trials", "4", "--epochs", "3", *two_at_once)
+    if "bench" not in options.skip:
+        bench = ["benchmarks.gpu", "--compile", "--seconds", "115", "--out", str(options.out / "bench.jsonl")]
+        check.run("bench", 150, [sys.executable, "-m", *bench])
     if "paper" not in options.skip:
         from gpu.images import write
 
-        write(options.place / "images", classes=10, images=60, side=256 if gpu else 40)
+        write(options.place / "images", classes=10, images=150 if gpu else 30, side=256 if gpu else 40)
         scale = ["--scale", "paper" if gpu else "mini", "--pretraining", "none", "--early-stopping", "none"]
-        data = ["--dataset", str(options.place / "images"), "--epochs", "2", "--trials", "3"]
-        check.study("paper", 100, *scale, *data, "--model", "vit")
+        data = ["--dataset", str(options.place / "images"), "--epochs", "4" if gpu else "1", "--trials", "16"]
+        check.study("paper", 130, *scale, *data, "--model", "resnet", "--augmentation", "crop_flip")
+    if "mini" not in options.skip:
+        shared = ["--trials-per-gpu", "auto"] if gpu else ["--max-concurrent", "2"]
+        check.study("mini", 75, "--scale", "mini", "--model", "coatnet", "--trials", "6", "--epochs", "3", *shared)
     results = {
         "when": datetime.now(UTC).isoformat(" ", "seconds")[:19],
         "machine": about,
@@ -175,6 +177,38 @@ def machine() -> dict[str, Any]:
     except (OSError, subprocess.TimeoutExpired):
         about["nvidia_smi"] = ""
     return about
+
+
+@contextmanager
+def busy(file: Path) -> Iterator[list[tuple[float, float]]]:
+    """Has nvidia-smi write how busy the GPU is; afterwards the list has (seconds since the beginning, busy in [0, 1]).
+
+    Its share is that of the time since the sample before in which a kernel ran.
+    """
+    samples: list[tuple[float, float]] = []
+    if not shutil.which("nvidia-smi"):
+        yield samples
+        return
+    query = ["--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", str(EVERY_MS)]
+    with file.open("w") as written, subprocess.Popen(["nvidia-smi", *query], stdout=written) as process:
+        try:
+            yield samples
+        finally:
+            process.terminate()
+    values = [line.strip() for line in file.read_text().splitlines()]
+    samples += [(i * EVERY_MS / 1e3, int(value) / 100) for i, value in enumerate(values) if value.isdecimal()]
+
+
+def shares(samples: list[tuple[float, float]], spent: dict[str, float]) -> dict[str, float]:
+    """Of all of a study, and of each of its steps, whose seconds follow one another."""
+    if not samples:
+        return {}
+    found, end = {"whole": round(sum(share for _, share in samples) / len(samples), 3)}, 0.0
+    for step in STEPS:
+        begin, end = end, end + spent.get(step, 0.0)
+        if within := [share for at, share in samples if begin <= at < end]:
+            found[step] = round(sum(within) / len(within), 3)
+    return found
 
 
 def stacks(place: Path) -> str:
@@ -258,6 +292,8 @@ def table(results: dict[str, Any]) -> str:
         if test["outcome"] in ("failure", "error")
     ]
     for name, part in results["parts"].items():
+        if part.get("gpu_busy"):
+            lines.append(f"- {name}: GPU busy: " + ", ".join(f"{k} {v}" for k, v in part["gpu_busy"].items()))
         for row in part.get("runs", ()):
             lines.append(f"- {name}: " + ", ".join(f"{k} {v}" for k, v in row.items()))
     return "\n".join([*lines, ""])

@@ -55,6 +55,10 @@ class Preprocessing:
         """The same with a margin that random crops move in: of 224 px, the central 256 x 256 of the image."""
         return replace(self, size=margin_side(self.size), crop=1.0)
 
+    def of_side(self, side: int) -> "Preprocessing":
+        """What leaves square images of a side as they are."""
+        return replace(self, size=side, crop=1.0)
+
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainables.architecture import Preprocessing
 from trainables.augmentation import JITTER, augmented, color_shift, seeds_of
 from trainables.batches import Examples
 from trainables.margin import crop_side
+from trainables.resizing import enlarged
 from trainables.world import World
 
 AHEAD = 4  # batches whose draws are made while others are trained on
@@ -94,12 +96,13 @@ class ChangedOnDevice(Examples):
     Args:
         rows: with batches on the device that trains.
         name: of the augmentation, one of CUTS.
+        preprocessing: of what is cut from; smaller images are made as large first.
     """
 
-    def __init__(self, rows: Examples, name: str, seed: int) -> None:
+    def __init__(self, rows: Examples, name: str, seed: int, preprocessing: Preprocessing) -> None:
         super().__init__(rows.labels, rows.index, rows.boundary)
-        self.rows, self.name, self.seed = rows, name, seed
-        self.size = rows.images_at(torch.zeros(1, dtype=torch.int64)).shape[-1]
+        self.rows, self.name, self.seed, self.preprocessing = rows, name, seed, preprocessing
+        self.size = preprocessing.size
         self.cut = CUTS[name](self.size)
 
     @property
@@ -133,7 +136,8 @@ class ChangedOnDevice(Examples):
             drawn = [thread.submit(draw, rows) for rows in islice(orders, AHEAD)]
             for images, labels in batches:
                 drawn += [thread.submit(draw, rows) for rows in islice(orders, 1)]
-                yield changed(images, self.cut, drawn.pop(0).result().to(images.device)), labels
+                whole = enlarged(images, self.preprocessing) if images.shape[-1] < self.size else images
+                yield changed(whole, self.cut, drawn.pop(0).result().to(images.device)), labels
 
 
 def seconds_on_a_cpu(name: str, images_NCHW: Tensor) -> float:

@@ -59,9 +59,7 @@ class Costs:
         """Reading an image at `start`, computing it up to `boundary` and storing it there."""
         size = self.boundary_bytes[boundary]
         stored = size / self.bytes_per_second + size / self.store_bytes_per_second
-        decoded = self.decode_seconds if start == 0 else 0.0
-        copied = self.boundary_bytes[start] / self.copy_bytes_per_second
-        return decoded + copied + self.compute(start, boundary) + stored
+        return self.read(start) + self.compute(start, boundary) + stored
 
 
 @dataclass(frozen=True)

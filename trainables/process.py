@@ -45,6 +45,7 @@ class ProcessCache:
         residents: what lies on the GPU.
         costs: measured seconds of stages, by what was measured.
         digests: of each stage, by model.
+        enlarges: whether a device makes images larger as the CPU does, by device and sizes.
         verified: what the files of the store of boundaries were when their checksums were found right.
     """
 
@@ -55,6 +56,7 @@ class ProcessCache:
     residents: Residents = field(default_factory=Residents)
     costs: dict[Hashable, Costs] = field(default_factory=dict)
     digests: dict[Hashable, dict[int, str]] = field(default_factory=dict)
+    enlarges: dict[Hashable, bool] = field(default_factory=dict)
     verified: dict[Path, Hashable] = field(default_factory=dict)
 
     def clear(self) -> None:

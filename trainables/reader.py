@@ -17,12 +17,13 @@ from trainables.architecture import Preprocessing
 from trainables.augmentation import NONE, needs_margin
 from trainables.batches import CachedSplit, ConcatSplits, Examples, gather_rows
 from trainables.boundaries import Chunk, Entry, Facts, Store
-from trainables.device_augmentation import CUTS, ChangedOnDevice, seconds_on_a_cpu
+from trainables.device_augmentation import CUTS, MEASURED, ChangedOnDevice, seconds_on_a_cpu
 from trainables.images import SplitImages
 from trainables.memory import PeakMemory, available
 from trainables.planner import Costs, Plan, plan
 from trainables.precision import Precision
 from trainables.process import ProcessCache, versions
+from trainables.resizing import agrees, resized
 from trainables.splits import ImagesKey, SplitDigest
 from trainables.stages import StagedModel
 from trainables.streaming import Streamed, UnstoredSplit, is_unstored
@@ -62,6 +63,7 @@ class Reader:
         store: None computes everything in every run.
         cache: what the process keeps from run to run.
         peak: is told of what becomes resident on the device.
+        found: what is to be said of the run.
     """
 
     split_digests: dict[str, SplitDigest]
@@ -83,6 +85,7 @@ class Reader:
     plans: list[Plan] = field(default_factory=list)
     sources: list["SplitReader"] = field(default_factory=list)
     opened_before: dict[str, int] = field(default_factory=dict)
+    found: list[str] = field(default_factory=list)
 
     def source(
         self,
@@ -161,14 +164,15 @@ class Reader:
 
     def costs(self, images: Split) -> Costs:
         """Measured once per process; what images cost that must be decoded whenever they are read, for each split."""
-        key = (self.variant, self.preprocessing.size, self.precision.name, str(self.device), torch.get_num_threads())
         sample, seconds = images.images, 0.0
         if isinstance(images, UnstoredSplit):
             rows = min(len(images), planner.rows_to_measure(self.model, self.device))
             sample, seconds = images.images.take(images.places[:rows])
+        assert isinstance(sample, Tensor)
+        size = self.preprocessing.size, sample.shape[-1]  # of the model's, and of those that it is given
+        key = (self.variant, *size, self.precision.name, str(self.device), torch.get_num_threads())
         if key not in self.cache.costs:
             depth = self.model.freeze_depth
-            assert isinstance(sample, Tensor)
             self.cache.costs[key] = planner.measure(self.model, sample, self.precision, self.device)
             self.model.freeze(depth)
         return replace(self.cache.costs[key], decode_seconds=seconds / (os.cpu_count() or 1))
@@ -187,19 +191,48 @@ class Reader:
         without_margin = CachedSplit(first.images[..., :side, :side], first.labels, first.index)
         costs = self.costs(without_margin)
         on_device = costs.compute(0, depth) + 3 * costs.compute(depth, last)
-        return seconds_on_a_cpu(augmentation, first.images) / torch.get_num_threads() > on_device
+        target = self.cut_from(margin=needs_margin(augmentation))
+        some = gather_rows(first.images, torch.arange(len(first.images))[:MEASURED])
+        seconds = seconds_on_a_cpu(augmentation, resized(some, target) if some.shape[-1] < target.size else some)
+        return seconds / torch.get_num_threads() > on_device
 
-    def images(self, name: str, *, margin: bool = False) -> Split:
+    def cut_from(self, *, margin: bool) -> Preprocessing:
+        """How images are prepared, with a margin around what the model takes where random crops are cut from it."""
+        return self.preprocessing.with_margin if margin else self.preprocessing
+
+    def images(self, name: str, *, margin: bool = False, may_be_small: bool = True) -> Split:
         """Boundary 0 of a split: from the store, or else from Ray Data, through the store or into memory.
 
-        Where neither can hold it, it is read whenever it is asked for. With a margin around what the model takes where
-        random crops are cut from it.
+        Where neither can hold it, it is read whenever it is asked for.
+
+        Args:
+            may_be_small: a GPU may get them as they are, and make them as large as they should be itself.
         """
-        digest, preprocessing = (
-            self.split_digests[name],
-            self.preprocessing.with_margin if margin else self.preprocessing,
-        )
-        dataset = partial(self.shard, ImagesKey(name, margin))
+        preprocessing = self.cut_from(margin=margin)
+        if may_be_small and (small := self.small_images(name, preprocessing)):
+            return small
+        return self.open_images(ImagesKey(name, margin), preprocessing)
+
+    def small_images(self, name: str, preprocessing: Preprocessing) -> CachedSplit | None:
+        """Images as they are, where the device makes them larger, to the bit as this CPU would; None where not."""
+        side = self.split_digests[name].side
+        if side is None or side >= preprocessing.size or not enlarges_images(self.device):
+            return None
+        split = self.open_images(ImagesKey(name, own=True), preprocessing.of_side(side))
+        if not isinstance(split, CachedSplit):
+            return None
+        key = (side, preprocessing, str(self.device))
+        if key not in self.cache.enlarges:
+            some = gather_rows(split.images, torch.arange(len(split.images))[:MEASURED])
+            self.cache.enlarges[key] = agrees(some, preprocessing, self.device)
+        if not self.cache.enlarges[key]:
+            self.found.append(f"images of {side} px are made larger by CPUs, for the GPU's would not be the same")
+            return None
+        self.model.enlarges_to = self.preprocessing
+        return split
+
+    def open_images(self, images_key: ImagesKey, preprocessing: Preprocessing) -> Split:
+        digest, dataset = self.split_digests[images_key.split], partial(self.shard, images_key)
         key, kept = key_of(digest, preprocessing), self.cache.images
         if self.store and key not in kept:
             entry = open_or_cache(self.store, digest, preprocessing, dataset)
@@ -216,7 +249,9 @@ class Reader:
     def keys(self) -> set[str]:
         """Of all images that the run may read."""
         both = (self.preprocessing, self.preprocessing.with_margin)
-        return {key_of(digest, preprocessing) for digest in self.split_digests.values() for preprocessing in both}
+        keys = {key_of(digest, preprocessing) for digest in self.split_digests.values() for preprocessing in both}
+        small = [(digest, digest.side) for digest in self.split_digests.values() if digest.side is not None]
+        return keys | {key_of(digest, self.preprocessing.of_side(side)) for digest, side in small}
 
     def boundary(self, name: str, k: int) -> Split:
         """Boundary k of a split, stored; filled from the nearest that exists; the images where it cannot be stored."""
@@ -284,7 +319,8 @@ class Reader:
     @property
     def line(self) -> str:
         """What was planned for the images that the run trains on."""
-        return str(self.plans[0]) if self.plans else ""
+        here = "; the GPU makes small images larger" if self.model.enlarges_to else ""
+        return f"{self.plans[0]}{here}" if self.plans else ""
 
     @property
     def bytes_read(self) -> int:
@@ -303,7 +339,7 @@ class Reader:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(self.store.notes)) if self.store else ()
+        return tuple(dict.fromkeys([*(self.store.notes if self.store else ()), *self.found]))
 
     def check(self) -> None:
         """Raises Damaged if a file that the run reads is no longer what was verified when it was opened."""
@@ -355,20 +391,24 @@ class SplitReader:
         reasons = [f"{self.images_for} needs images"] if self.images_for else []
         if self.augmentation == NONE:
             self.reader.plans.append(Plan(freeze_depth, 0, ", ".join(reasons)))
-            return self.images()
-        reader = self.reader
-        read = {name: reader.images(name, margin=needs_margin(self.augmentation)) for name in self.names}
+            return self.images(may_be_small=False)  # what is mixed is what the model takes
+        reader, margin = self.reader, needs_margin(self.augmentation)
+        read = {name: reader.images(name, margin=margin) for name in self.names}
         here = reader.changes_on_device(self.augmentation, [*read.values()])
+        if not here and any(isinstance(images, CachedSplit) and is_small(images, reader) for images in read.values()):
+            read = {name: reader.images(name, margin=margin, may_be_small=False) for name in self.names}
         where = "" if reader.device.type != "cuda" else " on the GPU" if here else " on CPUs"
         reasons.insert(0, f"{self.augmentation} changes them at random{where}")
         reader.plans.append(Plan(freeze_depth, 0, ", ".join(reasons)))
         splits = [reader.select_examples(name, images, streamed=not here) for name, images in read.items()]
         if here:
-            return ChangedOnDevice(self.together(splits), self.augmentation, self.seed)
+            target = reader.cut_from(margin=margin)
+            return ChangedOnDevice(self.together(splits), self.augmentation, self.seed, target)
         return self.together(splits, streamed=True)
 
-    def images(self) -> Examples:
-        return self.together([self.reader.select_examples(name, self.reader.images(name)) for name in self.names])
+    def images(self, *, may_be_small: bool = True) -> Examples:
+        read = {name: self.reader.images(name, may_be_small=may_be_small) for name in self.names}
+        return self.together([self.reader.select_examples(name, images) for name, images in read.items()])
 
     def together(self, splits: Sequence[Split], *, streamed: bool = False) -> Examples:
         """One after the other; where they must be changed or decoded in every epoch, as a stream."""
@@ -394,6 +434,16 @@ def facts_of_images(digest: SplitDigest, preprocessing: Preprocessing) -> Facts:
 
 def image_bytes(preprocessing: Preprocessing) -> int:
     return 3 * preprocessing.size**2
+
+
+def enlarges_images(device: torch.device) -> bool:
+    """Whether small images are kept as they are for it: a CPU would do the same work in every epoch again."""
+    return device.type == "cuda"
+
+
+def is_small(images: CachedSplit, reader: Reader) -> bool:
+    """Whether they are smaller than the model takes them."""
+    return images.images.shape[-1] < reader.preprocessing.size
 
 
 def fits_in_memory(size: int) -> bool:

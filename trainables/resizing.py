@@ -20,13 +20,13 @@ WEIGHT_BITS = 15  # torch has signed weights of 16 bits
 MOST_PRECISION = 22
 
 
-def resized(images_NCHW: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """(N, C, H, W) uint8 -> (N, C, size, size): shorter side to size / crop, then the centre. By torchvision."""
+def resized(images: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """(..., C, H, W) uint8 -> (..., C, size, size): shorter side to size / crop, then the centre. By torchvision."""
     from torchvision.transforms.v2 import InterpolationMode
     from torchvision.transforms.v2.functional import center_crop, resize
 
     mode = InterpolationMode(preprocessing.interpolation)
-    sized = resize(images_NCHW, [whole_side(preprocessing)], mode, antialias=True)
+    sized = resize(images, [whole_side(preprocessing)], mode, antialias=True)
     return center_crop(sized, [preprocessing.size, preprocessing.size])
 
 

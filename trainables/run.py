@@ -132,6 +132,17 @@ class Run:
         keys = [*(ImagesKey(name, margin) for name in self.fit_on), *(ImagesKey(name) for name in self.evaluated)]
         return {key: (self.split_digests[key.split], own.with_margin if key.margin else own) for key in keys}
 
+    @property
+    def small_images(self) -> dict[ImagesKey, tuple[SplitDigest, Preprocessing]]:
+        """The same, those that are smaller than the model takes them as they are."""
+        small = {}
+        for key, (digest, preprocessing) in self.images.items():
+            if digest.side is not None and digest.side < preprocessing.size:
+                small[ImagesKey(key.split, own=True)] = digest, preprocessing.of_side(digest.side)
+            else:
+                small[key] = digest, preprocessing
+        return small
+
 
 @dataclass
 class Outcome:

@@ -41,13 +41,15 @@ class SplitDigest:
     """The images of a split: a hash of them, their labels and their order, and how many they are.
 
     `chosen` are the positions of those that are read, None for all; what is stored is the whole split. `source` is a
-    hash of the dataset: what is stored for one split of it serves another.
+    hash of the dataset: what is stored for one split of it serves another. `side` is that of its images, where all are
+    squares of one size in memory: those may be read as they are.
     """
 
     content: str
     length: int
     chosen: "np.ndarray | None" = field(default=None, compare=False)
     source: str = field(default="", compare=False)
+    side: int | None = field(default=None, compare=False)
 
     def facts(self) -> list[str | int | None]:
         """Which images these are, in a few words."""
@@ -61,7 +63,8 @@ class SplitDigest:
 
 
 class ImagesKey(NamedTuple):
-    """The images of a split: as the model takes them, or with a margin that random crops move in."""
+    """The images of a split: as the model takes them, with a margin that random crops move in, or as they are."""
 
     split: str
     margin: bool = False
+    own: bool = False

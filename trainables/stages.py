@@ -13,10 +13,12 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from trainables.architecture import Preprocessing
 from trainables.batches import gather_rows
 from trainables.compiling import compiled
 from trainables.halves import Halves
 from trainables.rates import Rates
+from trainables.resizing import enlarged
 
 # An H200 computes the stages of ViT-S 2.8 times as fast in 256 rows as in 64, those of ResNet-50 1.2 times: docs/gpu.md
 GPU_ROWS, SMALL_GPU_ROWS = 256, 64
@@ -50,6 +52,7 @@ class StagedModel(nn.Module):
 
     Attributes:
         compiles: whether stages that train are computed as `torch.compile` has them; set for each run.
+        enlarges_to: what makes smaller images as large as the model takes them, on its device; set for each run.
 
     Args:
         whole: the model that the stages were cut from; it is used once, to remember under which name its own
@@ -64,6 +67,7 @@ class StagedModel(nn.Module):
         self.stage_names = tuple(stage.name for stage in stages)
         self.freeze_depth = 0
         self.compiles = False
+        self.enlarges_to: Preprocessing | None = None
         self._compiled: dict[int, Callable[..., Tensor]] = {}  # by the place of a stage
         self._untouched = 0  # so many stages are as `load` left them: they have been frozen ever since
         self._halves = Halves()
@@ -119,6 +123,8 @@ class StagedModel(nn.Module):
         Returns:
             (N, ...) as stage `stop - 1` gives it, in the dtype that it computes in: of all stages (N, classes).
         """
+        if start == 0 and self.enlarges_to and boundary.shape[-1] < self.enlarges_to.size:
+            boundary = enlarged(boundary, self.enlarges_to)
         for position in range(start, stop):
             boundary = self.stage(position, boundary.device)(boundary)
         return boundary

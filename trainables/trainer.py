@@ -103,7 +103,7 @@ def work(
         release()
         return Outcome(run.run_id, run.metric, failure=NO_ROOM, precision=choice.name, **vars(place))
     freeze_what_is_shared()
-    model.compiles = run.compile
+    model.compiles, model.enlarges_to = run.compile, None
     model.freeze(run.hyperparameters.freeze_depth)
     everything, trained = model.parameter_counts()
     outcome = Outcome(
@@ -163,8 +163,8 @@ def work(
     except (NotFinite, DoesNotFit) as reason:
         outcome.failure = str(reason)
     except RuntimeError as error:  # where no smaller part helps: a boundary that is filled, a model that is measured
-        if run.compile and (reason := compiling.reason(error)):
-            outcome.failure = reason
+        if run.compile and (why := compiling.reason(error)):
+            outcome.failure = why
         elif workers.size > 1 or not out_of_memory(error):
             raise
         else:
@@ -236,10 +236,10 @@ def reader_of(
     )
 
 
-def cache_images(run: Run, datasets: Mapping[ImagesKey, SplitImages]) -> None:
-    """Has the store hold the images of a run on this node."""
+def cache_images(run: Run, datasets: Mapping[ImagesKey, SplitImages], *, on_gpu: bool) -> None:
+    """Has the store hold the images of a run on this node: as they are, where a GPU makes them larger itself."""
     store = Store.here(process.current().verified)
-    for key, (digest, preprocessing) in run.images.items():
+    for key, (digest, preprocessing) in (run.small_images if on_gpu else run.images).items():
         images = open_or_cache(store, digest, preprocessing, partial(datasets.__getitem__, key))
         if images:
             images.close()

@@ -47,6 +47,8 @@ def datasets_of_study(
     sizes = {ImagesKey(name): preprocessing for name in ("train", "val", "test")}
     if margin:
         sizes |= {ImagesKey(name, margin=True): preprocessing.with_margin for name in ("train", "val")}
+    if (side := splits.source.side) is not None and side < preprocessing.size:
+        sizes |= {ImagesKey(name, own=True): preprocessing.of_side(side) for name in ("train", "val", "test")}
     parts = [(splits.rows(key.split), partial(resized, preprocessing=size)) for key, size in sizes.items()]
     source = splits.source
     return dict(zip(sizes, SplitImages.put(source.images, source.labels, parts), strict=True))

@@ -91,3 +91,11 @@ class ExampleSource:
     groups: np.ndarray | None = None
     warnings: tuple[str, ...] = ()
     pictures: np.ndarray | None = field(default=None, compare=False)
+
+    @property
+    def side(self) -> int | None:
+        """Of its images, where all are squares of one size in memory."""
+        if not isinstance(self.images, Arrays):
+            return None
+        height, width = self.images.pixels.shape[1:3]
+        return height if height == width else None

@@ -51,7 +51,7 @@ class DatasetSplits:
         def digest(name: str) -> SplitDigest:
             content = self.source.content.encode() + self.rows(name).astype(np.int64).tobytes()
             chosen = self.chosen if name == "train" else None
-            return SplitDigest(sha256(content).hexdigest()[:16], len(self.rows(name)), chosen, source)
+            return SplitDigest(sha256(content).hexdigest()[:16], len(self.rows(name)), chosen, source, self.source.side)
 
         return {name: digest(name) for name in NAMES}
 

@@ -155,7 +155,7 @@ def fill_ahead(study: Study, template: Run, datasets: Mapping[ImagesKey, SplitIm
     that needs it.
     """
     with suppress(Exception):
-        cache_images(template, datasets)
+        cache_images(template, datasets, on_gpu=bool(resources.gpus))
         if study.fixed.get("freeze_depth") and not resources.gpus:
             fill_boundaries(replace(template, hyperparameters=study.point({})), datasets, threads=os.cpu_count() or 1)
 

@@ -9,6 +9,7 @@ from torchvision.transforms.v2.functional import resize
 from study.data.source import Arrays
 from tests.contract.tiny import RECIPE, digits, losses, run, untrained
 from trainables import streaming
+from trainables.architecture import HALF, Preprocessing
 from trainables.augmentation import AUGMENTATIONS, NONE, augmented, seeds_of
 from trainables.batches import CachedSplit, ConcatSplits
 from trainables.device_augmentation import ChangedOnDevice
@@ -52,7 +53,7 @@ def test_the_stream_holds_the_images_of_the_plain_split_in_its_order_each_change
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("name", ["crop_flip", "alexnet"])
 def test_a_device_that_changes_images_itself_makes_the_batches_of_the_stream(split: CachedSplit, name: str) -> None:
-    on_device = ChangedOnDevice(split, name, seed=11)
+    on_device = ChangedOnDevice(split, name, 11, Preprocessing(8, *HALF))
     generator = torch.Generator().manual_seed(3)
     ours = [list(on_device.shuffled(BATCH, generator, World(), epoch=epoch)) for epoch in range(2)]
     assert same(ours, epochs(Streamed(split, name, seed=11, epochs=2), 2))

@@ -1,6 +1,7 @@
 """Compiled stages: which they are, that they compute the same, and what is said where they cannot be had."""
 
 import shutil
+import sysconfig
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,12 @@ def test_stages_that_train_are_compiled_once_and_neither_the_head_nor_what_is_fr
     depth: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[nn.Module] = []
-    monkeypatch.setattr(stages, "compiled", lambda stage: asked.append(stage) or stage)
+
+    def compiled(stage: nn.Module) -> nn.Module:
+        asked.append(stage)
+        return stage
+
+    monkeypatch.setattr(stages, "compiled", compiled)
     model = untrained("resnet")
     model.compiles = True
     run(model, digits(32), digits(16, start=32), point=replace(POINT, freeze_depth=depth), recipe=ONE_EPOCH)
@@ -92,7 +98,7 @@ def test_a_missing_compiler_is_one_line_before_anything_runs(monkeypatch: pytest
 
 def test_missing_headers_of_python_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(compiler.sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
+    monkeypatch.setattr(sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
     assert compiler.lacking(on_gpu=False) == f"Python's headers, and {tmp_path / 'Python.h'} is not there"
 
 
@@ -113,5 +119,5 @@ def test_a_gpu_needs_triton_and_must_not_be_too_old_for_it(
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "GTX 1080")
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/gcc" if name == "gcc" else None)
-    monkeypatch.setattr(compiler.sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
+    monkeypatch.setattr(sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
     assert compiler.lacking(on_gpu=True) == reason

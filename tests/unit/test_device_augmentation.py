@@ -10,11 +10,13 @@ import torch
 from tests.contract.reading import reader_of
 from tests.contract.tiny import CPU, POINT, digits, numbers, run, untrained
 from trainables import architecture, reader
+from trainables.architecture import HALF, Preprocessing
 from trainables.augmentation import AUGMENTATIONS, augmented, seeds_of
 from trainables.batches import CachedSplit, Examples
 from trainables.device_augmentation import CUTS, ChangedOnDevice, Draws, changed, seconds_on_a_cpu
 from trainables.planner import Costs
 from trainables.reader import Reader
+from trainables.resizing import resized
 from trainables.streaming import UnstoredSplit
 from trainables.world import World
 
@@ -42,6 +44,20 @@ def test_whatever_draws_more_than_a_place_a_flip_and_colours_stays_with_ray_data
     assert set(AUGMENTATIONS) - set(CUTS) == {"autoaugment_cifar10"}
 
 
+def of_side(side: int) -> Preprocessing:
+    return Preprocessing(side, *HALF, interpolation="bicubic")
+
+
+def test_small_images_are_made_larger_before_they_are_changed() -> None:
+    small = pictures(30, 16)
+    large = CachedSplit(resized(small.images, of_side(32)), small.labels, small.index)
+    (ours, wanted) = (
+        list(ChangedOnDevice(rows, "crop_flip", 1, of_side(32)).shuffled(8, torch.Generator().manual_seed(3), World()))
+        for rows in (small, large)
+    )
+    assert all(torch.equal(a, b) for (a, _), (b, _) in zip(ours, wanted, strict=True))
+
+
 def one_by_one(rows: CachedSplit, name: str, seed: int, epoch: int, order: torch.Generator, world: World) -> Iterator:
     """What a stream of Ray Data brings, without Ray; tests/integration/test_streaming.py has the stream beside this."""
     for images, labels in rows.shuffled(8, order, world):
@@ -52,7 +68,7 @@ def one_by_one(rows: CachedSplit, name: str, seed: int, epoch: int, order: torch
 @pytest.mark.parametrize("name", CUTS)
 def test_batches_are_those_of_the_stream_in_every_epoch(name: str, world: World) -> None:
     rows = pictures(30, 16)
-    here = ChangedOnDevice(rows, name, seed=11)
+    here = ChangedOnDevice(rows, name, 11, of_side(16))
     orders = [torch.Generator().manual_seed(3) for _ in range(2)]
     for epoch in range(3):
         theirs = list(one_by_one(rows, name, 11, epoch, orders[0], world))
@@ -64,7 +80,7 @@ def test_batches_are_those_of_the_stream_in_every_epoch(name: str, world: World)
 
 
 def test_an_epoch_that_is_gone_on_with_has_the_batches_that_were_left() -> None:
-    here = ChangedOnDevice(pictures(30, 16), "crop_flip", seed=2)
+    here = ChangedOnDevice(pictures(30, 16), "crop_flip", 2, of_side(16))
     whole = list(here.shuffled(8, torch.Generator().manual_seed(3), World(), epoch=1))
     left = list(here.shuffled(8, torch.Generator().manual_seed(3), World(), epoch=1, skip=3))
     assert len(left) == 1
@@ -83,13 +99,13 @@ def test_a_run_has_the_curve_of_one_whose_images_others_changed() -> None:
                 yield changed.contiguous(memory_format=torch.channels_last), labels
 
     brought = Brought(train.labels, train.index, 0)
-    ours = run(untrained("resnet"), ChangedOnDevice(train, "crop_flip", seed=5), point=point)
+    ours = run(untrained("resnet"), ChangedOnDevice(train, "crop_flip", 5, of_side(32)), point=point)
     assert numbers(ours) == numbers(run(untrained("resnet"), brought, point=point))
 
 
 def test_the_generator_of_the_process_is_left_as_it_was() -> None:
     before = torch.get_rng_state()
-    list(ChangedOnDevice(pictures(8, 16), "alexnet", 0).shuffled(4, torch.Generator(), World()))
+    list(ChangedOnDevice(pictures(8, 16), "alexnet", 0, of_side(16)).shuffled(4, torch.Generator(), World()))
     assert torch.equal(torch.get_rng_state(), before)
 
 

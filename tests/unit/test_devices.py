@@ -154,7 +154,7 @@ def test_images_are_decoded_ahead_whatever_device_trains_on_them(
     gpus: float, fills: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ahead: list[str] = []
-    monkeypatch.setattr(search, "cache_images", lambda template, datasets: ahead.append("images"))
+    monkeypatch.setattr(search, "cache_images", lambda template, datasets, on_gpu: ahead.append("images"))
     monkeypatch.setattr(search, "fill_boundaries", lambda template, datasets, threads: ahead.append("boundaries"))
     study = Study("resnet", "mini", "resnet_mini", "digits", "x", Path("x"), RECIPE, fixed={"freeze_depth": 2})
     search.fill_ahead(study, template(), {}, Resources(gpus=gpus))

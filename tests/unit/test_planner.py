@@ -88,6 +88,20 @@ def test_what_storing_takes_counts_for_a_fill() -> None:
     assert chosen(4, replace(COSTS, store_bytes_per_second=0.01), readers=4, existing=[4]).boundary == 4
 
 
+def test_a_fill_reads_computes_and_stores() -> None:
+    costs = replace(COSTS, copy_bytes_per_second=50.0, store_bytes_per_second=5.0, decode_seconds=0.25)
+    assert costs.fill(0, 4) == pytest.approx(0.25 + (0.1 + 0.2) + 4.0 + (0.1 + 2.0))
+    assert costs.fill(3, 4) == pytest.approx((0.1 + 0.2) + 1.0 + (0.1 + 2.0))
+
+
+def test_images_that_lie_on_a_gpu_are_computed_again_where_storing_what_comes_of_them_costs_more() -> None:
+    """An H200 and AlexNet, of docs/gpu.md: 13 us for all stages, 18 kB of features, stored at 1 GB/s, read at 4."""
+    alexnet = Costs((13e-6,), (150_528, 18_432), 4e9, 8e9, 1e9, resident_bytes=1 << 30)
+    usual: dict[str, Any] = {"images": 5_000, "stored": 5_000, "existing": (), "limit": 1 << 40}
+    assert plan(1, alexnet, epochs=1, readers=1, **usual).boundary == 0
+    assert plan(1, alexnet, epochs=10, readers=32, **usual).boundary == 1
+
+
 def test_an_h200_stores_nothing_of_a_vit_that_it_computes_faster_than_a_disk_reads() -> None:
     """Figures of docs/gpu.md: 49 us an image for all of ViT-S, boundaries of 302.6 kB read at 2.44 GB/s."""
     blocks, image, tokens = 12, 150_528, 302_600
