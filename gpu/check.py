@@ -96,20 +96,20 @@ def main() -> None:
     if "tests" not in options.skip:
         plain = ["-o", "filterwarnings=default", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly"]
         report = f"--junit-xml={options.out / 'tests.xml'}"
-        check.run("tests", 150, [sys.executable, "-m", "pytest", "-q", "--tb=short", *plain, report, *TESTS])
+        check.run("tests", 165, [sys.executable, "-m", "pytest", "-q", "--tb=short", *plain, report, *TESTS])
     if "bench" not in options.skip:
-        bench = ["benchmarks.gpu", "--compile", "--seconds", "115", "--out", str(options.out / "bench.jsonl")]
-        check.run("bench", 150, [sys.executable, "-m", *bench])
+        bench = ["benchmarks.gpu", "--compile", "--seconds", "90", "--out", str(options.out / "bench.jsonl")]
+        check.run("bench", 125, [sys.executable, "-m", *bench])
     if "paper" not in options.skip:
         from gpu.images import write
 
         write(options.place / "images", classes=10, images=150 if gpu else 30, side=256 if gpu else 40)
         scale = ["--scale", "paper" if gpu else "mini", "--pretraining", "none", "--early-stopping", "none"]
         data = ["--dataset", str(options.place / "images"), "--epochs", "4" if gpu else "1", "--trials", "16"]
-        check.study("paper", 130, *scale, *data, "--model", "resnet", "--augmentation", "crop_flip")
+        check.study("paper", 105, *scale, *data, "--model", "resnet", "--augmentation", "crop_flip")
     if "mini" not in options.skip:
         shared = ["--trials-per-gpu", "auto"] if gpu else ["--max-concurrent", "2"]
-        check.study("mini", 75, "--scale", "mini", "--model", "coatnet", "--trials", "6", "--epochs", "3", *shared)
+        check.study("mini", 60, "--scale", "mini", "--model", "coatnet", "--trials", "6", "--epochs", "3", *shared)
     results = {
         "when": datetime.now(UTC).isoformat(" ", "seconds")[:19],
         "machine": about,

@@ -22,6 +22,12 @@ LACKING = (
     *("ray", "optuna", "alembic", "sqlalchemy", "mako", "colorlog", "plotly", "msgspec"),
     *("pydantic", "pydantic-core", "annotated-types", "typing-inspection"),
     *("jsonschema", "jsonschema-specifications", "referencing", "rpds-py", "tensorboardx"),
+    *("rich", "markdown-it-py", "mdurl", "pygments", "shtab"),
+)
+LEFT_OUT = ("wandb", "wandb-workspaces")
+THERE = (  # with torch, torchvision, timm, pyarrow, scikit-learn and statsmodels, and what these need
+    *("torch", "torchvision", "timm", "pyarrow", "scikit-learn", "statsmodels", "numpy", "scipy", "pillow"),
+    *("huggingface-hub", "safetensors", "jinja2", "psutil"),
 )
 PLATFORMS = [f"manylinux{version}_x86_64" for version in ("_2_28", "_2_27", "_2_17", "2014", "1")]
 NEVER_TOUCHED = (
