@@ -5,7 +5,6 @@ rotation, AutoAugment) is not here, and stays with Ray Data.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
@@ -19,6 +18,7 @@ from trainables.architecture import Preprocessing
 from trainables.augmentation import JITTER, augmented, color_shift, seeds_of
 from trainables.batches import Examples
 from trainables.margin import crop_side
+from trainables.prefetch import Ahead
 from trainables.resizing import enlarged
 from trainables.world import World
 
@@ -132,12 +132,9 @@ class ChangedOnDevice(Examples):
 
         orders = islice(self.orders(batch_size, again, world, pairs=pairs), skip, None)
         batches = self.rows.shuffled(batch_size, generator, world, pairs=pairs, epoch=epoch, skip=skip)
-        with ThreadPoolExecutor(1, "draws") as thread:
-            drawn = [thread.submit(draw, rows) for rows in islice(orders, AHEAD)]
-            for images, labels in batches:
-                drawn += [thread.submit(draw, rows) for rows in islice(orders, 1)]
-                whole = enlarged(images, self.preprocessing) if images.shape[-1] < self.size else images
-                yield changed(whole, self.cut, drawn.pop(0).result().to(images.device)), labels
+        for (images, labels), draws in zip(batches, Ahead(draw, orders, AHEAD), strict=True):
+            whole = enlarged(images, self.preprocessing) if images.shape[-1] < self.size else images
+            yield changed(whole, self.cut, draws.to(images.device)), labels
 
 
 def seconds_on_a_cpu(name: str, images_NCHW: Tensor) -> float:

@@ -140,7 +140,9 @@ class Reader:
         examples = split if chosen is None else split.only(torch.from_numpy(chosen))
         if streamed or isinstance(examples, UnstoredSplit):
             return examples.with_batches_on(self.device)
-        which = examples.file.parent.name if examples.file else key_of(self.split_digests[name], self.preprocessing)
+        side = examples.images.shape[-1]  # as they are, as the model takes them, or with a margin
+        in_memory = f"{key_of(self.split_digests[name], self.preprocessing)} {side}"
+        which = examples.file.parent.name if examples.file else in_memory
         rows = None if chosen is None else sha256(chosen.tobytes()).hexdigest()
         return self.cache.residents.bring((which, rows), examples, self.device, self.peak)
 
@@ -209,14 +211,14 @@ class Reader:
             may_be_small: a GPU may get them as they are, and make them as large as they should be itself.
         """
         preprocessing = self.cut_from(margin=margin)
-        if may_be_small and (small := self.small_images(name, preprocessing)):
+        if may_be_small and (small := self.small_images(name, preprocessing)) is not None:
             return small
         return self.open_images(ImagesKey(name, margin), preprocessing)
 
     def small_images(self, name: str, preprocessing: Preprocessing) -> CachedSplit | None:
         """Images as they are, where the device makes them larger, to the bit as this CPU would; None where not."""
         side = self.split_digests[name].side
-        if side is None or side >= preprocessing.size or not enlarges_images(self.device):
+        if side is None or side >= self.preprocessing.size or not enlarges_images(self.device):
             return None
         split = self.open_images(ImagesKey(name, own=True), preprocessing.of_side(side))
         if not isinstance(split, CachedSplit):

@@ -135,9 +135,9 @@ class Run:
     @property
     def small_images(self) -> dict[ImagesKey, tuple[SplitDigest, Preprocessing]]:
         """The same, those that are smaller than the model takes them as they are."""
-        small = {}
+        small, size = {}, self.model.described.preprocessing.size
         for key, (digest, preprocessing) in self.images.items():
-            if digest.side is not None and digest.side < preprocessing.size:
+            if digest.side is not None and digest.side < size:
                 small[ImagesKey(key.split, own=True)] = digest, preprocessing.of_side(digest.side)
             else:
                 small[key] = digest, preprocessing

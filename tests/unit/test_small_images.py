@@ -15,9 +15,11 @@ from study.data.splits import split
 from tests.contract.reading import POINT, RECIPE, Pictures, built, reader_of
 from tests.contract.tiny import FP32, numbers, run
 from trainables import architecture, images, reader, trainer
+from trainables.batches import CachedSplit
 from trainables.boundaries import Store
 from trainables.images import SplitImages
 from trainables.loop import Epoch
+from trainables.resident import Residents
 from trainables.resizing import resized
 from trainables.run import Model, Run
 from trainables.splits import ImagesKey, SplitDigest
@@ -78,6 +80,20 @@ def test_a_run_of_images_as_they_are_is_the_run_of_larger_ones(
     assert read.line.endswith("; the GPU makes small images larger")
 
 
+def test_images_in_memory_lie_on_the_device_under_a_key_of_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, keys = reader_of(PAIR, None), []
+
+    def bring(residents: Residents, key: Any, split: CachedSplit, *others: Any) -> CachedSplit:
+        keys.append(key)
+        return split
+
+    monkeypatch.setattr(Residents, "bring", bring)
+    for side in (16, 32, 37):
+        pixels = torch.zeros(4, 3, side, side, dtype=torch.uint8)
+        read.select_examples("train", CachedSplit(pixels, torch.zeros(4, dtype=torch.int64), np.arange(4)))
+    assert len(set(keys)) == 3
+
+
 def test_what_is_mixed_is_read_as_the_model_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "enlarges_images", lambda device: True)
     asked = Asked([])
@@ -115,6 +131,13 @@ def test_what_is_kept_ahead_for_a_gpu_are_images_as_they_are(monkeypatch: pytest
 
     assert kept(on_gpu=False) == {ImagesKey("train"): 32, ImagesKey("val"): 32}
     assert kept(on_gpu=True) == {ImagesKey("train", own=True): 16, ImagesKey("val"): 32}
+
+
+@pytest.mark.parametrize(("side", "small"), [(31, True), (32, False), (34, False)])
+def test_images_that_are_large_enough_without_a_margin_are_not_small(side: int, small: bool) -> None:
+    asked = replace(template(augmentation="alexnet"), split_digests={"train": SplitDigest("x", 10, side=side)})
+    asked = replace(asked, validate_on=None)
+    assert set(asked.small_images) == {ImagesKey("train", own=True) if small else ImagesKey("train", margin=True)}
 
 
 def source(*shape: int) -> ExampleSource:
