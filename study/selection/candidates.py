@@ -4,23 +4,19 @@ Imports neither torch nor timm before a limit asks for what only they know.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
-from importlib.metadata import version
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
 
-from study.files import write_json
 from study.text import plural, shorten
 from trainables import architecture
 from trainables.architecture import Architecture, Variant
 from trainables.backbones import names as timm_names
 from trainables.backbones.declared import NONE, pretraining_of
-from trainables.cache_folder import cache_folder
 from trainables.choices import did_you_mean
 from trainables.weights import PACKAGED, Weights
 
@@ -39,7 +35,7 @@ class Candidate:
         group: candidates of one take turns with others: of timm the first word of the name, else the architecture.
         path: of its weights, where --weights-dir has them.
         score: of its weights on ImageNet or whatever they were trained for, where that is known.
-        parameters: where they were counted.
+        parameters: where they are known.
     """
 
     model: str
@@ -55,6 +51,11 @@ class Candidate:
         """As a reader sees it: of a timm name that says its pretraining nothing more."""
         return self.model if self.model.startswith(timm_names.PREFIX) else f"{self.model} {self.pretraining}"
 
+    @property
+    def timm_name(self) -> str:
+        """With the tag of its weights, where it has any."""
+        return self.model.removeprefix(timm_names.PREFIX)
+
     @cached_property
     def architecture(self) -> Architecture:
         return architecture.get(self.model)
@@ -62,24 +63,6 @@ class Candidate:
     @cached_property
     def variant(self) -> Variant:
         return self.architecture.variant(self.scale, self.pretraining)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a candidate may have at most; None for anything.
-
-    Attributes:
-        parameters, flops: of the whole model, an image.
-        size: of its images, px.
-        latency: seconds for one image, measured here.
-        licences: of which its weights must have one, in lower case; none for any.
-    """
-
-    parameters: float | None = None
-    flops: float | None = None
-    size: int | None = None
-    latency: float | None = None
-    licences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -187,7 +170,10 @@ def packaged_score(weights: Weights | None) -> float | None:
 
 
 def with_scores(field: Iterable[Candidate], path: Path) -> list[Candidate]:
-    """With the column top1 of a CSV that has a column model too, as timm publishes it. Raises ValueError, OSError."""
+    """With the column top1 of a CSV that has a column model too, and param_count if there, as timm publishes it.
+
+    Raises ValueError, OSError.
+    """
     import csv
 
     with path.open(newline="", encoding="utf-8") as file:
@@ -196,13 +182,16 @@ def with_scores(field: Iterable[Candidate], path: Path) -> list[Candidate]:
             raise ValueError(f"--scores {path} needs the columns model and top1, as timm's results-imagenet.csv has")
         rows = list(reader)
     scores: dict[str, float] = {}
+    counts: dict[str, int] = {}
     for row in rows:
         with suppress(TypeError, ValueError):
             scores[row["model"]] = float(row["top1"]) / 100
+        with suppress(KeyError, TypeError, ValueError):
+            counts[row["model"]] = round(float(row["param_count"].replace(",", "")) * 1e6)
     found = []
     for one in field:
-        known = scores.get(one.model.removeprefix(timm_names.PREFIX)) if one.pretraining != NONE else None
-        found.append(one if known is None else replace(one, score=known))
+        own = one.timm_name if is_timm(one.model) and one.pretraining != NONE else ""
+        found.append(replace(one, score=scores.get(own, one.score), parameters=counts.get(own, one.parameters)))
     return found
 
 
@@ -240,7 +229,7 @@ def at_hand(
 def in_folder(candidate: Candidate, folder: Path | None) -> Path | None:
     if folder is None:
         return None
-    found = folder / f"{candidate.model.removeprefix(timm_names.PREFIX)}.safetensors"
+    found = folder / f"{candidate.timm_name}.safetensors"
     return found if found.is_file() else None
 
 
@@ -248,88 +237,6 @@ def in_hub_cache(candidate: Candidate) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
     return isinstance(try_to_load_from_cache(candidate.model, "model.safetensors"), str)
-
-
-def within(field: Sequence[Candidate], limits: Limits) -> tuple[list[Candidate], list[str]]:
-    """Those within the limits that are known before anything is measured; and a line about the others.
-
-    What is cheap to know is asked first. Raises ValueError where nobody is left.
-    """
-    kept, notes = list(field), []
-    size, parameters, flops = limits.size, limits.parameters, limits.flops
-    tests: list[tuple[str, Callable[[Candidate], bool]]] = []
-    if limits.licences:
-        tests.append(
-            (
-                f"--licence {','.join(limits.licences)}",
-                lambda one: one.pretraining == NONE or licence(one) in limits.licences,
-            )
-        )
-    if size is not None:
-        tests.append((f"--max-size {size}", lambda one: input_size(one) <= size))
-    if parameters is not None:
-        tests.append((f"--max-params {brief(parameters)}", lambda one: counted(one)["parameters"] <= parameters))
-    if flops is not None:
-        tests.append((f"--max-flops {brief(flops)}", lambda one: counted(one)["flops"] <= flops))
-    for limit, allowed in tests:
-        before = len(kept)
-        kept = [one for one in kept if allowed(one)]
-        if not kept:
-            raise ValueError(f"{limit} leaves none of {plural(before, 'model')}: raise it, or name other --models")
-        if len(kept) < before:
-            notes.append(f"{limit} leaves {len(kept)} of {plural(before, 'model')}")
-    if parameters is not None or flops is not None:  # they are counted now: the smaller ones go first
-        kept = [replace(one, parameters=counted(one)["parameters"]) for one in kept]
-    return kept, notes
-
-
-def brief(number: float) -> str:
-    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= scale:
-            return f"{number / scale:g}{unit}"
-    return f"{number:g}"
-
-
-def licence(candidate: Candidate) -> str:
-    """Of the weights, as timm has it; ours are of this package."""
-    if not is_timm(candidate.model):
-        return "apache-2.0" if candidate.scale == "mini" else ""
-    return str(getattr(config(candidate), "license", None) or "").lower()
-
-
-def input_size(candidate: Candidate) -> int:
-    if not is_timm(candidate.model) or candidate.scale == "mini":  # where it is not the size of its weights
-        return candidate.variant.preprocessing.size
-    size = getattr(config(candidate), "input_size", None)
-    return int(size[-1]) if size else candidate.variant.preprocessing.size
-
-
-def config(candidate: Candidate) -> Any:
-    from timm.models import get_pretrained_cfg
-
-    return get_pretrained_cfg(candidate.model.removeprefix(timm_names.PREFIX))
-
-
-def counted(candidate: Candidate) -> Mapping[str, int]:
-    """Parameters and operations of a forward pass: counted once on a machine, without allocating or computing."""
-    place = cache_folder() / "backbones" / "counts.json"
-    key = f"{candidate.model} {candidate.scale} {version('timm')}"
-    known: dict[str, dict[str, int]] = {}
-    with suppress(OSError, ValueError):
-        known = json.loads(place.read_text())
-    if key not in known:
-        import torch
-
-        from study.results.cost import flops
-
-        with torch.device("meta"):
-            parameters = sum(p.numel() for p in candidate.variant.build(2).parameters())
-        operations = flops(candidate.architecture.name, candidate.scale, candidate.variant.name, 2).forward
-        known[key] = {"parameters": parameters, "flops": operations}
-        with suppress(OSError):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            write_json(place, known)
-    return known[key]
 
 
 def in_turn(field: Sequence[Candidate]) -> list[Candidate]:

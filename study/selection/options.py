@@ -3,7 +3,8 @@
 from study.options import amounts
 from study.options.keywords import SelectKeywords
 from study.selection import candidates
-from study.selection.candidates import Candidate, Limits
+from study.selection.candidates import Candidate
+from study.selection.limits import Limits
 
 
 def named(options: SelectKeywords, scale: str) -> list[Candidate]:

@@ -14,6 +14,7 @@ from study.report import selection as report
 from study.results.selection import Selection
 from study.selection import candidates, race
 from study.selection.candidates import Field
+from study.selection.limits import within
 from study.selection.measuring import Runs
 from study.selection.options import limits, named
 from study.selection.race import Race, Rules
@@ -126,7 +127,7 @@ def field(options: SelectKeywords, scale: str) -> Field:
     found, notes = candidates.at_hand(found, options.weights_dir, offline=lambda: options.offline or not reachable())
     if not found:
         raise ValueError(f"no candidate is left: {notes[0]}")
-    found, more = candidates.within(found, limits(options))
+    found, more = within(found, limits(options))
     return Field(tuple(candidates.in_turn(found)), (*notes, *more))
 
 

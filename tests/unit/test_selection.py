@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 
 from study.cluster.allocation import Allocation
 from study.data.source import Arrays, ExampleSource
@@ -13,8 +14,9 @@ from study.options.keywords import SelectKeywords
 from study.report import selection as report
 from study.results.selection import Selection
 from study.select import parser
-from study.selection import candidates, continuing
-from study.selection.candidates import Candidate, Limits
+from study.selection import candidates, continuing, counting
+from study.selection.candidates import Candidate
+from study.selection.limits import Limits, within
 from study.selection.measuring import Answer, Runs
 from study.selection.race import Race
 from study.selection.recording import Context, recorded
@@ -234,9 +236,29 @@ def test_without_a_network_only_those_take_part_whose_weights_are_here(tmp_path:
 
 def test_a_limit_that_leaves_nobody_is_a_mistake_that_names_it() -> None:
     field = candidates.candidates(["vit", "resnet"], (), "mini")
-    assert candidates.within(field, Limits(size=32)) == (field, [])
+    assert within(field, Limits(size=32)) == (field, [])
     with pytest.raises(ValueError, match="--max-size 16 leaves none of 2 models: raise it"):
-        candidates.within(field, Limits(size=16))
+        within(field, Limits(size=16))
+
+
+def test_what_a_model_of_timm_has_is_counted_without_looking_for_its_stages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
+    field = candidates.candidates(["timm/test_resnet", "timm/test_vit", "vit"], ("none",), "mini")
+    kept, [line] = within(field, Limits(parameters=400_000, flops=40e6))
+    assert line == "--max-flops 40M leaves 2 of 3 models"
+    assert [one.name for one in kept] == ["timm/test_resnet", "timm/test_vit"]
+    assert kept[0].parameters == sum(p.numel() for p in timm.create_model("test_resnet", num_classes=2).parameters())
+    assert not list(tmp_path.rglob("*@*.json"))  # no cut was looked for
+    monkeypatch.setattr(counting, "built", None)
+    assert within(field, Limits(parameters=400_000))[1] == []  # counted once
+
+
+def test_a_licence_that_nobody_has_is_refused_with_those_that_there_are() -> None:
+    field = candidates.candidates(["timm/test_resnet", "vit"], (), "mini")
+    with pytest.raises(ValueError, match=r"--licence mit leaves none of 2 models: they have apache-2\.0"):
+        within(field, Limits(licences=("mit",)))
 
 
 def test_groups_take_turns_and_the_likely_go_first() -> None:
@@ -248,10 +270,11 @@ def test_groups_take_turns_and_the_likely_go_first() -> None:
 
 
 def test_scores_come_from_a_table_as_timm_publishes_it(tmp_path: Path) -> None:
-    (tmp_path / "results.csv").write_text("model,top1,param_count\nresnet18.a1_in1k,71.5,11.7\n")
+    (tmp_path / "results.csv").write_text("model,top1,param_count\nresnet18.a1_in1k,71.5,11.69\n")
     field = candidates.candidates(["timm/resnet18.a1_in1k", "vit"], (), "mini")
     [resnet, vit] = candidates.with_scores(field, tmp_path / "results.csv")
     assert resnet.score == pytest.approx(0.715)
+    assert counting.parameters(resnet) == 11_690_000
     assert vit.score == field[1].score
     (tmp_path / "other.csv").write_text("name,accuracy\n")
     with pytest.raises(ValueError, match="needs the columns model and top1"):
