@@ -220,6 +220,44 @@ def test_a_failure_of_who_computes_is_passed_on_and_leaves_nothing(store: Store,
     assert holds(fill(store, data), data)
 
 
+@pytest.mark.parametrize("threads", [1, 4])
+def test_an_entry_is_whole_however_many_threads_write_it(
+    store: Store, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boundaries, "writing_threads", lambda: threads)
+    data = data_of()
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(1)).tolist()
+    entry = fill(store, data, rows=rows_of(data, order))
+    assert holds(entry, data)
+    assert entry
+    assert damage(entry.path) is None
+
+
+@pytest.mark.parametrize("block", [0, 2, 4])
+def test_what_a_thread_cannot_write_costs_a_note_and_leaves_nothing(
+    store: Store, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, written, asked = boundaries.RowFile.write, [], []
+
+    def write(self: boundaries.RowFile, positions: np.ndarray, rows: np.ndarray) -> list[int]:
+        written.append(positions)
+        if len(written) == block + 1:
+            raise OSError(28, "No space left on device")
+        return real(self, positions, rows)
+
+    def rows() -> Iterator[Chunk]:
+        for chunk in rows_of(data):
+            asked.append(chunk)
+            yield chunk
+
+    monkeypatch.setattr(boundaries.RowFile, "write", write)
+    data = data_of()
+    assert fill(store, data, rows=rows()) is None
+    assert store.notes == [f"the boundary store cannot be used (No space left on device): {store.folder}"]
+    assert contents(store) == set()
+    assert len(asked) <= block + 3  # little is computed in vain
+
+
 @pytest.mark.parametrize("swept", ["before it is opened", "before it is locked"])
 def test_a_new_folder_that_is_swept_before_it_has_its_lock_is_made_again(
     store: Store, monkeypatch: pytest.MonkeyPatch, swept: str
