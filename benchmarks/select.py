@@ -21,7 +21,7 @@ import argparse
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, median
 from time import perf_counter, process_time
@@ -200,7 +200,7 @@ class Kept:
             new = self.sizes[round] - (self.sizes[round - 1] if round else 0)
             seconds = self.cost(name, new)
             self.clock += seconds
-            yield name, Measured(one.correct, seconds, one.boundary, one.penalty)
+            yield name, replace(one, seconds=seconds)
 
     def cost(self, name: str, images: int) -> float:
         return images * self.features[name].image_seconds
@@ -250,7 +250,7 @@ def choices(data: Data, everyone: Mapping[str, Features], field: Sequence[Candid
     ran = race.run(Race(order, Rules(steps, sum(whole.values()) / TENTH)), course)
     chosen, spent = ran.leader, ran.seconds
     assert chosen is not None
-    accuracy = {name: course.at(name, len(rows)).accuracy for name in order}
+    accuracy = {name: course.at(name, len(rows)).merit for name in order}
     picked = {
         "race": (chosen, spent),
         "everything": (max(order, key=accuracy.__getitem__), sum(whole.values())),
@@ -309,7 +309,7 @@ def by_random_order(
 
 def by_small_subsets(course: Kept, order: Sequence[str], of_all: float, seconds: float) -> str:
     images = max(2 * course.classes, int(len(course.rows) * min(1.0, seconds / of_all)))
-    return max(order, key=lambda name: course.at(name, images).accuracy)
+    return max(order, key=lambda name: course.at(name, images).merit)
 
 
 # (a)

@@ -32,7 +32,7 @@ COLUMNS = {
         [
             ("name", pa.string()),
             *[(name, pa.int64()) for name in ("round", "images", "boundary")],
-            *[(name, pa.float64()) for name in ("accuracy", "low", "high", "seconds", "penalty")],
+            *[(name, pa.float64()) for name in ("accuracy", "smoothed", "low", "high", "seconds", "penalty")],
         ]
     ),
 }

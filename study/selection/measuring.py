@@ -1,7 +1,7 @@
 """Measuring candidates with Ray: each round of each candidate is a task, and its images are carried through once."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from hashlib import sha256
 from time import perf_counter
@@ -92,7 +92,7 @@ def measure(task: Task, before: Sequence[Any]) -> tuple[Answer, Block]:
     blocks = [*ray.get(list(before)), new.values]
     best, width = best_boundary(new, blocks, task.known)
     answer = Answer(
-        Measured(best.correct, perf_counter() - start, best.boundary, best.penalty),
+        replace(best, seconds=perf_counter() - start),
         new.parameters,
         new.seconds / len(task.rows),
         width,
@@ -141,14 +141,15 @@ def run_of(task: Task, model: Model) -> Run:
 
 
 def best_boundary(new: Pooled, blocks: Sequence[Block], known: Known) -> tuple[Measured, int]:
-    """The boundary whose features predict most images, the last one at equal; and how many features it has."""
+    """The boundary whose features predict best, the last one at equal; and how many features it has."""
     best: Measured | None = None
     width = 0
     for place, boundary in enumerate(new.boundaries):
         features = np.concatenate([block[place] for block in blocks])
         found = left_out(features, known.labels, known.classes, groups=known.groups)
-        if best is None or found.accuracy > best.accuracy:
-            best, width = Measured(found.correct, 0.0, boundary, found.penalty), features.shape[1]
+        if best is None or found.smoothed > best.merit:
+            best = Measured(found.correct, 0.0, boundary, found.penalty, found.smoothed)
+            width = features.shape[1]
     assert best is not None
     return best, width
 

@@ -30,16 +30,23 @@ class Measured:
         seconds: that this subset took, beyond the one before.
         boundary: whose features did best.
         penalty: of the regression.
+        smoothed: accuracy in which an image counts by how surely it is right: see `study.baselines.left_out`.
     """
 
     correct: np.ndarray
     seconds: float
     boundary: int = 0
     penalty: float = 0.0
+    smoothed: float | None = None
 
     @property
     def accuracy(self) -> float:
         return float(self.correct.mean())
+
+    @property
+    def merit(self) -> float:
+        """By which one is ahead of another: the smoothed accuracy, which depends less on which images there are."""
+        return self.accuracy if self.smoothed is None else self.smoothed
 
 
 @dataclass(frozen=True)
@@ -129,9 +136,9 @@ class Race:
 
     @property
     def leader(self) -> str | None:
-        """The most accurate of those on the largest subset that anybody reached."""
+        """The best of those on the largest subset that anybody reached."""
         first = [name for name in self.alive if self.rounds(name) == self.furthest and self.furthest]
-        return max(first, key=lambda name: self.measured[name][-1].accuracy, default=None)
+        return max(first, key=lambda name: self.measured[name][-1].merit, default=None)
 
     def gap(self, name: str) -> Gap:
         """To the leader, on the largest subset that both were measured on."""
@@ -172,7 +179,7 @@ class Race:
         there = {name: self.measured[name][round] for name in self.alive if self.rounds(name) > round}
         if not there:
             return []
-        leader = max(there, key=lambda name: there[name].accuracy)
+        leader = max(there, key=lambda name: there[name].merit)
         others = {name: one.correct for name, one in there.items() if name != leader}
         found = gaps(there[leader].correct, others, allowed=self.rules.allowed(round))
         level = self.rules.level / len(self.rules.sizes)
@@ -208,7 +215,7 @@ def heat(race: Race, course: Course, say: Say, *, shared: bool = True) -> bool:
         until = began + (rules.budget - began) * share
         due = [name for name in race.alive if race.rounds(name) == round]
         if round:
-            due.sort(key=lambda name: -race.measured[name][-1].accuracy)
+            due.sort(key=lambda name: -race.measured[name][-1].merit)
         found = False
         for name, outcome in course.measured(fitting(race, due, round, course.now, until), round):
             if isinstance(outcome, str):

@@ -146,7 +146,7 @@ def reason(race: Race, name: str) -> str:
         return "never measured: the budget ended"
     if kind == STOPPED:
         return f"the budget ended after {images:,} images: not told from the leader"
-    return "most accurate" if kind == LEADER else f"not told from the leader on {images:,} images"
+    return "ahead" if kind == LEADER else f"not told from the leader on {images:,} images"
 
 
 def rounds(race: Race) -> list[Row]:
@@ -160,6 +160,7 @@ def rounds(race: Race) -> list[Row]:
                     "round": number,
                     "images": len(one.correct),
                     "accuracy": one.accuracy,
+                    "smoothed": one.smoothed,
                     "low": low,
                     "high": high,
                     "seconds": one.seconds,

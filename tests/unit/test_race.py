@@ -52,13 +52,25 @@ def test_an_image_left_out_in_closed_form_is_predicted_as_by_a_fit_without_it(wi
             assert found.penalty == penalty
 
 
-def test_the_penalty_is_the_one_that_predicts_most_images_left_out() -> None:
+def test_the_penalty_is_the_one_whose_right_classes_are_furthest_ahead() -> None:
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 2, 80)
     features = rng.normal(size=(80, 200))
     features[:, 0] += 2.0 * labels
-    each = {p: left_out(features, labels, 2, penalties=[p]).accuracy for p in (1e-6, 1e-1, 10.0)}
-    assert left_out(features, labels, 2, penalties=list(each)).accuracy == max(each.values())
+    each = {p: left_out(features, labels, 2, penalties=[p]).smoothed for p in (1e-6, 1e-1, 10.0)}
+    found = left_out(features, labels, 2, penalties=list(each))
+    assert found.smoothed == max(each.values()) == each[found.penalty]
+
+
+def test_of_two_with_as_many_right_images_the_surer_one_is_ahead() -> None:
+    labels = np.arange(60) % 2
+    noise = np.random.default_rng(3).normal(size=(60, 1))
+    near, far = (left_out(2 * labels[:, None] - 1 + spread * noise, labels, 2) for spread in (0.3, 0.1))
+    assert near.accuracy == far.accuracy == 1
+    assert near.smoothed < far.smoothed
+    close = [Measured(one.correct, 1.0, smoothed=one.smoothed) for one in (near, far)]
+    begun = Race(["near", "far"], Rules((60,), 1e9), measured={"near": close[:1], "far": close[1:]})
+    assert begun.leader == "far"
 
 
 def test_images_of_a_group_do_not_predict_each_other() -> None:
