@@ -17,7 +17,6 @@ import numpy as np
 
 from study.baselines.ridge import PENALTIES
 
-
 # Standard deviation of a margin. Of 0.1 to 0.5 all chose better than counts of right images; see docs/decisions.md
 SPREAD = 0.3
 
