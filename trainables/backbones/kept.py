@@ -14,7 +14,7 @@ from typing import Any
 
 from trainables.cache_folder import cache_folder
 
-FORMAT = 3  # raised where the same model comes to be cut otherwise
+FORMAT = 4  # raised where the same model comes to be cut otherwise
 
 
 def folder() -> Path:
