@@ -437,6 +437,11 @@ def main() -> None:
             resident[name] = speed
             bench.measure("changed on the device / unchanged", name, partial(bench.augmented, name, speed))
             bench.measure("small images / large ones", name, partial(bench.small, name, speed))
+    for name in options.models:
+        bench.measure("head-only study, features stored", name, partial(bench.heads, name))
+        if speed := resident.get(name):
+            bench.measure("not resident / resident", name, partial(bench.not_resident, name, speed))
+        bench.measure("computing / computing into the store", name, partial(bench.filled, name))
     if device.type == "cuda":
         half = Bench(scale, device, Precision("fp16", device), bench.ends - perf_counter(), options.out)
         for name in options.models[:2]:
@@ -450,11 +455,6 @@ def main() -> None:
         if options.compile:
             for name in options.models[:1]:
                 bench.measure("compiled / not", name, partial(bench.compiled, name, resident.get(name, 1.0)))
-    for name in options.models:
-        bench.measure("head-only study, features stored", name, partial(bench.heads, name))
-        if speed := resident.get(name):
-            bench.measure("not resident / resident", name, partial(bench.not_resident, name, speed))
-        bench.measure("computing / computing into the store", name, partial(bench.filled, name))
     for what, depth in (("trials", 0), ("heads", architecture.get("coatnet").variant("mini", "none").backbone_stages)):
         left = bench.ends - perf_counter()
         title = f"mini {what}, in turn / at once"
