@@ -22,8 +22,8 @@ from study.data.splits import DatasetSplits
 from study.design.recipes import RECIPES
 from study.design.study import Study
 from trainables import building
+from trainables.decoded import load_in_memory
 from trainables.precision import precision
-from trainables.reader import load_in_memory
 
 GOAL = "at least 50 x less wall clock than without the store; at most 1.5 plain forward passes"
 

@@ -30,7 +30,7 @@ from study.data.source import DatasetRequest
 from study.data.splits import DatasetSplits
 from trainables.architecture import HALF, Preprocessing
 from trainables.boundaries import Store
-from trainables.reader import iter_image_batches, open_or_cache
+from trainables.decoded import iter_image_batches, open_or_cache
 
 GOAL = "at least 1.3 x a DataLoader with torchvision v2"
 IMAGES, BATCH, ROUNDS = 4_800, 64, 5

@@ -34,7 +34,7 @@ from study.data.splits import DatasetSplits, split
 from trainables.architecture import HALF, Preprocessing
 from trainables.augmentation import NONE
 from trainables.boundaries import VERIFIED, Store, damage
-from trainables.reader import facts_of_images, image_bytes, iter_image_batches, open_or_cache
+from trainables.decoded import facts_of_images, image_bytes, iter_image_batches, open_or_cache
 from trainables.splits import ImagesKey
 from trainables.streaming import Streamed, UnstoredSplit
 from trainables.world import World

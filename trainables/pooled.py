@@ -14,11 +14,12 @@ from torch import Tensor
 
 from trainables import neighbours, process
 from trainables.boundaries import Chunk
+from trainables.decoded import facts_of_images, image_bytes
 from trainables.images import ROWS_PER_BLOCK, SplitImages
 from trainables.memory import DoesNotFit, out_of_memory
 from trainables.precision import precision
 from trainables.process import ProcessCache
-from trainables.reader import Reader, facts_of_images, image_bytes
+from trainables.reader import Reader
 from trainables.run import Model, Run
 from trainables.stages import StagedModel
 from trainables.trainer import prepared_model, reader_of

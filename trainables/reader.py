@@ -1,47 +1,36 @@
 """What a run reads: its splits, each at the boundary that costs it least, from the store of the node it runs on."""
 
 import os
-import warnings
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from hashlib import sha256
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trainables import boundaries, monitoring, neighbours, planner, siblings
+from trainables import monitoring, neighbours, planner, siblings
 from trainables.architecture import Preprocessing
 from trainables.augmentation import NONE, needs_margin
 from trainables.batches import CachedSplit, ConcatSplits, Examples, gather_rows
 from trainables.boundaries import Chunk, Entry, Facts, Store
+from trainables.decoded import facts_of_images, fits_in_memory, image_bytes, key_of, load_in_memory, open_or_cache
 from trainables.device_augmentation import CUTS, MEASURED, ChangedOnDevice, seconds_on_a_cpu
 from trainables.images import SplitImages
-from trainables.memory import PeakMemory, available
+from trainables.memory import PeakMemory
 from trainables.planner import Costs, Plan, plan
 from trainables.precision import Precision
-from trainables.process import ProcessCache, versions
+from trainables.process import ProcessCache
 from trainables.resizing import agrees, resized
 from trainables.splits import ImagesKey, SplitDigest
 from trainables.stages import StagedModel
 from trainables.streaming import Streamed, UnstoredSplit, is_unstored
 
 FILLED_ROWS = 64  # computed before they are written
-FORMAT = (
-    2  # of what an entry holds: raise it when our own code comes to compute something else, or to store it otherwise
-)
 
 
 Split = CachedSplit | UnstoredSplit
-
-
-@runtime_checkable
-class Batched(Protocol):
-    """Brings `position, index, image (H, W, 3) uint8, label` in any order: images of a split, or a Ray Dataset."""
-
-    def iter_batches(self, *, batch_size: None, batch_format: str) -> Iterable[Any]: ...
 
 
 class Damaged(RuntimeError):
@@ -422,22 +411,6 @@ class SplitReader:
         return stream
 
 
-def facts_of_images(digest: SplitDigest, preprocessing: Preprocessing) -> Facts:
-    """Everything that determines boundary 0."""
-    return {
-        "format": FORMAT,
-        "boundary": 0,
-        "images": digest.content,
-        **({"source": digest.source} if digest.source else {}),
-        "transform": [preprocessing.size, preprocessing.crop, preprocessing.interpolation],
-        "versions": versions(),
-    }
-
-
-def image_bytes(preprocessing: Preprocessing) -> int:
-    return 3 * preprocessing.size**2
-
-
 def enlarges_images(device: torch.device) -> bool:
     """Whether small images are kept as they are for it: a CPU would do the same work in every epoch again."""
     return device.type == "cuda"
@@ -446,63 +419,6 @@ def enlarges_images(device: torch.device) -> bool:
 def is_small(images: CachedSplit, reader: Reader) -> bool:
     """Whether they are smaller than the model takes them."""
     return images.images.shape[-1] < reader.preprocessing.size
-
-
-def fits_in_memory(size: int) -> bool:
-    """Whether so many bytes of images, which the store does not hold, may be gathered in memory.
-
-    They are there twice, once as they come and once in their order, and other runs of this node gather theirs.
-    """
-    return 8 * size <= available()
-
-
-def key_of(digest: SplitDigest, preprocessing: Preprocessing) -> str:
-    return boundaries.name_of(facts_of_images(digest, preprocessing))
-
-
-def open_or_cache(
-    store: Store, digest: SplitDigest, preprocessing: Preprocessing, shard: Callable[[], SplitImages]
-) -> Entry | None:
-    """Boundary 0, from the store or else from `shard`, and then kept there; None where it cannot be kept."""
-    facts = facts_of_images(digest, preprocessing)
-    rows = images_or_siblings(store, facts, shard)
-    return neighbours.open_or_fill(store, facts, digest.length, image_bytes(preprocessing), rows)
-
-
-def images_or_siblings(store: Store, facts: Facts, shard: Callable[[], SplitImages]) -> Iterator[Chunk]:
-    """Boundary 0 of a split: what is stored of its images for another, then the others. Nothing is read before."""
-    images = shard()
-    if not facts.get("source"):
-        yield from iter_image_batches(images)
-        return
-    labels, index = images.labels_and_index()
-    yield from siblings.copied_or_else(
-        store, facts, index, labels, lambda missing: iter_image_batches(images.dataset(missing))
-    )
-
-
-def iter_image_batches(dataset: Batched) -> Iterator[Chunk]:
-    """Boundary 0 of a split, in any order: Ray Data promises none. Nothing is read before a row is asked for."""
-    for block in dataset.iter_batches(batch_size=None, batch_format="numpy"):
-        yield block["position"], block["index"], block["label"], read_only(block["image"]).permute(0, 3, 1, 2)
-
-
-def read_only(array: np.ndarray) -> Tensor:
-    """Without a copy of what Ray hands out, into which nobody may write; torch warns that one could."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.from_numpy(array)
-
-
-def load_in_memory(dataset: Batched) -> CachedSplit:
-    """All of `position, index, image, label` in memory, in the order of the positions."""
-    positions, index, labels, images = zip(*iter_image_batches(dataset), strict=True)
-    order = np.argsort(np.concatenate(positions))
-    return CachedSplit(
-        images=gather_rows(torch.cat(images), torch.from_numpy(order)),
-        labels=torch.from_numpy(np.concatenate(labels)[order]),
-        index=np.concatenate(index)[order],
-    )
 
 
 @cache

@@ -22,12 +22,13 @@ from trainables.account import Account
 from trainables.boundaries import Store
 from trainables.checkpoint import Keeper
 from trainables.checkpoint_folder import Checkpoints
+from trainables.decoded import open_or_cache
 from trainables.images import SplitImages
 from trainables.loop import Epoch, NotFinite, fit, predict
 from trainables.memory import DoesNotFit, Memory, PeakMemory, out_of_memory, release, share_device
 from trainables.precision import Precision, precision
 from trainables.process import PreparedModel, ProcessCache, State
-from trainables.reader import Reader, open_or_cache
+from trainables.reader import Reader
 from trainables.resources import Resources
 from trainables.run import Model, Outcome, Run
 from trainables.splits import ImagesKey

@@ -13,10 +13,10 @@ from study.data.splits import DatasetSplits, stratified
 from study.files import replacing, write_json, write_text
 from trainables import building, process
 from trainables.architecture import Architecture, Variant
+from trainables.decoded import load_in_memory
 from trainables.hyperparameters import Hyperparameters
 from trainables.loop import Epoch, fit, predict
 from trainables.precision import Precision
-from trainables.reader import load_in_memory
 from trainables.recipe import Recipe
 
 EPOCHS_OF_60K = 8

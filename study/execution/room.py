@@ -6,8 +6,8 @@ from study.data.splits import DatasetSplits
 from trainables import neighbours
 from trainables.architecture import Preprocessing
 from trainables.boundaries import GIB, Store
+from trainables.decoded import fits_in_memory, image_bytes
 from trainables.images import several_nodes
-from trainables.reader import fits_in_memory, image_bytes
 
 WORTH_ASKING = GIB  # what is less than this finds room on any node
 

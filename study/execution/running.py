@@ -379,7 +379,10 @@ def begin(session: Session, template: Run, resources: Resources, max_concurrent:
     if source.left_out:
         names = shorten([f"{name} ({why})" for name, why in source.left_out])
         session.warn_once([f"{len(source.left_out)} images are left out: {names}"])
-    session.warn_once(room.notes(session.splits, template.model.described.preprocessing, template.boundaries))
+    as_read = template.model.described.preprocessing
+    if resources.gpus and source.side is not None and source.side < as_read.size:
+        as_read = as_read.of_side(source.side)  # a GPU makes them larger itself
+    session.warn_once(room.notes(session.splits, as_read, template.boundaries))
     whole = template.model.build()
     if study.pretrained_variant.found:
         session.terminal.say(f"{study.model}: {study.pretrained_variant.found}: {', '.join(whole.stage_names)}")

@@ -64,11 +64,11 @@ def test_no_batch_that_is_changed_on_the_gpu_waits_for_it(cuda: torch.device) ->
         torch.cuda.set_sync_debug_mode("default")
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_what_trains_faster_than_cpus_change_images_changes_them_itself(cuda: torch.device) -> None:
     reader = reader_of((architecture.get("resnet"), architecture.get("resnet").variant("mini", "none")), None)
     reader.device = cuda
     reader.model.to(cuda)
-    torch.set_num_threads(1)
     rows = reader.source("train", augmentation="crop_flip").at(0)
     assert isinstance(rows, ChangedOnDevice)
     assert reader.line.endswith("crop_flip changes them at random on the GPU")

@@ -22,9 +22,9 @@ from study.results.record import TABLES, Record
 from study.run import main
 from tests.wandb_stand_in import read
 from trainables import architecture, building
+from trainables.decoded import load_in_memory
 from trainables.loop import predict
 from trainables.precision import precision
-from trainables.reader import load_in_memory
 
 BUDGET = ["--trials", "5", "--epochs", "3", "--top-k", "1", "--seeds", "2", "--max-concurrent", "1"]
 STUDY = ["--model", "resnet", "--pretraining", "none", "--name", "small", *BUDGET]

@@ -9,10 +9,10 @@ from torch import Tensor
 from tests.contract.tiny import CPU, FP32, POINT, RECIPE, digits, little_memory, losses, numbers, run, untrained
 from trainables import architecture
 from trainables.batches import CachedSplit
+from trainables.decoded import fits_in_memory
 from trainables.hyperparameters import Hyperparameters
 from trainables.loop import predict
 from trainables.memory import EVALUATION, TRAINING, DoesNotFit, Memory, out_of_memory
-from trainables.reader import fits_in_memory
 from trainables.stages import StagedModel
 from trainables.step import Step
 from trainables.world import World
