@@ -28,6 +28,7 @@ from study.selection.options import limits, named
 from study.terminal.mistake import FAILED, ended
 
 SELECTION = "select.json"
+COUNTING = 0.2  # of the budget, after which no more parameters are counted
 
 
 def parser() -> Parser:
@@ -130,11 +131,12 @@ def select(
     machine.check_devices(options.precision)
     tell = (lambda line: None) if options.quiet else say
     tell(why)
+    budget = amounts.seconds("--budget", options.budget)
     plan = running.Plan(
-        field=running.field(options, name),
+        field=running.field(options, name, lambda: perf_counter() - since < COUNTING * budget),
         splits=split(resolve.load(options.dataset, arguments.request(options)), seed=options.split_seed),
         scale=name,
-        budget=amounts.seconds("--budget", options.budget),
+        budget=budget,
         latency=limits(options).latency,
         margin=options.margin / 100,
         keep=options.keep,

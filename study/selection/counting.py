@@ -3,7 +3,9 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from study.files import write_json
@@ -15,32 +17,55 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+PARAMETERS, FLOPS = "parameters", "operations"
+
+
 def parameters(candidate: Candidate) -> int:
     """Of the whole model; as a table of scores has them, where one was given."""
     if candidate.parameters is not None:
         return candidate.parameters
-    return kept(candidate, "parameters", lambda: sum(p.numel() for p in built(candidate, "meta", None).parameters()))
+    return kept(candidate, PARAMETERS, lambda: sum(p.numel() for p in built(candidate, "meta", None).parameters()))
 
 
 def flops(candidate: Candidate) -> int:
     """Of a forward pass of an image."""
-    return kept(candidate, "flops", lambda: operations(candidate))
+    return kept(candidate, FLOPS, lambda: operations(candidate))
+
+
+def is_known(candidate: Candidate, what: str) -> bool:
+    """Whether nothing has to be counted."""
+    if what == PARAMETERS and candidate.parameters is not None:
+        return True
+    return what in noted(place()).get(key(candidate), {})
 
 
 def kept(candidate: Candidate, what: str, count: Callable[[], int]) -> int:
     """What this machine has counted before, or counts now."""
-    place = cache_folder() / "backbones" / "counts.json"
-    own = candidate.timm_name.partition(".")[0] if is_timm(candidate.model) else candidate.variant.name
-    key = f"{own} {candidate.scale} {version('timm')}"
-    known: dict[str, dict[str, int]] = {}
-    with suppress(OSError, ValueError):
-        known = json.loads(place.read_text())
-    if what not in known.get(key, {}):
-        known.setdefault(key, {})[what] = count()
+    known, own = noted(place()), key(candidate)
+    if what not in known.get(own, {}):
+        known.setdefault(own, {})[what] = count()
         with suppress(OSError):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            write_json(place, known)
-    return known[key][what]
+            place().parent.mkdir(parents=True, exist_ok=True)
+            write_json(place(), known)
+    return known[own][what]
+
+
+def place() -> Path:
+    return cache_folder() / "backbones" / "counts.json"
+
+
+@cache
+def noted(place: Path) -> dict[str, dict[str, int]]:
+    """As this process found it, and what it has counted since."""
+    try:
+        return dict(json.loads(place.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def key(candidate: Candidate) -> str:
+    own = candidate.timm_name.partition(".")[0] if is_timm(candidate.model) else candidate.variant.name
+    return f"{own} {candidate.scale} {version('timm')}"
 
 
 def built(candidate: Candidate, device: str, size: int | None) -> "nn.Module":

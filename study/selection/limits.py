@@ -12,6 +12,8 @@ from study.selection.candidates import Candidate, is_timm
 from study.text import plural
 from trainables.backbones.declared import NONE
 
+LONGER = "give the same command again, which goes on counting, or a longer --budget"
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -31,39 +33,75 @@ class Limits:
     licences: tuple[str, ...] = ()
 
 
-def within(field: Sequence[Candidate], limits: Limits) -> tuple[list[Candidate], list[str]]:
+@dataclass(frozen=True)
+class Limit:
+    """One of them.
+
+    Attributes:
+        words: as it was given.
+        allowed: whether a candidate is within it.
+        counted: what has to be counted for that, if anything.
+    """
+
+    words: str
+    allowed: Callable[[Candidate], bool]
+    counted: str = ""
+
+
+def each(limits: Limits) -> list[Limit]:
+    """What is cheap to know first."""
+    licences, size, parameters, flops = limits.licences, limits.size, limits.parameters, limits.flops
+    found = []
+    if licences:
+        words = f"--licence {' '.join(licences)}"
+        found.append(Limit(words, lambda one: one.pretraining == NONE or licence(one) in licences))
+    if size is not None:
+        found.append(Limit(f"--max-size {size}", lambda one: counting.input_size(one) <= size))
+    if parameters is not None:
+        words = f"--max-params {brief(parameters)}"
+        found.append(Limit(words, lambda one: counting.parameters(one) <= parameters, counting.PARAMETERS))
+    if flops is not None:
+        found.append(Limit(f"--max-flops {brief(flops)}", lambda one: counting.flops(one) <= flops, counting.FLOPS))
+    return found
+
+
+def within(
+    field: Sequence[Candidate], limits: Limits, *, in_time: Callable[[], bool] = lambda: True
+) -> tuple[list[Candidate], list[str]]:
     """Those within the limits that are known before anything is measured; and a line about the others.
 
-    What is cheap to know is asked first. Raises ValueError where nobody is left.
+    Args:
+        field: those that are likely first.
+        limits: for them.
+        in_time: whether there is time to count what this machine has not counted before: of hundreds it takes minutes.
+
+    Raises ValueError where nobody is left.
     """
     kept, notes = list(field), []
-    size, parameters, flops = limits.size, limits.parameters, limits.flops
-    tests: list[tuple[str, Callable[[Candidate], bool]]] = []
-    if limits.licences:
-        tests.append(
-            (
-                f"--licence {','.join(limits.licences)}",
-                lambda one: one.pretraining == NONE or licence(one) in limits.licences,
-            )
-        )
-    if size is not None:
-        tests.append((f"--max-size {size}", lambda one: counting.input_size(one) <= size))
-    if parameters is not None:
-        tests.append((f"--max-params {brief(parameters)}", lambda one: counting.parameters(one) <= parameters))
-    if flops is not None:
-        tests.append((f"--max-flops {brief(flops)}", lambda one: counting.flops(one) <= flops))
-    for limit, allowed in tests:
-        of_before, before = kept, len(kept)
-        kept = [one for one in kept if holds(allowed, one)]
+    for limit in each(limits):
+        before, kept, uncounted = kept, [], 0
+        for one in before:
+            if limit.counted and not counting.is_known(one, limit.counted) and not in_time():
+                uncounted += 1
+            elif holds(limit.allowed, one):
+                kept.append(one)
+        late = f"there was no time to count {limit.counted} of {plural(uncounted, 'model')}" if uncounted else ""
         if not kept:
-            there = sorted({licence(one) or "none" for one in of_before}) if limit.startswith("--licence") else []
-            way = f"they have {', '.join(there)}" if there else "raise it, or name other --models"
-            raise ValueError(f"{limit} leaves none of {plural(before, 'model')}: {way}")
-        if len(kept) < before:
-            notes.append(f"{limit} leaves {len(kept)} of {plural(before, 'model')}")
-    if parameters is not None or flops is not None:  # they are counted now: the smaller ones go first
+            way = f"{late}; {LONGER}" if late else way_out(limit, before)
+            raise ValueError(f"{limit.words} leaves none of {plural(len(before), 'model')}: {way}")
+        if late:
+            notes.append(f"{limit.words}: {late}, which are left out; {LONGER}")
+        if len(kept) + uncounted < len(before):
+            notes.append(f"{limit.words} leaves {len(kept)} of {plural(len(before), 'model')}")
+    if limits.parameters is not None:  # they are counted now: the smaller ones go first
         kept = [replace(one, parameters=counting.parameters(one)) for one in kept]
     return kept, notes
+
+
+def way_out(limit: Limit, field: Sequence[Candidate]) -> str:
+    if limit.words.startswith("--licence"):
+        return f"they have {', '.join(sorted({licence(one) or 'none' for one in field}))}"
+    return "raise it, or name other --models"
 
 
 def holds(allowed: Callable[[Candidate], bool], one: Candidate) -> bool:

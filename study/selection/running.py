@@ -119,15 +119,23 @@ def run(plan: Plan, *, since: float, say: Say, verbose: bool = False) -> Selecti
     return found
 
 
-def field(options: SelectKeywords, scale: str) -> Field:
-    """Who takes part: named, within the limits, with weights that are to be had, in order. Raises ValueError."""
+def field(options: SelectKeywords, scale: str, in_time: Callable[[], bool]) -> Field:
+    """Who takes part: named, within the limits, with weights that are to be had, in order.
+
+    Args:
+        options: as the command line has them.
+        scale: mini or paper.
+        in_time: whether there is time to count parameters.
+
+    Raises ValueError for a mistake, and where nobody is left.
+    """
     found = named(options, scale)
     if options.scores is not None:
         found = candidates.with_scores(found, options.scores)
     found, notes = candidates.at_hand(found, options.weights_dir, offline=lambda: options.offline or not reachable())
     if not found:
         raise ValueError(f"no candidate is left: {notes[0]}")
-    found, more = within(found, limits(options))
+    found, more = within(candidates.in_turn(found), limits(options), in_time=in_time)
     return Field(tuple(candidates.in_turn(found)), (*notes, *more))
 
 

@@ -237,7 +237,9 @@ def test_an_entry_is_whole_however_many_threads_write_it(
 def test_what_a_thread_cannot_write_costs_a_note_and_leaves_nothing(
     store: Store, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, written, asked = boundaries.RowFile.write, [], []
+    real = boundaries.RowFile.write
+    written: list[np.ndarray] = []
+    asked: list[Chunk] = []
 
     def write(self: boundaries.RowFile, positions: np.ndarray, rows: np.ndarray) -> list[int]:
         written.append(positions)

@@ -251,8 +251,13 @@ def test_what_a_model_of_timm_has_is_counted_without_looking_for_its_stages(
     assert [one.name for one in kept] == ["timm/test_resnet", "timm/test_vit"]
     assert kept[0].parameters == sum(p.numel() for p in timm.create_model("test_resnet", num_classes=2).parameters())
     assert not list(tmp_path.rglob("*@*.json"))  # no cut was looked for
-    monkeypatch.setattr(counting, "built", None)
-    assert within(field, Limits(parameters=400_000))[1] == []  # counted once
+    late = candidates.candidates(["timm/test_byobnet"], ("none",), "mini")
+    kept, [line] = within([*field, *late], Limits(parameters=400_000), in_time=lambda: False)
+    assert kept[0].parameters  # counted once
+    assert len(kept) == 3
+    assert line.startswith("--max-params 400k: there was no time to count parameters of 1 model, which are left out")
+    with pytest.raises(ValueError, match="leaves none of 1 model: there was no time"):
+        within(late, Limits(parameters=400_000), in_time=lambda: False)
 
 
 def test_a_licence_that_nobody_has_is_refused_with_those_that_there_are() -> None:
