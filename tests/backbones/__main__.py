@@ -106,7 +106,11 @@ def broken(name: str) -> list[str]:
 
     for title, one in contract.pair_contracts().items():
         tried(title, lambda one=one: one(pair))
-    twins = contract.twins_of(pair)
+    built: list[contract.Twins] = []
+    tried("it is assembled from its stages", lambda: built.append(contract.twins_of(pair)))
+    if not built:
+        return failed
+    [twins] = built
     for title, of_twins in contract.stage_contracts().items():
         tried(title, lambda one=of_twins: one(twins.fresh()))
     for depth in contract.some_depths(pair):

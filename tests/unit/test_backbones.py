@@ -206,6 +206,14 @@ def test_the_structure_of_a_stage_tells_what_it_computes() -> None:
     assert one != other
 
 
+def test_a_model_that_holds_constants_has_the_same_graph_however_often_it_was_traced() -> None:
+    model = Model(lambda model, x: blocks(model, x) + torch.arange(8.0).reshape(1, 8, 1, 1))
+    found = [traced(model) for _ in range(2)]
+    one, other = ([node.name for node in whole.graph.nodes] for whole in found if whole)
+    assert one == other
+    assert any("_tensor_constant" in name for name in one)
+
+
 def test_the_names_are_those_of_timm() -> None:
     found = {name for name in timm.list_models() if timm.models.model_entrypoint(name).__module__.startswith("timm.")}
     assert set(names.tags()) == found  # those that this package adds are not timm's

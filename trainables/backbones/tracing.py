@@ -94,6 +94,7 @@ def traced(model: nn.Module) -> Traced | None:
     """The model's graph in the mode that it is in; None where its own `forward` does not trace."""
     pieces: set[type[nn.Module]] = set()
     while len(pieces) <= MOST_PIECES:
+        without_constants(model)
         tracer = Tracer(model, pieces)
         try:
             graph = tracer.trace(model, concrete_args=defaults(model))
@@ -105,6 +106,12 @@ def traced(model: nn.Module) -> Traced | None:
                 return None
             pieces.add(type(tracer.failed))
     return None
+
+
+def without_constants(model: nn.Module) -> None:
+    """Forgets what torch.fx left in a model that was traced before: it numbers constants by what is there already."""
+    for name in [name for name in vars(model) if name.startswith("_tensor_constant")]:
+        delattr(model, name)
 
 
 RATE = "rate"  # of a node, in its meta: of the dropout that it has become a layer of
