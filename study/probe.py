@@ -16,7 +16,7 @@ from study import entry
 from study.cluster import gpu
 from study.data import named, place
 from study.design.study import check_name
-from study.options import arguments, command_line, scale
+from study.options import arguments, beginning, command_line
 from study.options.keywords import ProbeKeywords
 from study.options.parser import Parser
 from study.result import ProbeResult
@@ -78,21 +78,16 @@ def probe(options: ProbeKeywords, command: str, *, say: Callable[[str], object])
     """
     check(options)
 
-    from study.cluster import connection
-
-    connection.start_while_importing("study.baselines.probe", verbose=options.verbose)
+    name, why = beginning.begin(
+        "study.baselines.probe", scale=options.scale, precision=options.precision, verbose=options.verbose
+    )
 
     from study.baselines import probe as baseline
     from study.data import resolve
     from study.data.splits import split
-    from study.options import machine
     from trainables import building
     from trainables.memory import DoesNotFit
 
-    if not options.verbose:
-        connection.quieten()
-    name, why = scale.chosen(options.scale)
-    machine.check_devices(options.precision)
     plan = baseline.Plan(
         models=[
             (*model, building.pretrained(*model, path=options.weights, offline=options.offline))

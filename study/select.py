@@ -18,7 +18,7 @@ from study.cluster import gpu
 from study.data import named as datasets
 from study.data import place
 from study.design.study import check_name
-from study.options import amounts, arguments, command_line, scale
+from study.options import amounts, arguments, beginning, command_line
 from study.options.keywords import SelectKeywords
 from study.options.parser import Parser
 from study.result import SelectResult
@@ -116,19 +116,14 @@ def select(
     """
     check(options)
 
-    from study.cluster import connection
-
-    connection.start_while_importing("study.selection.running", verbose=options.verbose)
+    name, why = beginning.begin(
+        "study.selection.running", scale=options.scale, precision=options.precision, verbose=options.verbose
+    )
 
     from study.data import resolve
     from study.data.splits import split
-    from study.options import machine
     from study.selection import continuing, running
 
-    if not options.verbose:
-        connection.quieten()
-    name, why = scale.chosen(options.scale)
-    machine.check_devices(options.precision)
     tell = (lambda line: None) if options.quiet else say
     tell(why)
     budget = amounts.seconds("--budget", options.budget)

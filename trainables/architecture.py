@@ -170,7 +170,7 @@ def get(name: str) -> Architecture:
         elsewhere = f"it is a variant: give --model {of} --variant ..." if of else ""
         if not of and name.partition(".")[0] in import_module("trainables.backbones.names").tags():
             elsewhere = f"it is one of timm's: give --model timm/{name}"
-        choose("model", name, names(), elsewhere=elsewhere)
+        choose("model", name, [*names(), "timm/NAME"], elsewhere=elsewhere)
     return import_module(f"trainables.architectures.{name}").ARCHITECTURE
 
 

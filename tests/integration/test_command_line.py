@@ -13,7 +13,7 @@ NONE = ["--pretraining", "none"]
 MISTAKES = {
     "an unknown model": (
         ["--model", "coatnt"],
-        ["unknown model 'coatnt'", "alexnet, coatnet, resnet, vit", "mean coatnet?"],
+        ["unknown model 'coatnt'", "alexnet, coatnet, resnet, timm/NAME, vit", "mean coatnet?"],
     ),
     "an unknown dataset": (["--model", "vit", "--dataset", "digit"], ["unknown dataset 'digit'", "mean digits?"]),
     "an unknown pretraining": (["--model", "vit", "--pretraining", "fashion"], ["'fashion'", "fashion6k, none"]),

@@ -118,6 +118,15 @@ def test_rows_that_are_not_ticked_leave_tables_and_figures_and_a_link_shows_the_
     assert tab.console == other.console == []
 
 
+@pytest.mark.parametrize("width", [1280, 1024])
+def test_every_word_of_the_navigation_is_seen_whole(browser: Browser, page: Path, width: int) -> None:
+    tab = browser.tab(width=width)
+    tab.open(page)
+    edges = "((list) => [list.scrollWidth - list.clientWidth, list.scrollHeight - list.clientHeight])"
+    assert tab.evaluate(f"{edges}(document.querySelector('nav ul'))") == [0, 0]
+    assert tab.evaluate("document.querySelector('nav').offsetHeight") < 80  # what a section leaves free above itself
+
+
 @pytest.mark.parametrize("width", [1440, 1024, 390])
 def test_no_two_names_of_a_figure_and_no_two_marks_of_an_axis_collide(browser: Browser, page: Path, width: int) -> None:
     tab = browser.tab(width=width)
