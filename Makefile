@@ -9,12 +9,13 @@ ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: study test nodes-test cluster-test faults backbones fuzz check audit format bench gpu-pack gpu-check install clean help
+.PHONY: study test long-test nodes-test cluster-test faults backbones fuzz check audit format bench gpu-pack gpu-check install clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make study    a first study: $(TRIALS) trials of $(MODEL) (make study MODEL=vit TRIALS=16 ARGS='--seeds 5')"
 	@echo "make test     the whole test suite (a part of it: make test ARGS=tests/unit)"
+	@echo "make long-test     whole studies of kinds that the suite has a quicker one of (ten minutes)"
 	@echo "make cluster-test  a real cluster on three hosts that it makes on this machine (Linux, root): docs/cluster.md"
 	@echo "make nodes-test    studies over several Ray nodes: lost, late, few, autoscaled, taken away (ten minutes)"
 	@echo "make faults        500 faults at random moments of a study, and what they cost: docs/reliability.md (an hour and more)"
@@ -35,6 +36,9 @@ study: $(INSTALLED)
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest $(ARGS)
+
+long-test: $(INSTALLED)
+	@$(BIN)/python -m pytest -m long $(ARGS)
 
 cluster-test: $(INSTALLED)
 	@$(BIN)/python -m tests.cluster

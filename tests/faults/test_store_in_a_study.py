@@ -67,7 +67,10 @@ def read_only(folder: Path) -> Iterator[None]:
     shutil.rmtree(kept)
 
 
-@pytest.mark.parametrize("harm", [deleted, full, read_only])
+LONG = [pytest.param(harm, marks=pytest.mark.long) for harm in (full, read_only)]
+
+
+@pytest.mark.parametrize("harm", [deleted, *LONG])
 def test_a_store_that_fails_in_the_middle_of_a_study_changes_no_number(
     harm: Callable[[Path], AbstractContextManager[None]], undisturbed: list[tuple[object, ...]], tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from tests.faults.suite.chains import Chain, chains
 from tests.faults.suite.faults import FAULTS
 from tests.faults.suite.happening import Suite
 
-QUICK = [
+SEVERAL = [
     ["SIGKILL of a command"],
     ["Ctrl-C"],
     ["SIGTERM"],
@@ -19,9 +19,9 @@ QUICK = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_that_faults_happen_to_ends_as_if_nothing_had(tmp_path: Path) -> None:
-    for one in Suite(tmp_path / "f").chain(Chain(0, "study", QUICK), "quick"):
+    for one in Suite(tmp_path / "f").chain(Chain(0, "study", SEVERAL), "several"):
         assert one.verdict.good, one
 
 

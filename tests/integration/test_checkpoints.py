@@ -95,7 +95,10 @@ def workers_of_groups() -> Iterator[psutil.Process]:
                 yield process
 
 
-@pytest.mark.parametrize("resources", [ALONE, TOGETHER], ids=["alone", "two workers"])
+@pytest.mark.parametrize(
+    "resources",
+    [pytest.param(ALONE, id="alone"), pytest.param(TOGETHER, id="two workers", marks=pytest.mark.long)],
+)
 def test_a_run_whose_process_is_killed_goes_on_elsewhere_to_the_same_numbers(
     resources: Resources, images: dict[ImagesKey, SplitImages], splits: DatasetSplits, tmp_path: Path
 ) -> None:

@@ -44,7 +44,6 @@ def content(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in FILES if (folder / name).exists()}
 
 
-@pytest.mark.slow
 def test_a_comparison_that_is_interrupted_goes_on_skips_what_is_done_and_is_read_again(
     ray_session: None, tmp_path: Path, capsys: Captured
 ) -> None:

@@ -100,7 +100,7 @@ def test_a_study_that_runs_stops_in_order_and_at_once_the_second_time(tmp_path: 
     assert StudyFile.read(tmp_path / "results" / "late").status == "interrupted"
 
 
-@pytest.mark.parametrize("victim", ["raylet", "gcs_server"])
+@pytest.mark.parametrize("victim", ["raylet", pytest.param("gcs_server", marks=pytest.mark.long)])
 def test_a_study_outlives_its_ray_and_says_how_to_go_on(victim: str, tmp_path: Path) -> None:
     process = start(tmp_path, "study.run", *STUDY, "--name", "late", "--epochs", "2")
     begun(tmp_path, process)

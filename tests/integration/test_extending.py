@@ -177,7 +177,7 @@ def test_the_table_of_contributing_has_the_files_and_lines_of_every_example(exte
     assert {name: Size(int(files), int(lines)) for files, lines, name in rows} == extended.sizes
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_contract_tests_find_a_new_dataset_architecture_and_hyperparameter_and_pass(extended: Extended) -> None:
     files = [
         f"tests/contract/test_{name}.py"
@@ -192,7 +192,6 @@ def test_the_contract_tests_find_a_new_dataset_architecture_and_hyperparameter_a
     assert int(number) > 60, done.stdout
 
 
-@pytest.mark.slow
 def test_a_study_of_what_was_added_runs_and_its_record_and_page_show_it(extended: Extended, tmp_path: Path) -> None:
     options = ["--model", "convmixer", "--pretraining", "none", "--dataset", "stripes", "--name", "extended"]
     chosen = ["--metric", "worst_class_accuracy", "--early-stopping", "median"]

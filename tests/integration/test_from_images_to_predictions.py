@@ -29,7 +29,7 @@ DIGITS = {"zero & more": 0, "four": 4, "seven": 7}
 OF_EACH, NEW = 40, 4
 
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

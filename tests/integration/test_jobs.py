@@ -63,7 +63,7 @@ def wait_for(path: Path, seconds: float = 120) -> None:
         time.sleep(0.2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_is_submitted_followed_stopped_and_gone_on_with(head: Head) -> None:
     record = head.home / "study-results" / "far"
     said = submit(head, "--", *STUDY, "--trials", "3")

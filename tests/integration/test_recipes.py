@@ -102,7 +102,10 @@ def test_a_recipe_trains_the_papers_model_for_an_epoch_on_a_folder_at_224_px(
     ran_to_the_end(run, datasets_of_study(photographs, run.model.described.preprocessing, margin=True))
 
 
-@pytest.mark.parametrize(("model", "recipe", "epochs"), [("resnet", "paper", 2), ("alexnet", "paper_crop", 1)])
+@pytest.mark.parametrize(
+    ("model", "recipe", "epochs"),
+    [pytest.param("resnet", "paper", 2, marks=pytest.mark.long), ("alexnet", "paper_crop", 1)],
+)
 def test_a_study_by_the_papers_recipe_is_one_command(
     model: str, recipe: str, epochs: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

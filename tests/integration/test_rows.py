@@ -37,7 +37,7 @@ def found(folder: Path) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_rows_that_run_at_the_same_time_are_those_that_run_in_turn(
     ray_session: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -55,7 +55,6 @@ def test_rows_that_run_at_the_same_time_are_those_that_run_in_turn(
     assert max(begun) < min(ended)
 
 
-@pytest.mark.slow
 def test_ctrl_c_ends_all_rows_in_order_and_the_same_command_goes_on(tmp_path: Path):
     words = ["--models", "vit", "resnet", "--trials", "20", "--parallel-rows", "2", "--wandb", "disabled"]
     command = [sys.executable, "-m", "study.compare", *words]

@@ -44,6 +44,7 @@ def results(record: Record) -> list[tuple[object, ...]]:
     return sorted((name, row["status"], row["epochs"], row["lr"], row["val_accuracy"]) for name, row in named)
 
 
+@pytest.mark.nodes
 def test_a_study_ends_on_nodes_of_one_and_two_cpus_though_one_dies_in_the_middle_and_is_that_of_one_machine(
     ray_session: None, tmp_path: Path
 ) -> None:

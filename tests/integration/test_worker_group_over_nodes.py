@@ -48,6 +48,7 @@ def main() -> None:
         print(json.dumps({"losses": losses, "seen": seen, "interface": group.interface_of(address)}))
 
 
+@pytest.mark.nodes
 def test_workers_on_two_nodes_meet_over_their_nodes_interface_and_train_what_one_worker_would(tmp_path: Path) -> None:
     with ray_nodes(tmp_path, 0, 1, 1) as cluster:
         ran = subprocess.run(
