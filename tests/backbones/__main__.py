@@ -21,6 +21,7 @@ import torch
 
 from tests.backbones import contract
 from tests.backbones.smallest import modules, parameters, smallest
+from tests.contract.test_stages import Twins
 from trainables.backbones import kept
 from trainables.backbones.declared import cut_of, described
 from trainables.backbones.plans import WHOLE
@@ -106,7 +107,7 @@ def broken(name: str) -> list[str]:
 
     for title, one in contract.pair_contracts().items():
         tried(title, lambda one=one: one(pair))
-    built: list[contract.Twins] = []
+    built: list[Twins] = []
     tried("it is assembled from its stages", lambda: built.append(contract.twins_of(pair)))
     if not built:
         return failed
