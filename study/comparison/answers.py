@@ -87,7 +87,14 @@ def apart(group: Group, ahead: Sequence[Row]) -> str:
         words += f", which is no evidence among {difference.among} pairs (p = {difference.p_adjusted:.2f})"
     if (equal := group.equivalences.get((ahead[0].name, ahead[-1].name))) and equal.verdict == "equal":
         return f"{words}; they are equal within {100 * equal.margin:g} points ({equal.equal:.0%})"
-    return f"{words}; {100 * difference.smallest:.1f} points could have been found" if difference.smallest else words
+    return f"{words}; {could_have_been_found(difference.smallest)}" if difference.smallest else words
+
+
+def could_have_been_found(smallest: float) -> str:
+    """`1.4 points could have been found`; accuracies cannot differ by more than 100."""
+    if smallest >= 1:
+        return "no difference could have been found with so few repeats or seeds"
+    return f"{100 * smallest:.1f} points could have been found"
 
 
 def what_they_beat(group: Group, ahead: Sequence[Row]) -> str:
@@ -132,7 +139,7 @@ def findable(group: Group, some: Sequence[Row], others: Sequence[Row]) -> str:
     """` (1.4 points could have been found)`: between any of some rows and others; empty where nothing could."""
     names = [(a.name, b.name) for one in some for other in others for a, b in ((one, other), (other, one))]
     known = [found.smallest for pair in names if (found := group.differences.get(pair)) and found.smallest is not None]
-    return f" ({100 * max(known):.1f} points could have been found)" if known else ""
+    return f" ({could_have_been_found(max(known))})" if known else ""
 
 
 def families(group: Group) -> str:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from study.comparison import Comparison, Group, compare
+from study.comparison.answers import could_have_been_found
 from study.comparison.floor import floor
 from study.comparison.gains import gains
 from study.comparison.groups import MOST_IN_PAIRS
@@ -345,6 +346,11 @@ def test_p_is_adjusted_over_all_pairs_of_all_datasets(tmp_path: Path) -> None:
     both = compare(made)
     (of_two,) = both.groups[0].differences.values()
     assert (alone.p_adjusted, of_two.p_adjusted) == (alone.p, 2 * alone.p)
+
+
+def test_no_more_than_a_hundred_points_could_have_been_found() -> None:
+    assert could_have_been_found(0.014) == "1.4 points could have been found"
+    assert could_have_been_found(1.351).startswith("no difference could have been found")
 
 
 def test_rows_that_are_equal_within_a_margin_are_said_to_be(tmp_path: Path) -> None:

@@ -153,7 +153,10 @@ def table(group: Group, suffix: str) -> Table:
 
 
 def found(smallest: float | None) -> str:
-    return MISSING if smallest is None else f"{100 * smallest:.1f}"
+    """In points; with few repeats and wide spreads it is more than there are."""
+    if smallest is None:
+        return MISSING
+    return f"{100 * smallest:.1f}" if smallest < 1 else "none"
 
 
 def verdict(difference: Difference, equal: Equivalence | None) -> str:
