@@ -49,6 +49,8 @@ def template(study: Study, splits: DatasetSplits) -> Run:
         study.recipe,
         seed=0,
         split_digests=splits.digests(),
+        fit_on=("val",),
+        validate_on="test",
     )
 
 

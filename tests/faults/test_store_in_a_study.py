@@ -17,7 +17,20 @@ from trainables.boundaries import Store
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
-BUDGET = ["--trials", "6", "--epochs", "2", "--top-k", "1", "--seeds", "1", "--max-concurrent", "1"]
+BUDGET = [
+    "--trials",
+    "4",
+    "--epochs",
+    "1",
+    "--train-fraction",
+    "0.3",
+    "--top-k",
+    "1",
+    "--seeds",
+    "1",
+    "--max-concurrent",
+    "1",
+]
 STUDY = ["--model", "alexnet", "--early-stopping", "none", "--boundaries", "always", *BUDGET]
 HARMED_AFTER = 2  # trials
 
@@ -96,5 +109,5 @@ def test_a_store_that_fails_in_the_middle_of_a_study_changes_no_number(
         over.set()
         thread.join()
     assert harmed.is_set()
-    assert len(record.trials) == 6
+    assert len(record.trials) == 4
     assert numbers(record) == undisturbed

@@ -166,8 +166,8 @@ def test_a_trial_whose_process_dies_trains_only_what_is_left_and_is_reported_who
 
 WORDS = [
     *["--model", "resnet", "--pretraining", "none", "--name", "kept", "--max-concurrent", "1", "--wandb", "disabled"],
-    *["--trials", "2", "--epochs", "3", "--top-k", "1", "--seeds", "1", "--early-stopping", "asha"],
-    *["--train-fraction", "0.3", "--fix", "batch_size=16"],  # as many steps in a third of the time
+    *["--trials", "2", "--epochs", "2", "--top-k", "1", "--seeds", "1", "--early-stopping", "asha"],
+    *["--train-fraction", "0.1", "--fix", "batch_size=16"],  # enough steps in little time
 ]
 # What is read depends on what the planner has measured
 CLOCK = {"train_seconds", "total_seconds", "seconds", "peak_memory_bytes", "process", "boundary", "bytes_read"}

@@ -18,6 +18,7 @@ from tests.rows import answers, study
 
 ROWS = ["--models", "resnet", "alexnet", "--pretraining", "none", "in1k", "--scale", "mini", "--datasets", "digits"]
 BUDGET = ["--trials", "2", "--epochs", "1", "--top-k", "1", "--seeds", "2", "--fix", "freeze_depth=all"]
+BUDGET += ["--fix", "batch_size=256"]  # few steps, and so few epochs of a few images
 COMPARISON = [*ROWS, *BUDGET, "--max-concurrent", "1", "--wandb", "disabled"]
 FILES = ("study.json", "trials.parquet", "runs.parquet", "curves.parquet", "predictions.parquet")
 

@@ -21,6 +21,7 @@ from study.results.record import Record, Row, read_table
 from study.run import main as run
 
 STUDY = ["--model", "resnet", "--pretraining", "none", "--name", "small", "--trials", "2", "--epochs", "1"]
+STUDY += ["--fix", "batch_size=512"]  # as many epochs of few images as there are steps in one of all: 3
 ONCE = ["--top-k", "1", "--seeds", "1", "--max-concurrent", "1", "--wandb", "disabled", "--quiet"]
 ASKED = ["--images-per-class", "1", "4", "--seeds", "2", "--max-concurrent", "1", "--quiet"]
 CLOCK = (
@@ -89,7 +90,7 @@ def test_every_run_has_the_winners_hyperparameters_and_as_many_steps_as_the_stud
         assert {name: row[name] for name in ("lr", "weight_decay", "freeze_depth")} == {
             name: winner[name] for name in ("lr", "weight_decay", "freeze_depth")
         }
-        assert row["epochs"] == row["steps"] == 17  # of 1,077 images in batches of 64
+        assert row["epochs"] == row["steps"] == 3  # of 1,077 images in batches of 512
 
 
 def test_every_test_image_is_answered_once_and_the_accuracy_is_that_of_the_answers(measured: Path) -> None:
@@ -109,7 +110,7 @@ def test_a_second_call_trains_nothing_and_says_the_same(
     assert (measured / "data_efficiency.parquet").read_bytes() == before
     out = capsys.readouterr().out
     assert "small, freeze depth" in out
-    assert "(2 runs of 17 epochs)" in out
+    assert "(2 runs of 3 epochs)" in out
 
 
 def test_one_that_is_interrupted_says_how_to_go_on_and_then_gives_the_same_runs(

@@ -195,7 +195,7 @@ def test_the_contract_tests_find_a_new_dataset_architecture_and_hyperparameter_a
 def test_a_study_of_what_was_added_runs_and_its_record_and_page_show_it(extended: Extended, tmp_path: Path) -> None:
     options = ["--model", "convmixer", "--pretraining", "none", "--dataset", "stripes", "--name", "extended"]
     chosen = ["--metric", "worst_class_accuracy", "--early-stopping", "median"]
-    budget = ["--trials", "3", "--epochs", "2", "--top-k", "1", "--seeds", "1", "--wandb", "disabled"]
+    budget = ["--trials", "2", "--epochs", "1", "--top-k", "1", "--seeds", "1", "--wandb", "disabled"]
     done = extended.run("-m", "study.run", *options, *chosen, *budget, "--results", str(tmp_path))
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "extended"  # read as plain files: this checkout knows nothing of what was added
@@ -204,7 +204,7 @@ def test_a_study_of_what_was_added_runs_and_its_record_and_page_show_it(extended
     assert record["model"]["stage_names"][1] == "block1"
     assert list(record["space"]) == ["lr", "weight_decay", "beta2", "freeze_depth"]
     trials = pq.read_table(folder / "trials.parquet").to_pylist()
-    assert len({row["beta2"] for row in trials}) == 3
+    assert len({row["beta2"] for row in trials}) == 2
     assert record["winner"]["beta2"] in {row["beta2"] for row in trials}
     completed = [row for row in trials if row["status"] == "completed"]
     assert all(0 <= row["val_worst_class_accuracy"] <= row["val_mean_class_accuracy"] for row in completed)

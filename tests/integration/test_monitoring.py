@@ -29,7 +29,7 @@ def exported() -> dict[str, float]:
 def test_a_study_tells_prometheus_of_its_runs(ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
     before = exported().get("study_runs_ended_total", 0)  # by other tests, on the same Ray
-    result = run("vit", trials=2, epochs=2, top_k=1, seeds=1, fix={"freeze_depth": "all"}, results=tmp_path, quiet=True)
+    result = run("vit", trials=1, epochs=1, top_k=1, seeds=1, fix={"freeze_depth": "all"}, results=tmp_path, quiet=True)
     wanted = {f"{name}{'_total' if figure.adds else ''}" for name, figure in FIGURES.items() if name not in ON_GPUS}
     end = time.monotonic() + 120
     runs = len(result.record.trials) + len(result.record.runs)

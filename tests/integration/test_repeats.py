@@ -14,7 +14,7 @@ def twice(results: Path, *, resume: bool = False) -> StudyResult:
     return run(
         "resnet",
         trials=2,
-        epochs=2,
+        epochs=1,
         top_k=1,
         seeds=2,
         fix={"freeze_depth": "all"},
