@@ -49,16 +49,27 @@ def strategy(resources: Resources) -> str:
     return "STRICT_PACK" if resources.pack else "PACK"
 
 
+_rooms: "dict[int, weakref.finalize[..., Any]]" = {}  # what gives the room of an owner back, by its handle's id
+
+
 def owner(process: type, resources: Resources) -> Any:
-    """A Ray actor that is to have a group, with room for both; the room is given back when the actor's handle goes.
+    """A Ray actor that is to have a group, with room for both; the room is given back by `end`, or with its handle.
 
     The actor does not ask for it itself: it could not give it back if it was killed.
     """
     room = placement_group(bundles(resources), strategy(resources))
     remote: Any = ray.remote(num_cpus=OWNER_CPUS)(process)
     handle = remote.options(scheduling_strategy=PlacementGroupSchedulingStrategy(room, 0)).remote()
-    weakref.finalize(handle, give_back, room).atexit = False
+    _rooms[id(handle)] = back = weakref.finalize(handle, give_back, room)
+    back.atexit = False
     return handle
+
+
+def end(process: Any) -> None:
+    """Ends an actor, and gives the room of an owner back: Ray may keep handles of those that have died."""
+    ray.kill(process)
+    if back := _rooms.pop(id(process), None):
+        back()  # nothing, for one that had this id before
 
 
 def give_back(room: PlacementGroup) -> None:

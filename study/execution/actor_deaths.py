@@ -6,10 +6,14 @@ Tune's actors knows the first alone, and raises "Caught unexpected exception" at
 
 from typing import Any
 
-from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-_task_failed: Any = RayActorManager._actor_task_failed
+try:
+    from ray.air.execution._internal.actor_manager import RayActorManager
+
+    _task_failed: Any = RayActorManager._actor_task_failed
+except (ImportError, AttributeError):  # another version of Ray, of which a test says so: a search does without this
+    _task_failed = None
 
 
 def as_death(error: Exception) -> Exception:
@@ -18,10 +22,11 @@ def as_death(error: Exception) -> Exception:
     return error if known else RayActorError(error_msg=str(error))
 
 
-def task_failed(self: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
+def task_failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
     _task_failed(self, tracked_actor_task, as_death(exception))
 
 
 def heed() -> None:
     """From here on Tune takes all of them for deaths."""
-    RayActorManager._actor_task_failed = task_failed  # type: ignore[method-assign]
+    if _task_failed is not None:
+        RayActorManager._actor_task_failed = task_failed  # type: ignore[method-assign]

@@ -145,7 +145,7 @@ class Pool:
         try:
             outcome = ray.get(ref)
         except RayError as error:
-            ray.kill(worker)  # it may be out of reach only
+            group.end(worker)  # it may be out of reach only
             return run, None, str(error)
         self._idle.append(worker)
         return run, outcome, ""
@@ -157,7 +157,7 @@ class Pool:
             worker = self._start()
             self._starting[worker.ready.remote()] = worker
         for ref in list(self._starting)[max(0, wanted) :]:
-            ray.kill(self._starting.pop(ref))
+            group.end(self._starting.pop(ref))
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """What a function returns in one of the processes, a warm one if there is one. Raises RayError."""
@@ -176,7 +176,7 @@ class Pool:
 
     def close(self) -> None:
         for worker in [*self._starting.values(), *self._idle, *(worker for _, worker in self._busy.values())]:
-            ray.kill(worker)
+            group.end(worker)
         self._starting.clear()
         self._idle.clear()
         self._busy.clear()

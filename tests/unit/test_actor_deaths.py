@@ -1,5 +1,6 @@
 """Whatever ended the process of a trial, Tune hears of the death of an actor, and goes on."""
 
+from inspect import signature
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,3 +38,16 @@ def test_that_memory_was_lacking_is_still_the_reason_and_the_machines_fault() ->
 def test_an_exception_of_the_programs_own_stays_one() -> None:
     error = KeyError("lr")
     assert actor_deaths.as_death(error) is error
+
+
+def test_rays_method_has_the_arguments_that_it_is_replaced_for() -> None:
+    """Fails with a Ray that has changed it; a search goes on without this there."""
+    assert actor_deaths._task_failed is not None
+    assert [*signature(actor_deaths._task_failed).parameters] == [*signature(actor_deaths.task_failed).parameters]
+
+
+def test_a_ray_without_that_method_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = RayActorManager._actor_task_failed
+    monkeypatch.setattr(actor_deaths, "_task_failed", None)
+    actor_deaths.heed()
+    assert RayActorManager._actor_task_failed is before

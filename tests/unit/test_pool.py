@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 import ray
+from ray.util import placement_group_table
 
 from study.design.states import Cause
 from study.execution import pool
 from study.execution.attempts import Attempts
 from study.execution.pool import Pool
 from tests.contract.tiny import POINT, RECIPE
-from trainables import epochs
+from trainables import epochs, group
 from trainables.resources import Resources
 from trainables.run import Model, Outcome, Run
 from trainables.splits import SplitDigest
@@ -134,3 +135,16 @@ def test_epochs_are_heard_of_in_their_order_while_their_run_trains(
         *[("epoch", "r0", 1), ("epoch", "r0", 2), ("end", "r0", None)],
         *[("epoch", "r1", 1), ("epoch", "r1", 2), ("end", "r1", None)],
     ]
+
+
+def test_a_group_whose_owner_died_gives_its_room_back_also_while_somebody_has_its_handle(runs: list[Run]) -> None:
+    resources = Resources(cpus=0.1, workers=2)
+    held = [group.owner(Sleeping, resources)]
+    ray.get(held[0].ready.remote())
+    [room] = [name for name, about in placement_group_table().items() if about["state"] == "CREATED"]
+    ray.kill(held[0])
+    group.end(held[0])
+    deadline = time.monotonic() + 60
+    while placement_group_table()[room]["state"] != "REMOVED":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
