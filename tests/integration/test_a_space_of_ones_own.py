@@ -33,8 +33,9 @@ def record(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Recor
     space = results / "every.toml"
     lines = [line(declared) for declared in DECLARED.values() if declared.name != "batch_size"]
     space.write_text("\n".join([*lines, "batch_size = { choices = [48, 64] }", ""]))
-    budget = "--trials 3 --epochs 2 --top-k 2 --train-fraction 0.3 --seeds 1 --early-stopping none".split()
+    budget = ["--trials", "3", "--epochs", "2", "--top-k", "2", "--seeds", "1", "--train-fraction", "0.3"]
     given = ["--model", MODEL, "--space", str(space), "--name", "every", "--results", str(results)]
+    given += ["--early-stopping", "none"]
     assert main([*given, *budget, "--wandb", "offline", "--metric", "mean_class_accuracy"]) == 0
     return Record(results / "every")
 
