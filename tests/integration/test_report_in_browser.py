@@ -117,8 +117,10 @@ def test_a_study_that_runs_renews_its_page_where_the_reader_is(
     record.note(status="running")
     report.write(tmp_path)
     tab = opened(browser, record, "search?sort.trials-table=down.lr")
-    tab.evaluate("document.getElementById('cost').scrollIntoView({ behavior: 'instant' }); window.first = true")
-    drawn = "document.documentElement?.dataset.figures === 'drawn'"
+    drawn = "document.readyState === 'complete' && document.documentElement?.dataset.figures === 'drawn'"
+    # a page that is renewed at this moment would take the reader back to where it was left
+    scrolled = "document.getElementById('cost').scrollIntoView({ behavior: 'instant' }), window.first = true"
+    tab.until(f"{drawn} && ({scrolled})")
     there = f"{drawn} && Math.abs(document.getElementById('cost').getBoundingClientRect().top - 64) < 40"
     tab.until(f"!window.first && {there}")
     record.note(status="interrupted")
