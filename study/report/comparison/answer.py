@@ -184,8 +184,9 @@ def blocks(group: Group, among: Sequence[Row], suffix: str) -> list[Any]:
     return [standing(group, among, suffix), cost.picture(group, among, suffix)]
 
 
-def flags(row: Row, unstable: str) -> list[tuple[str, str]]:
-    each = (("unstable: more seeds", unstable), ("below its floor", below(row, floor(row))))
+def flags(group: Group, row: Row, unstable: str) -> list[tuple[str, str]]:
+    more = "seeds" if group.repeats == 1 else "repeats"
+    each = ((f"unstable: more {more}", unstable), ("below its floor", below(row, floor(row))))
     return [(flag, why) for flag, why in each if why]
 
 
@@ -198,7 +199,7 @@ def standing(group: Group, among: Sequence[Row], suffix: str) -> Standing:
             group.ranks.get(row.name),
             group.letters.get(row.name, ""),
             floor(row),
-            flags(row, shaky.get(row.name, "")),
+            flags(group, row, shaky.get(row.name, "")),
         )
         for row in group.rows
     ]
