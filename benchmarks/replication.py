@@ -159,9 +159,9 @@ def report(kept: Kept, models: Sequence[str], repeats: int) -> Iterator[str]:
     holds = f"that for another replication {np.nanmean(held):.1%}{uncertain(held)}, " if repeats > 1 else ""
     yield f"{head}: (c) another's difference is in {holds}that of the truth {truth / asked:.1%} (+- {width:.2f} points)"
     if repeats > 1 and flagged.any():
-        rest = np.nanmean(np.where(flagged, np.nan, held))
-        share = flagged.sum() / asked
-        yield f"{head}: {share:.0%} of pairs have a model flagged as unstable; of the others {rest:.1%}"
+        rest = held[~flagged & ~np.isnan(held)]
+        others = f"of the others {rest.mean():.1%}" if rest.size else "there are no others"
+        yield f"{head}: {flagged.sum() / asked:.0%} of pairs have a model flagged as unstable; {others}"
 
 
 def uncertain(held: np.ndarray) -> str:

@@ -215,6 +215,24 @@ class CachedSplit(Examples):
         return torch.index_select(lying, 0, rows if self.places is None else self.places[rows], out=out)
 
 
+class Changed(Examples):
+    """Rows that are changed where they are trained on, which `shuffled` of a subclass does, and nowhere else."""
+
+    def __init__(self, rows: Examples) -> None:
+        super().__init__(rows.labels, rows.index, rows.boundary)
+        self.rows = rows
+
+    @property
+    def nbytes(self) -> int:
+        return self.rows.nbytes
+
+    def images_at(self, rows: Tensor) -> Tensor:
+        return self.rows.images_at(rows)
+
+    def in_order(self, batch_size: int, world: World | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.rows.in_order(batch_size, world)
+
+
 class ConcatSplits(Examples):
     """Several splits, one after the other, without a copy of them all."""
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trainables.architecture import Preprocessing
 from trainables.augmentation import JITTER, augmented, color_shift, seeds_of
-from trainables.batches import Examples
+from trainables.batches import Changed, Examples
 from trainables.margin import crop_side
 from trainables.prefetch import Ahead
 from trainables.resizing import enlarged
@@ -90,7 +90,7 @@ def changed(images_NCHW: Tensor, cut: Cut, draws: Draws) -> Tensor:
     return images if draws.colors is None else images + draws.colors[:, :, None, None]
 
 
-class ChangedOnDevice(Examples):
+class ChangedOnDevice(Changed):
     """The rows of a split at boundary 0, each changed by a draw of its own in every epoch, as `Streamed` has them.
 
     Args:
@@ -100,20 +100,10 @@ class ChangedOnDevice(Examples):
     """
 
     def __init__(self, rows: Examples, name: str, seed: int, preprocessing: Preprocessing) -> None:
-        super().__init__(rows.labels, rows.index, rows.boundary)
-        self.rows, self.name, self.seed, self.preprocessing = rows, name, seed, preprocessing
+        super().__init__(rows)
+        self.name, self.seed, self.preprocessing = name, seed, preprocessing
         self.size = preprocessing.size
         self.cut = CUTS[name](self.size)
-
-    @property
-    def nbytes(self) -> int:
-        return self.rows.nbytes
-
-    def images_at(self, rows: Tensor) -> Tensor:
-        return self.rows.images_at(rows)
-
-    def in_order(self, batch_size: int, world: World | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.rows.in_order(batch_size, world)
 
     def shuffled(
         self,

@@ -18,7 +18,7 @@ from ray.data import Dataset
 from torch import Tensor
 
 from trainables.augmentation import NONE, augmented, seeds_of
-from trainables.batches import CachedSplit, ConcatSplits, Examples, row_bytes
+from trainables.batches import CachedSplit, Changed, ConcatSplits, Examples, row_bytes
 from trainables.images import SplitImages, Where, here, tasks
 from trainables.world import World
 
@@ -66,7 +66,7 @@ class UnstoredSplit(Examples):
         return streamed(self, NONE, 0, orders)
 
 
-class Streamed(Examples):
+class Streamed(Changed):
     """The rows of a split at boundary 0, each changed by a draw of its own in every epoch, or as they are.
 
     The order of the images is that of the same split in the store or in memory; the draws follow from the seed, the
@@ -79,20 +79,10 @@ class Streamed(Examples):
     """
 
     def __init__(self, rows: Examples, name: str, seed: int, epochs: int) -> None:
-        super().__init__(rows.labels, rows.index, rows.boundary)
-        self.rows, self.name, self.seed, self.epochs = rows, name, seed, epochs
+        super().__init__(rows)
+        self.name, self.seed, self.epochs = name, seed, epochs
         self._stream: Generator[tuple[Tensor, Tensor], None, None] | None = None
         self._begun = 0
-
-    @property
-    def nbytes(self) -> int:
-        return self.rows.nbytes
-
-    def images_at(self, rows: Tensor) -> Tensor:
-        return self.rows.images_at(rows)
-
-    def in_order(self, batch_size: int, world: World | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.rows.in_order(batch_size, world)
 
     def shuffled(
         self,
