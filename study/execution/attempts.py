@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from study.design.states import Cause, RunStatus
-from study.execution.failures import NO_MEMORY, UNREADABLE, NoCompletedRuns, failure_reason
+from study.execution.failures import NO_MEMORY, UNREADABLE, NoCompletedRuns, failure_reason, process_died
 from study.results.record import Record, Row
 from study.text import plural
 
@@ -129,6 +129,7 @@ def cause_of(traceback: str) -> Cause:
     machine = (
         "ray::" not in traceback[:200]  # its process ended, and none of its code has failed
         or name in DEATHS
+        or process_died(traceback)
         or (isinstance(kind, type) and issubclass(kind, OSError))
         or UNREADABLE in traceback
         or NO_MEMORY.search(traceback) is not None

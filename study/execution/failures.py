@@ -45,9 +45,14 @@ def failure_reason(traceback: str) -> str:
         return images[-1]
     if killed := NO_MEMORY.search(traceback):
         return no_memory(*killed.groups(), held=HELD.findall(traceback))
-    if any(words in traceback for words in PROCESS_DIED):
+    if process_died(traceback):
         return "its process died: it was killed, or lacked memory, or crashed"
     return lines[-1] if lines else "its process died"
+
+
+def process_died(traceback: str) -> bool:
+    """The run's own, or that of another worker of its group, as the one that waited for it tells in many lines."""
+    return any(words in traceback for words in PROCESS_DIED)
 
 
 def no_memory(node: str, used: str, limit: str, *, held: list[str]) -> str:

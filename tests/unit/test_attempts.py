@@ -29,6 +29,7 @@ DEATH = "its process died: it was killed, or lacked memory, or crashed"
         (f"{TASK}FileNotFoundError: gone", Cause.MACHINE),
         (f"{TASK}study.data.decoding.Unreadable: cat/1.png cannot be read", Cause.MACHINE),
         (f"{TASK}ray.exceptions.ActorDiedError: The actor died", Cause.MACHINE),
+        (f"{TASK}ray.exceptions.ActorDiedError: {DIED}", Cause.MACHINE),  # another worker of its group, in many lines
         (DIED, Cause.MACHINE),
         (OUT_OF_MEMORY, Cause.MACHINE),
         ("", Cause.MACHINE),
@@ -54,6 +55,12 @@ def test_an_exception_that_comes_back_word_for_word_is_the_model_s() -> None:
     pauses = [attempts.failed("trial-001", text).pause for text in (boom, DIED, bang, boom)]
     assert [pause is None for pause in pauses] == [False, False, False, True]
     assert attempts.cause("trial-001") is Cause.MODEL
+
+
+def test_workers_of_a_group_that_die_again_and_again_are_the_machine_s_failure() -> None:
+    attempts = Attempts(most=3)
+    died = f"{TASK}ray.exceptions.ActorDiedError: {DIED}"
+    assert [attempts.failed("trial-001", died).pause for _ in range(4)] == [1, 2, 4, None]
 
 
 def test_why_a_process_was_ended_from_here_is_what_is_told() -> None:
