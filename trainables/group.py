@@ -28,6 +28,7 @@ from trainables.run import Outcome
 Row = dict[str, Any]
 Task = Callable[..., Outcome]  # of what `WorkerGroup.run` is given, and of a function that reports a row
 
+START_SECONDS = 300  # a process that is started has torch to import
 CONNECT_SECONDS = 120
 # One worker fills the store while others wait for their first gradients; who died is for the owner to notice
 WAIT_FOR_OTHERS = timedelta(days=7)
@@ -179,8 +180,8 @@ class Member:
 class WorkerGroup:
     """The workers that this process has run its runs; they train one at a time.
 
-    Raises a RuntimeError where they cannot reach each other, and RayError where one is lost or fails: then the group
-    is closed, for its other workers wait for what never comes.
+    Raises a RuntimeError where they cannot reach each other, TimeoutError where one does not start, or was stopped, and
+    RayError where one is lost or fails: then the group is closed, for its other workers wait for what never comes.
     """
 
     def __init__(self, resources: Resources) -> None:
@@ -203,7 +204,10 @@ class WorkerGroup:
             raise
 
     def _connect(self) -> None:
-        places = ray.get([member.where.remote() for member in self.members])
+        try:
+            places = ray.get([member.where.remote() for member in self.members], timeout=START_SECONDS)
+        except ray.exceptions.GetTimeoutError:
+            raise TimeoutError(f"a worker of a run did not start within {START_SECONDS} s") from None
         address = places[0][0]
         # NCCL refuses two workers on one GPU
         backend = "nccl" if self.resources.gpus >= 1 and {device for _, device in places} == {"cuda"} else "gloo"
@@ -249,11 +253,11 @@ class WorkerGroup:
             pending = [member.advance.remote() for member in self.members]
 
     def alive(self) -> bool:
-        """Whether all workers are there: one may have died since the last run."""
+        """Whether all workers are there: one may have died since the last run, or been stopped."""
         if self.closed:
             return False
         try:
-            ray.get([member.where.remote() for member in self.members])
+            ray.get([member.where.remote() for member in self.members], timeout=UNWIND_SECONDS)
         except ray.exceptions.RayError:
             self.close()
         return not self.closed

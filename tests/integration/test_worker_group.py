@@ -131,6 +131,17 @@ def test_a_run_that_is_stopped_ends_in_all_workers_at_once_and_the_next_one_know
     assert children() == before
 
 
+def test_a_worker_that_was_stopped_between_two_runs_is_not_waited_for(
+    images: dict[ImagesKey, SplitImages], splits: DatasetSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = a_run(splits, LITTLE)
+    whole, before = train(run, images, TOGETHER, lambda row: None), children()
+    os.kill(min(before), signal.SIGSTOP)
+    monkeypatch.setattr(group, "UNWIND_SECONDS", 2)
+    assert losses(train(run, images, TOGETHER, lambda row: None)) == losses(whole)
+    assert not before & children()
+
+
 def failing_beside_one_that_waits(report: Any) -> Outcome:
     world = current_world()
     if world.rank == 1:
