@@ -30,17 +30,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_power_cut() -> Iterator[None]:
-    """Nothing waits for the disk: a record of 32 trials waits 99 times, and what a power cut leaves no test looks at.
-
-    A command in a process of its own waits as ever.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", os.fstat)  # which knows, too, whether the file is open
-        yield
-
-
 @pytest.fixture(scope="session")
 def ray_session(home: None) -> Iterator[None]:
     """Ray with two CPUs' worth of room, whatever this machine has."""

@@ -50,7 +50,7 @@ def strategy(resources: Resources) -> str:
     return "STRICT_PACK" if resources.pack else "PACK"
 
 
-_rooms: "dict[int, weakref.finalize[..., Any]]" = {}  # what gives the room of an owner back, by its handle's id
+_rooms: "weakref.WeakKeyDictionary[Any, weakref.finalize[..., Any]]" = weakref.WeakKeyDictionary()  # of owners
 
 
 def owner(process: type, resources: Resources) -> Any:
@@ -61,7 +61,7 @@ def owner(process: type, resources: Resources) -> Any:
     room = placement_group(bundles(resources), strategy(resources))
     remote: Any = ray.remote(num_cpus=OWNER_CPUS)(process)
     handle = remote.options(scheduling_strategy=PlacementGroupSchedulingStrategy(room, 0)).remote()
-    _rooms[id(handle)] = back = weakref.finalize(handle, give_back, room)
+    _rooms[handle] = back = weakref.finalize(handle, give_back, room)
     back.atexit = False
     return handle
 
@@ -69,8 +69,8 @@ def owner(process: type, resources: Resources) -> Any:
 def end(process: Any) -> None:
     """Ends an actor, and gives the room of an owner back: Ray may keep handles of those that have died."""
     ray.kill(process)
-    if back := _rooms.pop(id(process), None):
-        back()  # nothing, for one that had this id before
+    if back := _rooms.pop(process, None):
+        back()
 
 
 def give_back(room: PlacementGroup) -> None:

@@ -9,6 +9,7 @@ from study.comparison.gains import Gains, gains
 from study.comparison.groups import Group
 from study.comparison.rows import UNKNOWN, Row
 from study.statistics import Contrast, Difference, Interval, given
+from study.statistics.comparison import to_be_found
 from study.text import FROM_SCRATCH, joined, sentence, shorten
 
 MOST_NAMED = 6
@@ -92,9 +93,9 @@ def apart(group: Group, ahead: Sequence[Row]) -> str:
 
 def could_have_been_found(smallest: float) -> str:
     """`1.4 points could have been found`; accuracies cannot differ by more than 100."""
-    if smallest >= 1:
+    if (points := to_be_found(smallest)) == "none":
         return "no difference could have been found with so few repeats or seeds"
-    return f"{100 * smallest:.1f} points could have been found"
+    return f"{points} points could have been found"
 
 
 def what_they_beat(group: Group, ahead: Sequence[Row]) -> str:

@@ -19,7 +19,7 @@ from study.results import corruptions
 from study.results.as_csv import as_csv
 from study.results.place import shown
 from study.statistics import Contrast, Equivalence, ExpectedBest, conditions, given
-from study.statistics.comparison import Compared
+from study.statistics.comparison import to_be_found
 from study.text import joined, p_value, plural, sentence
 
 SCORES = ("accuracy", "mean_class_accuracy", "macro_f1")
@@ -243,7 +243,7 @@ def pairs(group: Group) -> Table:
             p_value(difference.mcnemar_p),
             f"{difference.probability_better:.2f}",
             conditions.different(difference.repeats) if difference.different else "no",
-            findable(difference),
+            "–" if difference.different or difference.smallest is None else to_be_found(difference.smallest, 2),
             *([probability(group.equivalences.get((better, worse)))] if equal else []),
         ]
         for (better, worse), difference in group.differences.items()
@@ -363,10 +363,3 @@ def latex_line(cells: Sequence[str]) -> str:
 
 def latex(text: str) -> str:
     return "".join(LATEX.get(character, character) for character in text)
-
-
-def findable(difference: Compared) -> str:
-    """The smallest difference that could have been found, in points; there are 100 of them."""
-    if difference.different or difference.smallest is None:
-        return "–"
-    return f"{100 * difference.smallest:.2f}" if difference.smallest < 1 else "none"

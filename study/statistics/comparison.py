@@ -97,6 +97,11 @@ def differences(correct: Mapping[str, np.ndarray]) -> dict[tuple[str, str], Diff
     return adjusted({(a, b): difference(correct[a], correct[b]) for a, b in combinations(correct, 2)})
 
 
+def to_be_found(smallest: float, digits: int = 1) -> str:
+    """A difference of accuracies in points; `none` where it is more than there can be."""
+    return f"{100 * smallest:.{digits}f}" if smallest < 1 else "none"
+
+
 def adjusted(pairs: Mapping[Key, Compared]) -> dict[Key, Compared]:
     """The same, each p adjusted by Holm over all of them.
 

@@ -27,6 +27,7 @@ DEATH = "its process died: it was killed, or lacked memory, or crashed"
         (f"{TASK}torch.AcceleratorError: CUDA error: uncorrectable ECC error encountered", Cause.MACHINE),
         (f"{TASK}OSError: [Errno 28] No space left on device", Cause.MACHINE),
         (f"{TASK}FileNotFoundError: gone", Cause.MACHINE),
+        (f"{TASK}TimeoutError: a worker of a run did not start within 300 s", Cause.MACHINE),
         (f"{TASK}study.data.decoding.Unreadable: cat/1.png cannot be read", Cause.MACHINE),
         (f"{TASK}ray.exceptions.ActorDiedError: The actor died", Cause.MACHINE),
         (f"{TASK}ray.exceptions.ActorDiedError: {DIED}", Cause.MACHINE),  # another worker of its group, in many lines

@@ -205,10 +205,9 @@ def exact_alone(graphed: Graphed, wanted: Sequence[fx.Node]) -> list[fx.Node]:
 def points_of(model: nn.Module, graph: fx.Graph, size: int) -> Points:
     """By a copy on the meta device, where nothing is computed, but for models that look at values."""
     try:
-        found = Points.of(deepcopy(model).to("meta").requires_grad_(False), graph, size)
+        return Points.of(deepcopy(model).to("meta").requires_grad_(False), graph, size)
     except (NotImplementedError, RuntimeError):
-        found = Points.of(deepcopy(model).requires_grad_(False), graph, size)
-    return found
+        return Points.of(deepcopy(model).requires_grad_(False), graph, size)
 
 
 def features(stages: Sequence[Stage], model: nn.Module) -> tuple[str, ...]:

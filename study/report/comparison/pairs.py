@@ -12,6 +12,7 @@ from study.report.downloads import data_uri
 from study.report.numbers import MISSING, percent, points
 from study.report.tables import Column, Table
 from study.statistics import Difference, Equivalence, conditions, given
+from study.statistics.comparison import to_be_found
 from study.text import p_value, sentence
 
 MOST_WITH_INTERVALS = 14
@@ -153,10 +154,7 @@ def table(group: Group, suffix: str) -> Table:
 
 
 def found(smallest: float | None) -> str:
-    """In points; with few repeats and wide spreads it is more than there are."""
-    if smallest is None:
-        return MISSING
-    return f"{100 * smallest:.1f}" if smallest < 1 else "none"
+    return MISSING if smallest is None else to_be_found(smallest)
 
 
 def verdict(difference: Difference, equal: Equivalence | None) -> str:
