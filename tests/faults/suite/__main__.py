@@ -4,7 +4,7 @@
     make faults ARGS='--faults 40 --seed 7'
     make faults ARGS='--only "Ctrl-C" --only SIGTERM --faults 20'
 
-A study is begun, a fault ends it, the command is given again with --resume, the next fault ends that. Up to six
+A study is begun, a fault ends it, the command is given again with --resume, the next fault ends that. Up to ten
 others, which it goes on after, happen to each command, at moments of their own. Then its record has to be that of the
 same study undisturbed, but for what the machine decides. The same for a comparison, data efficiency, a folder of
 images, two workers a run, and two Ray nodes. A row for each fault: how often, results lost, runs trained twice, wrong

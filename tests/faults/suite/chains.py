@@ -9,7 +9,7 @@ from tests.faults.suite.faults import Fault
 from tests.faults.suite.worlds import ALIKE, WORLDS
 
 ENDINGS = 3  # faults to a study that a next command goes on after
-TOGETHER = 6  # that happen to one command and let it go on
+TOGETHER = 10  # that happen to one command and let it go on
 OF_ANOTHER = 8  # faults to a world that takes another one's
 
 

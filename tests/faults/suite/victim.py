@@ -21,7 +21,7 @@ SETTLE = 8.0  # seconds for processes to go when their study has ended
 # threads that wait for others do not take the cores from them: a machine may be busy with more than the suite
 QUIETLY = {"RAY_ADDRESS": "local", "WANDB_MODE": "disabled", "OMP_WAIT_POLICY": "PASSIVE"}
 NEVER = ("Traceback", "*** SIG", "W&B: '")
-MOST_LINES = 40  # of a command to which several faults happen
+MOST_LINES = 60  # of a command to which several faults happen
 
 
 @dataclass
