@@ -222,12 +222,14 @@ class Journal:
     """The search on disk for optuna-dashboard, in which a trial has the number that the record gives it.
 
     Optuna numbers trials in the order in which they are written, so one that ends early waits for those before it. A
-    new journal is written when a study goes on: the record fills it again.
+    new journal is written when a study goes on: the record fills it again. Whoever writes a study holds its lock, so
+    Optuna's own lock, a link to the journal, is left by a process that was killed.
     """
 
     def __init__(self, study: Study) -> None:
-        path = study.folder / "optuna.journal"
-        path.unlink(missing_ok=True)
+        path = study.folder.absolute() / "optuna.journal"  # a lock that leads nowhere is waited for without end
+        for left in (path, *path.parent.glob(f"{path.name}.lock*")):
+            left.unlink(missing_ok=True)
         storage = JournalStorage(JournalFileBackend(str(path)))
         directions = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
         self._study = optuna.create_study(

@@ -89,6 +89,21 @@ def journal_of(study: Study) -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name=study.name, storage=storage).trials
 
 
+@pytest.mark.timeout(60)
+def test_a_search_goes_on_where_the_one_before_was_killed_while_it_wrote_optunas_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = study_of(Path("here"))
+    searched(study, Record(study.folder), 1)
+    journal = study.folder / "optuna.journal"
+    journal.with_name("optuna.journal.lock").symlink_to(journal)  # leads nowhere: it is relative to itself
+    journal.with_name("optuna.journal.lock12ab.rename").symlink_to(journal)
+    searched(study, Record(study.folder), 1)
+    assert [trial.user_attrs["trial_id"] for trial in journal_of(study)] == ["trial-000", "trial-001"]
+    assert sorted(study.folder.glob("optuna*")) == [journal]
+
+
 def test_the_first_trial_is_the_papers_point_and_the_others_are_drawn_from_the_space(tmp_path: Path) -> None:
     study = study_of(tmp_path)
     first, *others = searched(study, Record(study.folder), 6)
