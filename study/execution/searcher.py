@@ -253,12 +253,12 @@ class Journal:
             self.add(self._waiting[number])
 
     def _write(self, trial: FrozenTrial) -> None:
-        """A copy, for which no study ends: what a full disk keeps from it is there when the study has gone on."""
+        """A copy, for which no study ends and no run fails: what a full disk keeps from it is there when it goes on."""
         self._next += 1
         if self._written:
             try:
                 self._study.add_trial(trial)
-            except OSError:
+            except Exception:  # Optuna reads what others may have changed
                 self._written = False
 
 

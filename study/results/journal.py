@@ -83,7 +83,7 @@ class Journal:
     def _append(self, content: Mapping[str, Any]) -> None:
         text = line(content)
         try:
-            with self.path.open("ab", buffering=0) as file:
+            with self.path.open("r+b", buffering=0) as file:  # one that was removed has no place for another line
                 if self.unfinished is not None:
                     file.truncate(self.unfinished)
                 self.unfinished = file.seek(0, os.SEEK_END)

@@ -256,6 +256,14 @@ def test_a_journal_that_cannot_be_written_is_named_and_nothing_is_half_recorded(
     assert seen(behind) == expected(6)
 
 
+def test_a_journal_that_was_removed_takes_no_line_that_would_be_its_first(behind: Path) -> None:
+    record = Record(behind)
+    (behind / "record.journal").unlink()
+    with pytest.raises(OSError, match=r"record.journal cannot be written \(No such file or directory\)"):
+        add(record, 5)
+    assert not (behind / "record.journal").exists()
+
+
 # A study that goes on
 
 

@@ -104,6 +104,19 @@ def test_a_search_goes_on_where_the_one_before_was_killed_while_it_wrote_optunas
     assert sorted(study.folder.glob("optuna*")) == [journal]
 
 
+def test_no_trial_fails_where_optunas_journal_was_removed_meanwhile(tmp_path: Path) -> None:
+    study = study_of(tmp_path)
+    record = Record(study.folder)
+    searcher = Searcher(study, record)
+    for number in range(8):
+        if number == 2:
+            (study.folder / "optuna.journal").unlink()
+        proposed = searcher.suggest(trial_id(number))
+        assert isinstance(proposed, dict)
+        record.add(**rows_of(proposed, run(searcher, proposed, epochs=EPOCHS)))
+    searcher.close()
+
+
 def test_the_first_trial_is_the_papers_point_and_the_others_are_drawn_from_the_space(tmp_path: Path) -> None:
     study = study_of(tmp_path)
     first, *others = searched(study, Record(study.folder), 6)

@@ -56,6 +56,7 @@ class Fault:
         around: what it is before the command begins and after it has ended.
         whole: all of a command, in its own order; returns how it ended, and whether the fault happened.
         results_gone: it takes results away itself.
+        inside: it is a run's own, which says when it has happened.
     """
 
     codes: Sequence[int] = (0,)
@@ -67,6 +68,7 @@ class Fault:
     whole: Callable[[Target, Random, "Moment"], tuple[Ended, bool]] | None = None
     results_gone: bool = False
     needs: Callable[[], bool] = lambda: True
+    inside: bool = False
 
     @property
     def alone(self) -> bool:

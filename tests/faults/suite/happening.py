@@ -17,11 +17,12 @@ from tests.faults.suite.chains import Chain
 from tests.faults.suite.faults import FAULTS, Fault, Moment, Target
 from tests.faults.suite.results import Happened
 from tests.faults.suite.verdict import Rows, Verdict, differences, files, finished_runs, left_files, tables
-from tests.faults.suite.victim import Ended, Victim
+from tests.faults.suite.victim import LONGEST, Ended, Victim
 from tests.faults.suite.worlds import WORLDS, two_nodes
 
 TRIES = 3  # of a command without a fault, after which it counts as one that cannot go on
-EARLY = 0.25  # of the moments that end a command are before any run has begun
+EARLY = 0.25  # of the moments that end a command are before any run has begun,
+EARLY_WITH_OTHERS = 0.1  # or of those where others happen to it, which do not come to happen then
 SOCKETS = shutil.ignore_patterns("sockets", "cache")
 EVENTS = 4  # of a run: its beginning, two epochs, its end
 
@@ -132,11 +133,14 @@ class Suite:
         before, began, done = tables(victim), time.time(), finished_runs(victim)
         pageless = without_a_page(victim)
         left = [run for run in usual.runs if run not in done]
-        target = Target(victim, left[: ceil(share * len(left))], node if callable(node) else None)
+        within = left[: ceil(share * len(left))]
+        ends = len(faults) > 1 and any(fault.ends for fault in faults)
+        passing = within[: ceil(len(within) / 2)] if ends else within
+        target = Target(victim, passing, node if callable(node) else None)
         verdict = Verdict()
         struck = [False] * len(faults)
         try:
-            ended, struck = happen(faults, target, random, moments(faults, random, usual, len(target.runs)))
+            ended, struck = happen(faults, target, random, moments(faults, random, usual, len(passing), len(within)))
         except AssertionError as error:
             verdict.disorder.append(str(error))
         else:
@@ -164,15 +168,21 @@ def nodes_of(world: str, victim: Victim) -> Iterator[object]:
         yield stack.enter_context(two_nodes(victim)) if WORLDS[world].nodes else None
 
 
-def moments(faults: Sequence[Fault], random: Random, usual: Undisturbed, runs: int) -> list[Moment]:
-    """Of each fault one, within so many runs. One that ends a command is before any has begun, or after most others."""
+def moments(faults: Sequence[Fault], random: Random, usual: Undisturbed, passing: int, within: int) -> list[Moment]:
+    """Of each fault one, within so many runs. One that ends a command on which others happen comes after these.
+
+    Args:
+        passing: runs in which those happen that a command goes on after.
+        within: those, and the runs after them in which it is ended.
+    """
+    others = len(faults) > 1
 
     def of(fault: Fault) -> Moment:
-        if not runs or (fault.ends and random.random() < EARLY):
+        early = fault.ends and random.random() < (EARLY_WITH_OTHERS if others else EARLY)
+        if early or not passing:
             return Moment(-1, random.uniform(0, usual.startup))
-        events = EVENTS * runs
-        first = events // 2 if fault.ends and len(faults) > 1 else 0
-        return Moment(random.randrange(first, events), random.uniform(0, 0.4))
+        events = EVENTS * (max(within - passing, 1) if fault.ends and others else passing)
+        return Moment(random.randrange(events), random.uniform(0, 0.4))
 
     return [of(fault) for fault in faults]
 
@@ -187,9 +197,16 @@ def happen(faults: Sequence[Fault], target: Target, random: Random, when: Sequen
         variables = {name: value for one in given for name, value in one.variables.items()}
         command = target.victim.start(*(word for one in given for word in one.words), **variables)
         struck = [True] * len(faults)
-        for number in sorted(range(len(faults)), key=lambda number: when[number]):
-            if faults[number].at:
-                struck[number] = when[number].comes(command) and faults[number].happens(command, random, target)
+        after = [len(faults) > 1 and fault.ends and one.events >= 0 for fault, one in zip(faults, when, strict=True)]
+        for number in sorted(range(len(faults)), key=lambda number: (after[number], when[number])):
+            fault, moment = faults[number], when[number]
+            if after[number]:
+                inside = [one for other, one in zip(faults, given, strict=True) if other.inside and other is not fault]
+                while command.sleep(0.05) and command.lasts < LONGEST and not all(one.struck() for one in inside):
+                    pass
+                moment = Moment(len(target.victim.trained()) - command.seen + moment.events, moment.seconds)
+            if fault.at:
+                struck[number] = moment.comes(command) and fault.happens(command, random, target)
         ended = command.wait()
     return ended, [happened and one.struck() for happened, one in zip(struck, given, strict=True)]
 

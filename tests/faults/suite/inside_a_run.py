@@ -34,10 +34,10 @@ def having(what: str, *words: str) -> Callable[[Target, Random], AbstractContext
 
 
 for what in ("an exception in the model", "no memory for Python", "the process ends itself", "a segmentation fault"):
-    FAULTS[f"in a run: {what}"] = Fault(worlds=SINGLE, around=having(what))
+    FAULTS[f"in a run: {what}"] = Fault(worlds=SINGLE, around=having(what), inside=True)
 for what in ("it hangs in Python", "it hangs in a read"):
-    FAULTS[f"in a run: {what}"] = Fault(around=having(what, "--stall-timeout", "15"))
-FAULTS["in a run: a slow finally"] = Fault(around=having("slow finally"))
+    FAULTS[f"in a run: {what}"] = Fault(around=having(what, "--stall-timeout", "15"), inside=True)
+FAULTS["in a run: a slow finally"] = Fault(around=having("slow finally"), inside=True)
 
 
 def interrupt(command: Command, random: Random, target: Target) -> bool:
@@ -64,4 +64,4 @@ def on_the_host(target: Target, random: Random) -> Iterator[Given]:
         yield given
 
 
-FAULTS["out of memory on the host"] = Fault(around=on_the_host)
+FAULTS["out of memory on the host"] = Fault(around=on_the_host, inside=True)
