@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from study import entry
-from study.cluster import environment
-from study.data_efficiency import finished
+from study.data_efficiency.checking import check
 from study.options import arguments
 from study.options.keywords import DataEfficiencyKeywords
 from study.options.parser import Parser
-from study.results import bucket, lock, provenance
+from study.results import provenance
 from study.terminal.mistake import ended
 from study.terminal.supervisor import tell
 
@@ -47,6 +46,7 @@ def parser() -> Parser:
     )
     parser.add_argument("--seeds", type=int, metavar="N", help="runs of each amount and depth; default: the study's")
     parser.add_argument("--max-concurrent", type=int, metavar="N", help="runs at a time")
+    arguments.add_failures(parser)
     parser.add_argument("--data-dir", type=arguments.path, metavar="DIR", help="as the study had it")
     parser.add_argument("--weights", type=arguments.path, metavar="PATH", help="as the study had it")
     parser.add_argument("--offline", action="store_true", help="never fetch anything from the network")
@@ -80,21 +80,6 @@ def run(options: DataEfficiencyKeywords, terminal: "Terminal | None" = None) -> 
         return measure(options, terminal)
     except Interrupted:
         raise KeyboardInterrupt from None
-
-
-def check(options: DataEfficiencyKeywords) -> None:
-    """Raises ValueError for what is wrong with the options, before a record is read."""
-    environment.check()
-    for name in ("max_concurrent", "seeds"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise ValueError(f"{name.replace('_', '-')} must be at least 1, got {value}")
-    if options.weights and len(options.studies) > 1:
-        raise ValueError(f"weights are those of one study, got {len(options.studies)} studies: give one at a time")
-    for folder in options.studies:
-        bucket.fetch(folder)
-        lock.check(folder)
-        finished.check(folder)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import numpy as np
 
 from study.cluster import connection
 from study.data_efficiency import finished, plan
+from study.data_efficiency.checking import execution
 from study.data_efficiency.plan import Planned
 from study.data_efficiency.summary import summary
-from study.design.execution import Execution
 from study.design.states import RunStatus
 from study.execution.attempts import Attempts
 from study.execution.pool import Pool
@@ -81,14 +81,7 @@ class Measurement:
         finished.check(folder)
         record, rows = Record(folder), data_efficiency.read(folder)
         as_it_was = study_of(record, data_dir=options.data_dir, offline=options.offline)
-        execution = Execution(
-            resume=True,
-            max_concurrent=options.max_concurrent,
-            weights=options.weights,
-            offline=options.offline,
-            quiet=options.quiet,
-        )
-        session = Session.prepare(as_it_was, execution, interrupted=interrupted, terminal=terminal)
+        session = Session.prepare(as_it_was, execution(options), interrupted=interrupted, terminal=terminal)
         study = replace(session.study, seeds=options.seeds or session.study.seeds)
         depths = plan.depths(options.freeze_depths, study, record.winner)
         planned = plan.plan(study, plan.amounts(session.splits, options.images_per_class), depths)

@@ -186,19 +186,7 @@ def add_machine(group: Group) -> None:
         help=f"{', '.join(BOUNDARY_MODES)}: whether what frozen stages compute is cached and read; with on a planner "
         "decides by measurement (default), always reads it at any cost",
     )
-    group.add_argument(
-        "--max-failures",
-        type=int,
-        default=2,
-        metavar="N",
-        help="how often a run is tried again that failed for the machine's sake (default %(default)s)",
-    )
-    group.add_argument(
-        "--stall-timeout",
-        default="auto",
-        metavar="SECONDS",
-        help="a run without progress for so long is ended and tried again; 0: never (default auto: by its pace)",
-    )
+    add_failures(group)
     group.add_argument(
         "--retries-of-ray",
         type=int,
@@ -212,6 +200,23 @@ def add_machine(group: Group) -> None:
         help="torch.compile of the stages that are trained: a minute or more for each freeze depth, then faster steps",
     )
     add_precision(group)
+
+
+def add_failures(group: Group | Parser) -> None:
+    """What becomes of runs that fail."""
+    group.add_argument(
+        "--max-failures",
+        type=int,
+        default=2,
+        metavar="N",
+        help="how often a run is tried again that failed for the machine's sake (default %(default)s)",
+    )
+    group.add_argument(
+        "--stall-timeout",
+        default="auto",
+        metavar="SECONDS",
+        help="a run without progress for so long is ended and tried again; 0: never (default auto: by its pace)",
+    )
 
 
 def add_precision(group: Group | Parser) -> None:

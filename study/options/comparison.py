@@ -82,6 +82,8 @@ class Plan:
             studies=done,
             images_per_class=options.data_efficiency or None,
             max_concurrent=options.max_concurrent,
+            max_failures=options.max_failures,
+            stall_timeout=options.stall_timeout,
             data_dir=options.data_dir,
             offline=options.offline,
             quiet=options.quiet,

@@ -222,6 +222,8 @@ class DataEfficiencyKeywords(Keywords):
     freeze_depths: Sequence[str] = ("winner",)
     seeds: int | None = None
     max_concurrent: int | None = None
+    max_failures: int = 2
+    stall_timeout: str = "auto"
     data_dir: Path | None = None
     weights: Path | None = None
     quiet: bool = False

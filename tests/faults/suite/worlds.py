@@ -74,7 +74,9 @@ WORLDS = {
     "comparison": World(
         [*COMPARISON, "--name", "victims", *SMALL, *OFTEN, *FEW, "--trials", "4", "--datasets", "digits"]
     ),
-    "data efficiency": World([*MEASURED, "--max-concurrent", "1"], before=FINISHED, begins=a_finished_study),
+    "data efficiency": World(
+        [*MEASURED, "--max-concurrent", "1", "--max-failures", "9"], before=FINISHED, begins=a_finished_study
+    ),
     "images": World(
         [*VICTIM, "--trials", "8", "--dataset", "data", "--early-stopping", "none"],
         ["--resume"],
