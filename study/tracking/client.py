@@ -133,7 +133,8 @@ class Client:
     def _server(self) -> Iterator[None]:
         """Around calls that wait for the server, unless the study is offline."""
         try:
-            yield
+            with service.swept():
+                yield
         except Exception as error:
             if self._mode == "offline":
                 raise
@@ -147,7 +148,8 @@ class Client:
 
         exits = sys.exit, sys.excepthook
         chosen = {} if self._mode is None else {"mode": self._mode}
-        library = wandb.setup(service.settings(self._patience, **chosen))
+        with service.swept():
+            library = wandb.setup(service.settings(self._patience, **chosen))
         self._entity = entity = library.settings.entity
         if agents := self._about.agents:
             sweep.note(self._folder, sweep.Sweep(entity or "", self._project, agents.sweep, agents.run))

@@ -61,14 +61,21 @@ def account(folder: Path) -> Iterator[str | None]:
         environment.restore()
 
 
-def load() -> None:
-    """Imports the client, whose temporary folders are made then: where the next study sweeps them if this one dies."""
+@contextmanager
+def swept() -> Iterator[None]:
+    """Temporary folders that are made inside lie where the next study removes them, if this process is killed."""
     before = tempfile.tempdir
     tempfile.tempdir = str(scratch.here())
     try:
-        import wandb  # noqa: F401
+        yield
     finally:
         tempfile.tempdir = before
+
+
+def load() -> None:
+    """Imports the client, which makes temporary folders."""
+    with swept():
+        import wandb  # noqa: F401
 
 
 def _entity() -> str | None:
@@ -77,7 +84,9 @@ def _entity() -> str | None:
 
     if not wandb.login(prompt=False, verify=False):
         return None
-    look(wandb.setup().settings.base_url)  # the client itself tries for 20 seconds
+    with swept():
+        library = wandb.setup()
+    look(library.settings.base_url)  # the client itself tries for 20 seconds
     try:
         api = wandb.Api()
         return api.settings["entity"] or api.default_entity

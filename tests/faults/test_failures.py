@@ -1,5 +1,6 @@
 """What goes wrong in a run is a result with its reason, and costs no other run."""
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,12 +17,13 @@ from study.data.splits import DatasetSplits, split
 from study.design.recipes import RECIPES
 from study.design.study import Study
 from study.execution.pool import Pool
-from study.execution.search import search
+from study.execution.search import Train, search
 from study.results.record import Record, Row
 from study.run import main
 from trainables.resources import Resources
-from trainables.run import Model, Run
+from trainables.run import Model, Outcome, Run
 from trainables.splits import ImagesKey
+from trainables.trainer import train
 
 DATA = tuple[DatasetSplits, dict[ImagesKey, Any]]
 
@@ -54,7 +56,9 @@ def template(study: Study, splits: DatasetSplits) -> Run:
     )
 
 
-def searched(study: Study, data: DATA, on_epoch: Callable[[str, Row], None] = lambda name, row: None) -> Record:
+def searched(
+    study: Study, data: DATA, on_epoch: Callable[[str, Row], None] = lambda name, row: None, train: Train = train
+) -> Record:
     study.folder.mkdir(parents=True)
     record = Record(study.folder)
     search(
@@ -68,6 +72,7 @@ def searched(study: Study, data: DATA, on_epoch: Callable[[str, Row], None] = la
         on_start=lambda name, point: None,
         on_epoch=on_epoch,
         on_end=lambda row, curve: record.add(trials=[row], curves=curve),
+        train=train,
     )
     return record
 
@@ -95,6 +100,26 @@ def test_a_trial_whose_process_dies_is_run_again(data: DATA, tmp_path: Path) -> 
         (f"trial-{n:03d}", "completed", 3) for n in range(3)
     ]
     assert [row["epoch"] for row in record.curve("trial-001")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("how", ["dies", "fails"])
+def test_a_trial_for_which_no_process_could_be_made_ready_gets_another(how: str, data: DATA, tmp_path: Path) -> None:
+    def train_and_break(run: Run, *others: Any) -> Outcome:
+        from ray.train._internal.session import get_session
+
+        def finish(timeout: float | None = None) -> None:  # what a process does first when it is made ready
+            if how == "dies":
+                os._exit(1)
+            raise RuntimeError("not ready")
+
+        if run.run_id == "trial-000":
+            get_session().finish = finish  # type: ignore[union-attr,method-assign]
+        return train(run, *others)
+
+    record = searched(described(tmp_path, trials=3), data, train=train_and_break)
+    assert [(row["trial_id"], row["status"]) for row in record.trials] == [
+        (f"trial-{n:03d}", "completed") for n in range(3)
+    ]
 
 
 def test_a_trial_whose_loss_is_not_finite_fails_with_the_reason_and_the_others_go_on(

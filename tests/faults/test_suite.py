@@ -1,5 +1,9 @@
 """Some faults of the suite (`make faults`): what happens to a study costs nothing that was finished."""
 
+import os
+import subprocess
+import sys
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -9,6 +13,7 @@ from tests.faults.suite import inside_a_run, places, services
 from tests.faults.suite.chains import Chain, chains
 from tests.faults.suite.faults import FAULTS
 from tests.faults.suite.happening import Suite
+from tests.faults.suite.victim import ROOT
 
 SEVERAL = [
     ["SIGKILL of a command"],
@@ -39,3 +44,13 @@ def test_chains_have_every_fault_in_every_world_of_it_and_none_twice_in_one_comm
         assert len(set(kinds)) == len(kinds)
         assert not any(FAULTS[name].alone for name in command)
         assert sum(FAULTS[name].ends for name in command) <= 1
+
+
+def test_a_clock_that_is_set_back_can_be_pickled_as_ray_does() -> None:
+    code = "import time, ray.cloudpickle as c; print(c.loads(c.dumps(lambda: time.time))().__name__, time.time())"
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests/faults/suite/inside")])
+    environment = {**os.environ, "PYTHONPATH": path, "FAULTS_CLOCK": "0"}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    name, now = said.stdout.split()
+    assert name == "clock"
+    assert 3500 < time.time() - float(now) < 3700

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, RayError
+from ray.tune.execution.tune_controller import TuneController
 
 from study.design.states import Cause
 from study.execution import actor_deaths
@@ -43,11 +44,15 @@ def test_an_exception_of_the_programs_own_stays_one() -> None:
 def test_rays_method_has_the_arguments_that_it_is_replaced_for() -> None:
     """Fails with a Ray that has changed it; a search goes on without this there."""
     assert actor_deaths._task_failed is not None
-    assert [*signature(actor_deaths._task_failed).parameters] == [*signature(actor_deaths.task_failed).parameters]
+    for rays, ours in (
+        (actor_deaths._task_failed, actor_deaths.task_failed),
+        (actor_deaths._trial_failed, actor_deaths.trial_failed),
+    ):
+        assert [*signature(rays).parameters] == [*signature(ours).parameters]
 
 
 def test_a_ray_without_that_method_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = RayActorManager._actor_task_failed
+    before = RayActorManager._actor_task_failed, TuneController._trial_task_failure
     monkeypatch.setattr(actor_deaths, "_task_failed", None)
     actor_deaths.heed()
-    assert RayActorManager._actor_task_failed is before
+    assert (RayActorManager._actor_task_failed, TuneController._trial_task_failure) == before

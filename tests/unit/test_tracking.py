@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from study.design.states import Phase, RunStatus
 from study.tracking import copies, media
 from study.tracking.folder import offline_runs
 from tests.wandb_stand_in import KEY, Answers, Server, Written, read, runs
+from trainables import scratch
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
@@ -547,6 +549,25 @@ WAIT = "    sys.stdin.readline()"
 def wait_for(folder: Path, run_id: str, epochs: int) -> None:
     while len(runs(folder).get(run_id, Written()).curve) < epochs:
         sleep(0.1)
+
+
+def test_temporary_folders_of_the_client_lie_where_those_of_a_killed_study_are_removed(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+    mkdtemp = tempfile.mkdtemp
+
+    def noted(*arguments: Any, **more: Any) -> str:
+        made.append(Path(mkdtemp(*arguments, **more)))
+        return str(made[-1])
+
+    monkeypatch.setattr(tempfile, "mkdtemp", noted)
+    tracker = begin()
+    tracker.begin("test-seed501", Phase.TEST, CONFIG)
+    tracker.finish("test-seed501", {"test_accuracy": 0.5}, RunStatus.COMPLETED, test=predictions())
+    tracker.close(SECONDS)
+    assert made
+    assert [path for path in made if not path.is_relative_to(scratch.here())] == []
 
 
 def test_nothing_lies_outside_the_folder(tmp_path: Path, home: Path):

@@ -127,13 +127,16 @@ def fail(what: str, done: str) -> None:
         time.sleep(5)
 
 
-def set_the_clock_back(after: float) -> None:
-    began = time.monotonic()
-    time.time = lambda: now() - (3600 if time.monotonic() - began > after else 0)
+began, set_back_after = time.monotonic(), float(os.environ.get("FAULTS_CLOCK", "inf"))
+
+
+def clock() -> float:
+    """An hour less, after some seconds. Ray pickles it, so that it has to be found under its name."""
+    return now() - (3600 if time.monotonic() - began > set_back_after else 0)
 
 
 if "FAULTS_CLOCK" in os.environ:
-    set_the_clock_back(float(os.environ["FAULTS_CLOCK"]))
+    time.time = clock
 
 
 if "FAULTS_TRACE" in os.environ:
