@@ -77,11 +77,11 @@ def parts() -> list[Part]:
 
 
 def pid_of(program: str, word: str) -> int | None:
-    """The process of a program that was given a word."""
+    """The process of a program that was given a word, alone or as `--option=word`."""
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             first, *others = entry.read_bytes().decode(errors="replace").split("\0")
-            if first.endswith(program) and any(word in other for other in others):
+            if first.endswith(program) and any(other == word or other.endswith(f"={word}") for other in others):
                 return int(entry.parent.name)
     return None
 
