@@ -31,7 +31,7 @@ from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits, stratified
 from study.execution.session import Session
 from study.files import write_json, write_parquet
-from study.results import ledger, provenance
+from study.results import ledger, probes, provenance
 from study.results.record import TABLES, prediction_rows
 from study.statistics import accuracy_interval
 from trainables.architecture import Architecture, Variant
@@ -206,7 +206,7 @@ def format_probe(row: dict[str, Any]) -> str:
 def probe_study(session: Session) -> None:
     """Probes the model of a study that has just ended, on its own splits, into its folder."""
     study = session.study
-    if (study.folder / "probe.json").exists():
+    if probes.whole(study.folder):
         return
     session.terminal.say(f"linear probe of {study.variant}")
     session.terminal.doing(f"ridge regression on the features of {study.variant}")
@@ -225,7 +225,7 @@ def write(folder: Path, splits: DatasetSplits, results: Sequence[Probed], comman
     folder.mkdir(parents=True, exist_ok=True)
     schema = pa.schema([("variant", pa.string()), *TABLES["predictions"]])
     lines = [{"variant": probed.row["variant"], **line} for probed in results for line in probed.predictions]
-    write_parquet(folder / "probe.parquet", pa.Table.from_pylist(lines, schema=schema))
+    write_parquet(folder / probes.ANSWERS, pa.Table.from_pylist(lines, schema=schema))
     facts = {
         "format": 1,
         "dataset": splits.source.name,
@@ -236,4 +236,4 @@ def write(folder: Path, splits: DatasetSplits, results: Sequence[Probed], comman
         "versions": provenance.versions(),
         "hardware": provenance.hardware(),
     }
-    write_json(folder / "probe.json", facts)
+    write_json(folder / probes.FACTS, facts)

@@ -12,7 +12,7 @@ from study.comparison.answers import Question
 from study.comparison.groups import Group, grouped, together
 from study.comparison.registration import Registered, Registration, registered
 from study.comparison.rows import Row, read
-from study.results import ledger
+from study.results import corruptions, ledger
 from study.results.ledger import Looks
 from study.results.place import shown
 from study.statistics import CriticalDifference, Equivalence, critical_difference, signed_rank
@@ -72,7 +72,10 @@ def compare(
     not_here = list(left_out)
     for folder in {path.resolve(): path for path in folders}.values():
         try:
-            rows_read.append(read(folder))
+            row = read(folder)
+            floor.floor(row)  # these may be damaged, too
+            corruptions.read(folder)
+            rows_read.append(row)
         except (ValueError, OSError) as reason:
             not_here.append((folder.name, " ".join(str(reason).split())))
     groups = together(grouped(named_apart(repeats.merged(rows_read))), margin)

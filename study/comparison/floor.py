@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from study.comparison.rows import Row
+from study.results import probes
 from study.results.point import backbone_stages
-from study.results.study_file import damaged
 from study.statistics import Contrast, Interval, contrast
 
 
@@ -37,17 +37,18 @@ def floor(row: Row) -> Floor | None:
     """
     if row.repeats:
         return of_repeats([floor(one) for one in row.repeats])
-    path = row.record.folder / "probe.json"
+    path = row.record.folder / probes.FACTS
     if not path.exists():
         return None
     try:
-        probes = [one for one in json.loads(path.read_text())["probes"] if one["variant"] == row.variant]
-        if not probes:
+        fitted = [one for one in json.loads(path.read_text())["probes"] if one["variant"] == row.variant]
+        if not fitted:
             return None
-        found = Floor(probes[0]["accuracy"], Interval(*probes[0]["interval"]))
+        found = Floor(fitted[0]["accuracy"], Interval(*fitted[0]["interval"]))
         correct = answers(path.with_suffix(".parquet"), row)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise damaged(path, error) from None
+        why = " ".join(str(error).split())[:120] or type(error).__name__
+        raise ValueError(f"{path} cannot be read ({why}): remove it, and study.compare computes it again") from None
     if correct is None:
         return found
     return Floor(found.accuracy, found.interval, contrast([(1.0, row.correct), (-1.0, correct)]))
@@ -67,7 +68,9 @@ def answers(path: Path, row: Row) -> np.ndarray | None:
 
     if not path.exists():
         return None
-    table = pq.read_table(path, columns=["variant", "seed", "index", "label", "predicted"])
+    table = pq.read_table(
+        path, columns=["variant", "seed", "index", "label", "predicted"], page_checksum_verification=True
+    )
     variant = np.array(table["variant"].to_pylist())
     columns = {name: table[name].to_numpy()[variant == row.variant] for name in table.column_names[1:]}
     order = np.lexsort((columns["index"], columns["seed"]))

@@ -17,7 +17,7 @@ from study.design.study import Study, check_name
 from study.options import arguments, command_line
 from study.options.keywords import ComparisonKeywords, DataEfficiencyKeywords
 from study.options.parser import Parser
-from study.results import bucket, corruptions, lock, resume
+from study.results import bucket, corruptions, lock, probes, resume
 from study.results.place import shown
 from study.results.study_file import StudyFile
 from study.text import FROM_SCRATCH, duration
@@ -61,7 +61,11 @@ class Plan:
         return [folder for folder in there if folder.name not in without]
 
     def missing(self) -> list[Study]:
-        return [study for study in self.studies if not resume.is_finished(study) or self.to_be_corrupted(study)]
+        """Those that something is to be computed of: their runs, the regression beside them, corrupted images."""
+        return [study for study in self.studies if not self.whole(study)]
+
+    def whole(self, study: Study) -> bool:
+        return resume.is_finished(study) and probes.whole(study.folder) and not self.to_be_corrupted(study)
 
     def to_be_corrupted(self, study: Study) -> bool:
         """Whether its winner is still to be tested on corrupted images."""

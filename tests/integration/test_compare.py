@@ -94,6 +94,16 @@ def test_a_comparison_that_is_interrupted_goes_on_skips_what_is_done_and_is_read
     assert (content(first), content(second)) == both
     assert "row 1" not in capsys.readouterr().out
 
+    fitted = [json.loads((place / "probe.json").read_text())["probes"][0]["accuracy"] for place in (first, second)]
+    (first / "probe.json").write_text("{")
+    (second / "probe.parquet").unlink()
+    assert main([*command, "--quiet"]) == 0
+    assert [json.loads((place / "probe.json").read_text())["probes"][0]["accuracy"] for place in (first, second)] == (
+        fitted
+    )
+    assert (second / "probe.parquet").exists()
+    found = json.loads((folder / "comparison.json").read_text())
+
     assert main(["--from", str(folder), "--results", str(tmp_path), "--name", "again"]) == 0
     again = json.loads((tmp_path / "again" / "comparison.json").read_text())
     assert again["groups"] == found["groups"]

@@ -361,6 +361,19 @@ def test_rows_that_are_equal_within_a_margin_are_said_to_be(tmp_path: Path) -> N
     assert {one.verdict for one in comparison.groups[0].equivalences.values()} == {"equal"}
 
 
+@pytest.mark.parametrize("name", ["probe.json", "corruptions.json"])
+def test_a_row_of_which_what_lies_beside_the_record_cannot_be_read_is_left_out_by_name(
+    name: str, tmp_path: Path
+) -> None:
+    damaged, whole = study(tmp_path, "vit", MIDDLE), study(tmp_path, "resnet", MIDDLE)
+    (damaged / name).write_text('{"probes": [')
+    comparison = compare([damaged, whole])
+    assert [row.record.folder for row in comparison.rows] == [whole]
+    [(left, why)] = comparison.left_out
+    assert left == damaged.name
+    assert f"{damaged / name} cannot be read" in why
+
+
 def test_a_head_that_is_worse_than_ridge_regression_is_said_to_be_under_trained(tmp_path: Path) -> None:
     model = {"parameters": 1, "stage_names": ["stem", "head"]}
     scores = {"seeds": [1], "scores": [0.8], "val_accuracies": [0.8], "score": 0.8}

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from random import Random
-from time import monotonic
+from time import monotonic, sleep
 
-from tests.faults.suite.faults import FAULTS, SINGLE, Fault, Given, Moment, Target, at_a_moment
-from tests.faults.suite.victim import Command, Ended
+from tests.faults.suite.faults import FAULTS, SINGLE, TRIAL, Fault, Given, Moment, Target, at_a_moment
+from tests.faults.suite.victim import SETTLE, Command, Ended
 
 FAILED, MISTAKE = 1, 2
 BRING_BACK = "bring it back from a copy"
@@ -49,10 +49,8 @@ def small_disk(folder: Path, room: int) -> Iterator[Given]:
         shutil.rmtree(kept)
         shutil.copytree(folder, kept, symlinks=True)
         subprocess.run(["umount", "-l", str(folder)], check=True)
-        shutil.copytree(kept, folder, dirs_exist_ok=True, symlinks=True)
-        for path in sorted(folder.rglob("*"), reverse=True):  # what was removed meanwhile
-            if not (kept / path.relative_to(folder)).exists() and path.is_file():
-                path.unlink()
+        shutil.rmtree(folder)
+        shutil.copytree(kept, folder, symlinks=True)
         shutil.rmtree(kept)
 
 
@@ -121,6 +119,9 @@ def stopped(target: Target, moment: Moment) -> None:
     moment.comes(command)
     command.signal(signal.SIGKILL)
     command.process.wait()
+    deadline = monotonic() + SETTLE
+    while command.members(*TRIAL) and monotonic() < deadline:  # they write until they find that they are alone
+        sleep(0.2)
 
 
 def refused_until_mended(target: Target, harm: Callable[[], bool], mend: Callable[[], None]) -> tuple[Ended, bool]:
