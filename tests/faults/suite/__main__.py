@@ -1,6 +1,7 @@
 """Faults at random moments of real mini studies, and what they cost.
 
-    make faults                                  # 500 faults: an hour and more on two cores
+    make faults                                  # 500 faults: hours on two cores
+    make faults ARGS='--at-once 4'               # an hour
     make faults ARGS='--faults 40 --seed 7'
     make faults ARGS='--only "Ctrl-C" --only SIGTERM --faults 20'
 
@@ -15,6 +16,7 @@ What happened is added to a file, faults-SEED.jsonl: ended by Ctrl-C or SIGTERM,
 """
 
 import argparse
+import multiprocessing
 import signal
 import subprocess
 import sys
@@ -38,33 +40,60 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", action="append", choices=FAULTS, metavar="FAULT", help=", ".join(FAULTS))
     parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=list(WORLDS), help=", ".join(WORLDS))
+    parser.add_argument(
+        "--at-once", type=int, default=1, metavar="N", help="studies side by side (default %(default)s)"
+    )
     parser.add_argument("--into", type=Path, metavar="FILE", help="where what happened is added to")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where studies go that a fault has cost something")
     parser.add_argument("--show", action="store_true", help="only the table of what the file has")
     options = parser.parse_args(words)
     into = options.into or Path(f"faults-{options.seed}.jsonl")
-    faults = {name: FAULTS[name] for name in options.only or FAULTS if FAULTS[name].needs()}
-    before = results.read(into)
-    happened = list(before)
     if not options.show:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="f", ignore_cleanup_errors=True) as folder:
-            suite = Suite(Path(folder), options.keep)
-            done = {one.chain for one in before if one.seed == options.seed}
-            for chain in chains(options.seed, faults, options.worlds):
-                if sum(one.verdict.struck for one in happened) >= options.faults:
-                    break
-                if chain.number in done:
-                    continue
-                ended = suite.chain(chain, options.seed)
-                results.add(into, ended)
-                happened += ended
-                for one in ended:
-                    print(one, flush=True)
+            side_by_side(options, into, Path(folder))
+    happened = results.read(into)
     print(f"seed {options.seed}, {version()}")
     order = [*FAULTS, *(world.always for world in WORLDS.values() if world.always)]
     results.show(happened, order)
     return 0 if all(one.verdict.good for one in happened) else 1
+
+
+def side_by_side(options: argparse.Namespace, into: Path, folder: Path) -> None:
+    """Ends when there are enough faults. Raises KeyboardInterrupt, when all streams have ended."""
+    spawn = multiprocessing.get_context("spawn")
+    streams = [spawn.Process(target=stream, args=(number, options, into, folder)) for number in range(options.at_once)]
+    for one in streams:
+        one.start()
+    try:
+        for one in streams:
+            one.join()
+    except KeyboardInterrupt:
+        for one in streams:
+            one.terminate()
+        for one in streams:
+            one.join()
+        raise
+
+
+def stream(number: int, options: argparse.Namespace, into: Path, folder: Path) -> None:
+    """Every so many-th chain, one after the other."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    faults = {name: FAULTS[name] for name in options.only or FAULTS if FAULTS[name].needs()}
+    suite = Suite(folder, options.keep)
+    with suppress(KeyboardInterrupt):
+        for chain in chains(options.seed, faults, options.worlds):
+            if chain.number % options.at_once != number:
+                continue
+            happened = results.read(into)
+            if sum(one.verdict.struck for one in happened) >= options.faults:
+                break
+            if any((one.seed, one.chain) == (options.seed, chain.number) for one in happened):
+                continue
+            ended = suite.chain(chain, options.seed)
+            results.add(into, ended)
+            for one in ended:
+                print(one, flush=True)
 
 
 def version() -> str:

@@ -1,5 +1,7 @@
 """A chain of faults that happen to one victim, and what they cost it."""
 
+import fcntl
+import pickle
 import shutil
 import time
 from collections import Counter
@@ -49,7 +51,7 @@ class Undisturbed:
 
 
 class Suite:
-    """Chains of faults, in a folder; what is undisturbed is trained when it is first needed.
+    """Chains of faults, in a folder; what is undisturbed is trained when it is first needed, and kept there for others.
 
     Args:
         keep: where the folder of a victim goes that a fault has cost something; None: it is removed.
@@ -60,6 +62,17 @@ class Suite:
         self.undisturbed = cache(self._undisturbed)
 
     def _undisturbed(self, world: str) -> Undisturbed:
+        """Of a world, trained by the process that comes first."""
+        self.folder.mkdir(exist_ok=True)
+        kept = self.folder / f"{world.replace(' ', '-')}.undisturbed"
+        with kept.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not kept.exists():
+                kept.write_bytes(pickle.dumps(self._trained(world)))
+        undisturbed: Undisturbed = pickle.loads(kept.read_bytes())
+        return undisturbed
+
+    def _trained(self, world: str) -> Undisturbed:
         victim = WORLDS[world].victim(self.folder / f"undisturbed {world}".replace(" ", "-"), self.finished(world))
         try:
             with nodes_of(world, victim):
