@@ -16,7 +16,6 @@ What happened is added to a file, faults-SEED.jsonl: ended by Ctrl-C or SIGTERM,
 """
 
 import argparse
-import multiprocessing
 import signal
 import subprocess
 import sys
@@ -25,13 +24,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tests.faults.suite import inside_a_run, places, results, services
-from tests.faults.suite.chains import chains
+from tests.faults.suite import results
 from tests.faults.suite.faults import FAULTS
-from tests.faults.suite.happening import Suite
+from tests.faults.suite.streams import side_by_side
 from tests.faults.suite.worlds import WORLDS
-
-assert inside_a_run, (places, services)  # imported for the faults that they declare
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -57,43 +53,6 @@ def main(words: Sequence[str] | None = None) -> int:
     order = [*FAULTS, *(world.always for world in WORLDS.values() if world.always)]
     results.show(happened, order)
     return 0 if all(one.verdict.good for one in happened) else 1
-
-
-def side_by_side(options: argparse.Namespace, into: Path, folder: Path) -> None:
-    """Ends when there are enough faults. Raises KeyboardInterrupt, when all streams have ended."""
-    spawn = multiprocessing.get_context("spawn")
-    streams = [spawn.Process(target=stream, args=(number, options, into, folder)) for number in range(options.at_once)]
-    for one in streams:
-        one.start()
-    try:
-        for one in streams:
-            one.join()
-    except KeyboardInterrupt:
-        for one in streams:
-            one.terminate()
-        for one in streams:
-            one.join()
-        raise
-
-
-def stream(number: int, options: argparse.Namespace, into: Path, folder: Path) -> None:
-    """Every so many-th chain, one after the other."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    faults = {name: FAULTS[name] for name in options.only or FAULTS if FAULTS[name].needs()}
-    suite = Suite(folder, options.keep)
-    with suppress(KeyboardInterrupt):
-        for chain in chains(options.seed, faults, options.worlds):
-            if chain.number % options.at_once != number:
-                continue
-            happened = results.read(into)
-            if sum(one.verdict.struck for one in happened) >= options.faults:
-                break
-            if any((one.seed, one.chain) == (options.seed, chain.number) for one in happened):
-                continue
-            ended = suite.chain(chain, options.seed)
-            results.add(into, ended)
-            for one in ended:
-                print(one, flush=True)
 
 
 def version() -> str:
