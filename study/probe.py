@@ -20,7 +20,7 @@ from study.options import arguments, beginning, command_line
 from study.options.keywords import ProbeKeywords
 from study.options.parser import Parser
 from study.result import ProbeResult
-from study.results import bucket, provenance, resume
+from study.results import bucket, probes, provenance, resume
 from study.results.place import shown
 from study.terminal.mistake import FAILED, Failed, ended
 from trainables import architecture, weights
@@ -141,8 +141,8 @@ def folder(options: ProbeKeywords) -> Path | None:
     check_name(options.name)
     folder: Path = (options.results or Path("results")) / options.name
     bucket.fetch(folder)
-    if (folder / "probe.json").exists():
-        raise ValueError(f"{shown(folder / 'probe.json')} exists: choose another --name")
+    if (folder / probes.FACTS).exists():
+        raise ValueError(f"{shown(folder / probes.FACTS)} exists: choose another --name")
     resume.check_writable(folder)
     return folder
 

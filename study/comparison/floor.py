@@ -45,7 +45,7 @@ def floor(row: Row) -> Floor | None:
         if not fitted:
             return None
         found = Floor(fitted[0]["accuracy"], Interval(*fitted[0]["interval"]))
-        correct = answers(path.with_suffix(".parquet"), row)
+        correct = answers(path.with_name(probes.ANSWERS), row)
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = " ".join(str(error).split())[:120] or type(error).__name__
         raise ValueError(f"{path} cannot be read ({why}): remove it, and study.compare computes it again") from None
