@@ -39,7 +39,7 @@ GOAL = "after the first quarter nothing grows by more than a tenth, but for the 
 
 TRIALS, STUDIES, AT_ONCE = 2000, 20, 4
 PARTS = ["trials", "studies", "at-once"]
-TRAINS = ("ray::ImplicitFunc", "ray::Worker")
+TRAINS = ("ray::ImplicitFunc", "ray::TrainingProcess")
 MB = 1e6
 
 

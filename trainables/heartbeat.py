@@ -1,8 +1,8 @@
 """Signs of life of a process that trains: every few seconds, how far its run is, where the study's process sees it.
 
-The loop counts what it does, and a thread tells. So a process that is stopped, which tells nothing, is known from one
-that hangs, which tells of no progress. `study.execution.watchdog` looks at both. What else they tell (epoch, loss,
-images a second, memory) is for whoever sits at the terminal.
+The loop counts what it does, and a thread tells, from when the process is there. So a process that is stopped, which
+tells nothing, is known from one that hangs, which tells of no progress. `study.execution.watchdog` looks at both. What
+else they tell (epoch, loss, images a second, memory) is for whoever sits at the terminal.
 """
 
 import faulthandler
@@ -51,10 +51,11 @@ def tell(stacks: int | None) -> None:
         progress.begun.clear()
         now = progress.now
         said = {"beat": beat, "run_id": now.run_id, "done": now.done, "longest": now.longest, "waiting": now.waiting}
-        with suppress(Exception):  # nobody has to watch
-            said |= progress.position()
-        with suppress(Exception):
-            said |= machine.in_use()
+        if now.run_id:  # before it has one, this thread leaves the device alone
+            with suppress(Exception):  # nobody has to watch
+                said |= progress.position()
+            with suppress(Exception):
+                said |= machine.in_use()
         with suppress(Exception):  # the head does not answer now
             internal_kv._internal_kv_put(key, json.dumps({**process, **said}).encode(), namespace=NAMESPACE)
         progress.begun.wait(EVERY)

@@ -1,10 +1,9 @@
-"""Warm processes that train replicates and test runs side by side. They import no more than training needs."""
+"""Warm processes that train replicates and test runs side by side."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from time import monotonic, sleep
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import ray
 from ray.exceptions import RayError
@@ -12,6 +11,7 @@ from ray.exceptions import RayError
 from study.design.execution import Execution
 from study.execution import failures
 from study.execution.attempts import Attempts
+from study.execution.training_process import TrainingProcess
 from study.execution.waiting import Placement
 from study.execution.watchdog import Watchdog
 from trainables import epochs, group
@@ -19,22 +19,8 @@ from trainables.images import SplitImages
 from trainables.resources import Resources
 from trainables.run import Outcome, Run
 from trainables.splits import ImagesKey
-from trainables.trainer import train
 
 T = TypeVar("T")
-
-
-class Worker:
-    """A warm process that trains one run after another."""
-
-    def ready(self) -> None:
-        """Returns when the process has found a place and has started."""
-
-    def train(self, run: Run, datasets: Mapping[ImagesKey, SplitImages], resources: Resources) -> Outcome:
-        return train(run, datasets, resources, report=partial(epochs.tell, run.run_id))
-
-    def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        return function(*arguments)
 
 
 class Pool:
@@ -64,7 +50,7 @@ class Pool:
         self.watchdog = watchdog or Watchdog(self.attempts)
         self.resources = resources
         self._say = say
-        self._remote: Any = ray.remote(Worker).options(num_cpus=resources.cpus, num_gpus=resources.gpus)
+        self._remote: Any = ray.remote(TrainingProcess).options(num_cpus=resources.cpus, num_gpus=resources.gpus)
         self._size = size
         self._starting: dict[ray.ObjectRef, Any] = {}
         self._idle: list[Any] = []
@@ -164,15 +150,18 @@ class Pool:
         while True:
             if not self._idle:
                 self._idle.append(self._start())
+            answer = self._idle[-1].call.remote(function, *arguments)
             try:
-                return ray.get(self._idle[-1].call.remote(function, *arguments))
+                while not ray.wait([answer], timeout=0.2)[0]:
+                    self.watchdog.look(list)  # a process that is stopped does not answer
+                return cast("T", ray.get(answer))
             except RayError as error:
                 self._idle.pop()
                 if not failures.lost_node(str(error)):
                     raise
 
     def _start(self) -> Any:
-        return group.owner(Worker, self.resources) if self.resources.workers else self._remote.remote()
+        return group.owner(TrainingProcess, self.resources) if self.resources.workers else self._remote.remote()
 
     def close(self) -> None:
         for worker in [*self._starting.values(), *self._idle, *(worker for _, worker in self._busy.values())]:

@@ -34,7 +34,7 @@ from study.execution.wall_clock import WallClock
 from study.execution.watchdog import Watchdog
 from study.results.pace import Pace
 from study.results.record import Record, Row
-from trainables import group, scratch
+from trainables import group, heartbeat, scratch
 from trainables.hyperparameters import Hyperparameters
 from trainables.images import SplitImages
 from trainables.metrics import COLUMNS
@@ -94,6 +94,7 @@ def search(
     scheduler = asha(study, record) if study.early_stopping == "asha" else FIFOScheduler()
 
     def trial(config: dict[str, Any], datasets: Mapping[ImagesKey, SplitImages]) -> None:
+        heartbeat.start()
         sleep(config.get("pause", 0.0))
         point = Hyperparameters(**config["hyperparameters"])
         run = replace(template, run_id=config["trial_id"], hyperparameters=point)

@@ -3,36 +3,33 @@
 A process that trains tells every few seconds what it has done (`trainables.heartbeat`). One that tells nothing is
 stopped, or swapped out; one that tells again and again that it has done nothing more hangs. Both are killed, after the
 stacks of their threads were written into `stalled/RUN.txt` in the study's folder; Ray then tries their runs elsewhere.
+One that has never told anything is known from Ray alone: `unheard`.
 """
 
 import json
-import os
-import signal
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
-import psutil
 import ray
 from ray.exceptions import RayError
 from ray.experimental import internal_kv
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from study.execution import processes
 from study.execution.attempts import Attempts
+from study.execution.unheard import Unheard
 from study.files import write_text
 from study.text import duration
-from trainables.heartbeat import NAMESPACE, STACKS, prefix
+from trainables.heartbeat import NAMESPACE, prefix
 
 EVERY = 5.0  # seconds between two looks
 SILENT = 60.0  # seconds without a sign of life
 AT_LEAST, TIMES = 120.0, 50  # seconds without progress, and times the longest pause that any run has had
 AT_FIRST = 600.0  # seconds until a run's first batch: it may read, decode or download all its images before
-LOOKING = 30.0  # seconds that a look on another node may take
-WRITING = 5.0  # seconds that a process has to write its stacks
 FOLDER = "stalled"
 
 
@@ -72,6 +69,7 @@ class Watchdog:
         self._attempts, self._folder, self._timeout = attempts, folder, timeout
         self._heard = heard
         self._seen: dict[bytes, Seen] = {}
+        self._unheard = Unheard()
         self._longest = 0.0
         self._looked = monotonic()
 
@@ -85,17 +83,22 @@ class Watchdog:
         if pause > 3 * EVERY:  # this process did not look, for it was stopped itself
             for seen in self._seen.values():
                 seen.heard, seen.moved = seen.heard + pause, seen.moved + pause
+            self._unheard.wait(pause)
         with suppress(RuntimeError, RayError):  # the head does not answer now
             self._listen(now)
         if self._timeout == 0:
             return
-        runs: defaultdict[str, dict[bytes, Seen]] = defaultdict(dict)
+        runs: defaultdict[str | bytes, dict[bytes, Seen]] = defaultdict(dict)
         for key, one in self._seen.items():
-            runs[one.said["run_id"]][key] = one
+            runs[one.said["run_id"] or key][key] = one
         under_way = set(running())
         for run_id, group in runs.items():
             if why := self._why(list(group.values()), now, under_way=run_id in under_way):
-                self._end(why, group)
+                self._end(why, {key: one.said for key, one in group.items()})
+        patience, starting = min(SILENT, self._timeout or SILENT), max(AT_FIRST, self._timeout or 0)
+        with suppress(RuntimeError, RayError):
+            for key, process, silent in self._unheard.look(now, self._seen, patience=patience, starting=starting):
+                self._end(f"its process gave no sign of life for {duration(silent)}", {key: process})
 
     def _listen(self, now: float) -> None:
         start = prefix(ray.get_runtime_context().get_job_id()).encode()
@@ -138,13 +141,13 @@ class Watchdog:
             return self._timeout
         return max(AT_LEAST if one.said["done"] else AT_FIRST, TIMES * self._longest)
 
-    def _end(self, why: str, group: dict[bytes, Seen]) -> None:
+    def _end(self, why: str, group: Mapping[bytes, Mapping[str, Any]]) -> None:
         """Ends the processes of a run. Which one it was Ray says when it finds them ended.
 
         They may have been stopped before they could tell of their new run, and then told of the one before.
         """
-        ended = {one.said["pid"]: text for one in group.values() if (text := end(one.said))}
-        told = next(one.said["run_id"] for one in group.values())
+        ended = {said["pid"]: text for said in group.values() if (text := processes.end(said))}
+        told = next(str(said["run_id"]) for said in group.values())
 
         def explained(run_id: str) -> str:
             if self._folder is None:
@@ -160,44 +163,3 @@ class Watchdog:
         for key in group:
             with suppress(RuntimeError, RayError):
                 self._forget(key)
-
-
-def end(said: dict[str, Any]) -> str:
-    """Ends the process that gave a sign of life, and returns the stacks that it had; nothing if it had ended."""
-    process = said["pid"], said["born"], said["stacks"]
-    if said["node"] == ray.get_runtime_context().get_node_id():
-        return end_here(*process)
-    there = NodeAffinitySchedulingStrategy(said["node"], soft=False)
-    remote: Any = ray.remote(num_cpus=0)(end_here)
-    try:
-        return str(ray.get(remote.options(scheduling_strategy=there).remote(*process), timeout=LOOKING))
-    except RayError as error:
-        return f"process {said['pid']} of node {said['node']} could not be looked at ({type(error).__name__})"
-
-
-def end_here(pid: int, born: float, stacks: int | None) -> str:
-    """The same, on its node."""
-    try:
-        process = psutil.Process(pid)
-        if process.create_time() != born:
-            raise psutil.NoSuchProcess(pid)
-        state = process.status()
-        text = f"process {pid} is {state}"
-        if stacks is not None and state != psutil.STATUS_STOPPED:
-            process.send_signal(STACKS)
-            text += "\n" + written(Path(f"/proc/{pid}/fd/{stacks}"))
-        os.kill(pid, signal.SIGKILL)
-        return text
-    except (psutil.Error, OSError):
-        return ""
-
-
-def written(path: Path) -> str:
-    """What a file holds, when it has not grown for a moment."""
-    text, until = "", monotonic() + WRITING
-    while monotonic() < until:
-        sleep(0.2)
-        before, text = text, path.read_text(errors="replace")
-        if text and text == before:
-            break
-    return text

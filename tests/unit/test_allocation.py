@@ -220,10 +220,10 @@ DECLARED = """
 import study, ray
 from study.cluster import nodes
 from study.cluster.allocation import allocate
-from study.execution.pool import Worker
+from study.execution.pool import TrainingProcess
 ray.init(address="local", num_cpus=4, num_gpus=2, include_dashboard=False, log_to_driver=False)
 found = allocate(1, 12, nodes.here())
-remote = ray.remote(Worker).options(num_cpus=found.resources.cpus, num_gpus=found.resources.gpus)
+remote = ray.remote(TrainingProcess).options(num_cpus=found.resources.cpus, num_gpus=found.resources.gpus)
 workers = [remote.remote() for _ in range(found.at_a_time)]
 print(len(ray.get([worker.call.remote(len, "placed") for worker in workers], timeout=140)))
 """

@@ -16,7 +16,7 @@ from study.execution.watchdog import Watchdog
 from trainables.resources import Resources
 
 DEAD_NODE = """ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.
-\tclass_name: Worker
+\tclass_name: TrainingProcess
 The actor died because its node has died. Node Id: 8f, the actor's node was terminated unexpectedly: health check"""
 
 

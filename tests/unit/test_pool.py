@@ -48,7 +48,7 @@ class Sleeping:
 @pytest.fixture
 def runs(ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """Six of them. A run's `seed` is how often its process dies."""
-    monkeypatch.setattr(pool, "Worker", Sleeping)
+    monkeypatch.setattr(pool, "TrainingProcess", Sleeping)
     model = replace(RUN.model, variant=str(tmp_path))
     return [replace(RUN, run_id=f"r{n}", model=model) for n in range(6)]
 
@@ -88,7 +88,7 @@ def test_a_run_whose_process_never_starts_is_begun_before_it_ends(
     runs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever is told of its end, as W&B is, knows of it."""
-    monkeypatch.setattr(pool, "Worker", NeverThere)
+    monkeypatch.setattr(pool, "TrainingProcess", NeverThere)
     begun: list[Run] = []
     with closing(Pool(Resources(cpus=0.5), 1, attempts=Attempts(0))) as processes:
         ended = processes.outcomes(runs[:1], {}, interrupted=threading.Event(), on_start=begun.append)
@@ -117,7 +117,7 @@ class Telling(Sleeping):
 def test_epochs_are_heard_of_in_their_order_while_their_run_trains(
     runs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "Worker", Telling)
+    monkeypatch.setattr(pool, "TrainingProcess", Telling)
     told: list[tuple[str, str, Any]] = []
 
     def on_epoch(run: Run, epoch: Mapping[str, Any]) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
-from study.execution import watchdog
+from study.execution import processes
 from study.execution.attempts import Attempts
-from study.execution.watchdog import Seen, Watchdog, end_here
+from study.execution.processes import end_here
+from study.execution.watchdog import Seen, Watchdog
 from trainables import progress
 
 HANGING = """
@@ -136,10 +137,10 @@ def test_what_was_ended_is_kept_in_the_record_and_told_as_the_reason(
     def end(told: dict[str, Any]) -> str:
         return "the stacks"
 
-    monkeypatch.setattr(watchdog, "end", end)
+    monkeypatch.setattr(processes, "end", end)
     stopped = seen()
     stopped.said |= {"pid": 4711, "run_id": "trial-000"}  # stopped before it told of its new run
-    dog._end("it made no progress for 2 min 01 s", {b"key": stopped})
+    dog._end("it made no progress for 2 min 01 s", {b"key": stopped.said})
     assert forgotten == [b"key"]
     attempts.failed("trial-002", "The actor died unexpectedly.\n\tpid: 4712\n")
     attempts.failed("trial-001", "The actor died unexpectedly.\n\tclass_name: ImplicitFunc\n\tpid: 4711\n")

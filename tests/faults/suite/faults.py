@@ -10,7 +10,7 @@ import psutil
 
 from tests.faults.suite.victim import LONGEST, Command, Ended, Victim
 
-TRIAL = ("ray::ImplicitFunc", "ray::Worker")  # processes that train: the search's, and the pool's
+TRIAL = ("ray::ImplicitFunc", "ray::TrainingProcess")  # processes that train: the search's, and the pool's
 WORKER = "ray::Member"  # of a group
 OF_RAY = ("Agent", "agent.py", "monitor.py", "ray::IDLE", "ray::_", "log_monitor")
 SINGLE = ("study", "comparison", "data efficiency")  # worlds of one machine

@@ -209,7 +209,7 @@ def happen(faults: Sequence[Fault], target: Target, random: Random, when: Sequen
         given = [stack.enter_context(fault.around(target, random)) for fault in faults]
         variables = {name: value for one in given for name, value in one.variables.items()}
         command = target.victim.start(*(word for one in given for word in one.words), **variables)
-        struck = [True] * len(faults)
+        struck = [fault.at is None for fault in faults]
         after = [len(faults) > 1 and fault.ends and one.events >= 0 for fault, one in zip(faults, when, strict=True)]
         for number in sorted(range(len(faults)), key=lambda number: (after[number], when[number])):
             fault, moment = faults[number], when[number]
@@ -218,7 +218,7 @@ def happen(faults: Sequence[Fault], target: Target, random: Random, when: Sequen
                 while command.sleep(0.05) and command.lasts < LONGEST and not all(one.struck() for one in inside):
                     pass
                 moment = Moment(len(target.victim.trained()) - command.seen + moment.events, moment.seconds)
-            if fault.at:
+            if fault.at and command.lasts < LONGEST:  # else it hangs, and must not be saved by its end
                 struck[number] = moment.comes(command) and fault.happens(command, random, target)
         ended = command.wait()
     return ended, [happened and one.struck() for happened, one in zip(struck, given, strict=True)]

@@ -37,6 +37,18 @@ for what in ("an exception in the model", "no memory for Python", "the process e
     FAULTS[f"in a run: {what}"] = Fault(worlds=SINGLE, around=having(what), inside=True)
 for what in ("it hangs in Python", "it hangs in a read"):
     FAULTS[f"in a run: {what}"] = Fault(around=having(what, "--stall-timeout", "15"), inside=True)
+
+
+@contextmanager
+def stopped_as_it_starts(target: Target, random: Random) -> Iterator[Given]:
+    number = next(numbers)
+    done = target.victim.folder / f"done-{number}"
+    yield Given(("--stall-timeout", "15"), {f"FAULTS_INSIDE_{number}": f"stop@@{done}"}, done.exists)
+
+
+FAULTS["SIGSTOP of a process that starts"] = Fault(
+    worlds=("study", "workers"), around=stopped_as_it_starts, inside=True
+)
 FAULTS["in a run: a slow finally"] = Fault(around=having("slow finally"), inside=True)
 
 

@@ -16,7 +16,7 @@ import psutil
 ROOT = Path(__file__).parents[3]
 MARK = "FAULTS_VICTIM"  # in the environment of every process of a study under test
 STACKS = signal.SIGRTMIN + 2  # at which a process of ours writes the stacks of its threads
-LONGEST = 600.0  # seconds for a command, after which it counts as hanging
+LONGEST = 400.0  # seconds for a command, after which it counts as hanging: Ray gives a stopped process up after 420
 SETTLE = 8.0  # seconds for processes to go when their study has ended
 # threads that wait for others do not take the cores from them: a machine may be busy with more than the suite
 QUIETLY = {"RAY_ADDRESS": "local", "WANDB_MODE": "disabled", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -233,7 +233,7 @@ class Command:
     def wait(self) -> Ended:
         hanging = ""
         try:
-            code: int | None = self.process.wait(timeout=LONGEST)
+            code: int | None = self.process.wait(timeout=max(LONGEST - self.lasts, 0))
         except subprocess.TimeoutExpired:
             code = None
             hanging = self.stacks()

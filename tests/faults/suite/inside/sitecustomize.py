@@ -1,7 +1,8 @@
 """Imported by every Python process of a study under test: writes down what it trains, and fails where it is told to.
 
 What to do is in the environment: FAULTS_TRACE names the file of what was trained. FAULTS_INSIDE_N is `WHAT@RUN@FILE`: a
-fault, the run that has it once, after an epoch of it, and the file that says that it was had. FAULTS_ALWAYS is
+fault, the run that has it once, after an epoch of it, and the file that says that it was had; without a run it is had
+by the first process that is to train, before it has told of itself. FAULTS_ALWAYS is
 `WHAT@RUN`: what that run has each time.
 """
 
@@ -10,6 +11,7 @@ import faulthandler
 import importlib.abc
 import importlib.util
 import os
+import signal
 import sys
 import time
 from typing import Any
@@ -29,11 +31,20 @@ class PatchAfterImport(importlib.abc.MetaPathFinder):
         run_module = spec.loader.exec_module
 
         def exec_module(module: Any) -> None:
+            stop_as_it_starts()
             run_module(module)
             patch(module)
 
         spec.loader.exec_module = exec_module
         return spec
+
+
+def stop_as_it_starts() -> None:
+    """One of Ray's processes, which imports the loop since it is to train."""
+    for key, value in os.environ.items():
+        what, _, done = value.partition("@@")
+        if key.startswith("FAULTS_INSIDE_") and what == "stop" and "default_worker" in sys.argv[0] and first(done):
+            os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def patch(trainer: Any) -> None:
