@@ -22,7 +22,6 @@ from ray.experimental import internal_kv
 from study.execution import processes
 from study.execution.attempts import Attempts
 from study.execution.unheard import Unheard
-from study.files import write_text
 from study.text import duration
 from trainables.heartbeat import NAMESPACE, prefix
 
@@ -68,6 +67,7 @@ class Watchdog:
     ) -> None:
         self._attempts, self._folder, self._timeout = attempts, folder, timeout
         self._heard = heard
+        self._patience = min(SILENT, timeout or SILENT)
         self._seen: dict[bytes, Seen] = {}
         self._unheard = Unheard()
         self._longest = 0.0
@@ -95,9 +95,9 @@ class Watchdog:
         for run_id, group in runs.items():
             if why := self._why(list(group.values()), now, under_way=run_id in under_way):
                 self._end(why, {key: one.said for key, one in group.items()})
-        patience, starting = min(SILENT, self._timeout or SILENT), max(AT_FIRST, self._timeout or 0)
+        starting = max(AT_FIRST, self._timeout or 0)
         with suppress(RuntimeError, RayError):
-            for key, process, silent in self._unheard.look(now, self._seen, patience=patience, starting=starting):
+            for key, process, silent in self._unheard.look(now, self._seen, patience=self._patience, starting=starting):
                 self._end(f"its process gave no sign of life for {duration(silent)}", {key: process})
 
     def _listen(self, now: float) -> None:
@@ -130,7 +130,7 @@ class Watchdog:
         """
         limit = min(self._limit(one) for one in group)
         silent, still = now - min(one.heard for one in group), now - max(one.moved for one in group)
-        if silent > min(SILENT, limit):
+        if silent > self._patience:
             return f"its process gave no sign of life for {duration(silent)}"
         if still > limit and under_way:
             return f"it made no progress for {duration(still)}"
@@ -138,7 +138,7 @@ class Watchdog:
 
     def _limit(self, one: Seen) -> float:
         if self._timeout is not None:
-            return self._timeout
+            return self._timeout if one.said["done"] else max(self._timeout, AT_LEAST)
         return max(AT_LEAST if one.said["done"] else AT_FIRST, TIMES * self._longest)
 
     def _end(self, why: str, group: Mapping[bytes, Mapping[str, Any]]) -> None:
@@ -155,7 +155,8 @@ class Watchdog:
             where = f"{FOLDER}/{run_id}.txt"
             with suppress(OSError):
                 (self._folder / FOLDER).mkdir(exist_ok=True)
-                write_text(self._folder / where, "\n\n".join([f"{run_id}: {why}", *ended.values()]) + "\n")
+                with (self._folder / where).open("a") as file:  # it may have hung in an earlier attempt, too
+                    file.write("\n\n".join([f"{run_id}: {why}", *ended.values()]) + "\n\n")
             return f"{why}, and was ended (stacks: {where})"
 
         for pid in ended:

@@ -58,6 +58,10 @@ def test_one_that_hangs_is_known_by_its_pace() -> None:
 def test_before_its_first_batch_a_run_has_time_to_read_its_images() -> None:
     assert why(None, seen(moved=599, done=0)) == ""
     assert why(None, seen(moved=601, done=0))
+    assert why(15, seen(moved=119, done=0)) == ""  # it may have asked for less than a process needs to start
+    assert why(15, seen(moved=121, done=0))
+    assert why(150, seen(moved=149, done=0)) == ""
+    assert why(15, seen(heard=16, done=0)) == "its process gave no sign of life for 16 s"
 
 
 def test_a_group_of_workers_moves_if_one_of_them_does_and_stops_with_any() -> None:
@@ -145,7 +149,7 @@ def test_what_was_ended_is_kept_in_the_record_and_told_as_the_reason(
     attempts.failed("trial-002", "The actor died unexpectedly.\n\tpid: 4712\n")
     attempts.failed("trial-001", "The actor died unexpectedly.\n\tclass_name: ImplicitFunc\n\tpid: 4711\n")
     assert (tmp_path / "stalled" / "trial-001.txt").read_text() == (
-        "trial-001: it made no progress for 2 min 01 s\n\nthe stacks\n"
+        "trial-001: it made no progress for 2 min 01 s\n\nthe stacks\n\n"
     )
     assert [path.name for path in (tmp_path / "stalled").iterdir()] == ["trial-001.txt"]
     assert said[1:] == [
