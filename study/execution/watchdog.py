@@ -7,6 +7,7 @@ One that has never told anything is known from Ray alone: `unheard`.
 """
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -29,6 +30,7 @@ EVERY = 5.0  # seconds between two looks
 SILENT = 60.0  # seconds without a sign of life
 AT_LEAST, TIMES = 120.0, 50  # seconds without progress, and times the longest pause that any run has had
 AT_FIRST = 600.0  # seconds until a run's first batch: it may read, decode or download all its images before
+LEAST = 15.0  # seconds: a sign of life comes every five
 FOLDER = "stalled"
 
 
@@ -54,7 +56,7 @@ class Watchdog:
     Args:
         attempts: knows which attempt is under way, and is told why one was ended.
         folder: of the study, where stacks are kept; None keeps none.
-        timeout: seconds without progress; None for what the pace of the runs suggests, 0 for never.
+        timeout: seconds without progress, 15 at least; None for what the pace of the runs suggests, 0 for never.
         heard: told every new sign of life, for who watches the study.
     """
 
@@ -65,9 +67,10 @@ class Watchdog:
         timeout: float | None = None,
         heard: Callable[[dict[str, Any]], object] = lambda said: None,
     ) -> None:
-        self._attempts, self._folder, self._timeout = attempts, folder, timeout
+        self._attempts, self._folder = attempts, folder
+        self._timeout = max(timeout, LEAST) if timeout else timeout
         self._heard = heard
-        self._patience = min(SILENT, timeout or SILENT)
+        self._patience = min(SILENT, self._timeout or SILENT)
         self._seen: dict[bytes, Seen] = {}
         self._unheard = Unheard()
         self._longest = 0.0
@@ -107,6 +110,8 @@ class Watchdog:
             if not content:
                 continue
             said, before = json.loads(content), self._seen.get(key)
+            if said["pid"] == os.getpid() and said["node"] == ray.get_runtime_context().get_node_id():
+                continue  # this process, which has trained as well
             attempt = self._attempts.number(said["run_id"])
             self._longest = max(self._longest, said["longest"])
             if before is None or said["beat"] != before.said["beat"]:

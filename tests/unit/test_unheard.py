@@ -22,6 +22,7 @@ from study.execution.pool import Pool
 from study.execution.unheard import Unheard, actors
 from study.execution.watchdog import Watchdog
 from tests.unit.test_pool import RUN, outcomes
+from trainables import heartbeat
 from trainables.resources import Resources
 from trainables.run import Outcome, Run
 
@@ -119,7 +120,9 @@ def test_a_run_whose_process_was_stopped_before_its_first_sign_is_tried_again_an
 ) -> None:
     monkeypatch.setattr(pool, "TrainingProcess", TrainingProcess)
     monkeypatch.setattr(watchdog, "EVERY", 0.5)
+    monkeypatch.setattr(watchdog, "LEAST", 1.0)
     (tmp_path / "marks").mkdir()
+    heartbeat.start()  # this process gives signs as well, and is no run's
     run = replace(RUN, run_id="r0", model=replace(RUN.model, variant=str(tmp_path / "marks")))
     said: list[str] = []
     attempts = Attempts(1, said.append)
@@ -137,6 +140,7 @@ def test_a_call_is_not_waited_for_when_its_process_is_stopped(
 ) -> None:
     monkeypatch.setattr(pool, "TrainingProcess", TrainingProcess)
     monkeypatch.setattr(watchdog, "EVERY", 0.5)
+    monkeypatch.setattr(watchdog, "LEAST", 1.0)
     attempts = Attempts(1)
     with closing(Pool(HALF, 1, attempts=attempts, watchdog=Watchdog(attempts, timeout=1))) as processes:
         pid = processes.call(os.getpid)

@@ -52,6 +52,7 @@ def test_one_that_hangs_is_known_by_its_pace() -> None:
     assert why(None, seen(moved=121)) == "it made no progress for 2 min 01 s"
     assert why(None, seen(moved=121), longest=10) == ""
     assert why(None, seen(moved=501), longest=10) == "it made no progress for 8 min 21 s"
+    assert why(1, seen(heard=9, moved=14)) == ""  # a sign comes every five seconds
     assert why(30, seen(moved=31), longest=10) == "it made no progress for 31 s"
 
 
