@@ -1,167 +1,44 @@
-"""A process that is stopped before it has given a sign of life is ended; one that starts, or goes on, is not."""
+"""What libraries print, import or fail at past us."""
 
 import os
-import signal
+import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-import psutil
+import numpy as np
 import pytest
-import ray
-from ray.exceptions import RayError
+from PIL import Image
 
-from study.execution import pool, watchdog
-from study.execution.attempts import Attempts
-from study.execution.pool import Pool
-from study.execution.unheard import Unheard, actors
-from study.execution.watchdog import Watchdog
-from tests.unit.test_pool import RUN, outcomes
-from trainables import heartbeat
-from trainables.resources import Resources
-from trainables.run import Outcome, Run
+from study.data import libjpeg
+from study.data.decoding import decode
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals to processes of Ray's")
-STARTING = 600.0
-HALF = Resources(cpus=0.5)
+ROOT = Path(__file__).parents[2]
 
 
-class TrainingProcess:
-    """In the place of the one that trains, without its signs of life: it stops in the course of its start, or later."""
-
-    def __init__(self, here: str = "", *, stops: bool = False) -> None:
-        if here:
-            Path(here).write_text(str(os.getpid()))
-        if stops:
-            os.kill(os.getpid(), signal.SIGSTOP)
-
-    def ready(self) -> int:
-        return os.getpid()
-
-    def train(self, run: Run, datasets: Any, resources: Resources) -> Outcome:
-        mark = Path(run.model.variant) / run.run_id
-        if not mark.exists():
-            mark.touch()
-            os.kill(os.getpid(), signal.SIGSTOP)
-        return Outcome(run.run_id)
-
-    def call(self, function: Any, *arguments: Any) -> Any:
-        return function(*arguments)
+def jpeg_with_a_fault() -> bytes:
+    """One that libjpeg reads and warns of: bytes too many before a marker."""
+    encoded = BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(encoded, "JPEG")
+    data = encoded.getvalue()
+    return data[:-2] + b"abcdef" + data[-2:]
 
 
-class Looks:
-    """At processes, a minute after the other."""
-
-    def __init__(self) -> None:
-        self.unheard, self.now = Unheard(), 0.0
-
-    def next(self) -> list[tuple[int, float]]:
-        found = list(self.unheard.look(self.now, (), patience=60, starting=STARTING))
-        self.now += 60
-        return [(process["pid"], silent) for _, process, silent in found]
-
-
-def wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def test_libjpegs_warnings_are_dropped_and_all_else_is_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
+    data = jpeg_with_a_fault()
+    decode(data)
+    assert "Corrupt JPEG data" in capfd.readouterr().err
+    with libjpeg.unheard() as shown:
+        decode(data)
+        os.write(2, b"a crash of somebody else\n")
+        print("at once", file=shown, flush=True)
+    assert capfd.readouterr().err == "at once\na crash of somebody else\n"
 
 
-def stopped(pid: int) -> bool:
-    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
-
-
-@contextmanager
-def started(*arguments: Any, **more: Any) -> Iterator[Any]:
-    remote: Any = ray.remote(num_cpus=0.1)(TrainingProcess)
-    actor = remote.remote(*arguments, **more)
-    try:
-        yield actor
-    finally:
-        ray.kill(actor)
-        wait_for(lambda: not actors())
-
-
-def test_one_that_is_stopped_while_it_starts_is_ended_after_two_looks(ray_session: None, tmp_path: Path) -> None:
-    with started(str(tmp_path / "pid"), stops=True):
-        wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
-        pid = int((tmp_path / "pid").read_text())
-        wait_for(lambda: stopped(pid))
-        looks = Looks()
-        assert [looks.next() for _ in range(3)] == [[], [], [(pid, 120.0)]]
-
-
-def test_one_that_goes_on_between_two_looks_is_left_alone_and_one_that_never_starts_is_ended(ray_session: None) -> None:
-    with started() as actor:
-        pid = ray.get(actor.ready.remote())
-        looks = Looks()
-        assert looks.next() == []
-        os.kill(pid, signal.SIGSTOP)
-        wait_for(lambda: stopped(pid))
-        assert looks.next() == []
-        os.kill(pid, signal.SIGCONT)
-        wait_for(lambda: not stopped(pid))
-        while looks.now <= STARTING:
-            assert looks.next() == []
-        assert looks.next() == [(pid, STARTING + 60)]
-        looks.unheard.wait(STARTING)  # nobody looked for so long
-        assert looks.next() == []
-        assert list(looks.unheard.look(looks.now, actors(), patience=60, starting=0)) == []
-
-
-def test_a_run_whose_process_was_stopped_before_its_first_sign_is_tried_again_and_the_record_says_why(
-    ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pool, "TrainingProcess", TrainingProcess)
-    monkeypatch.setattr(watchdog, "EVERY", 0.5)
-    monkeypatch.setattr(watchdog, "LEAST", 1.0)
-    (tmp_path / "marks").mkdir()
-    heartbeat.start()  # this process gives signs as well, and is no run's
-    run = replace(RUN, run_id="r0", model=replace(RUN.model, variant=str(tmp_path / "marks")))
-    said: list[str] = []
-    attempts = Attempts(1, said.append)
-    dog = Watchdog(attempts, tmp_path, timeout=1)
-    with closing(Pool(HALF, 1, said.append, attempts, dog)) as processes:
-        assert not outcomes(processes, [run])["r0"].failure
-    [line] = said
-    assert line.startswith("r0: its process gave no sign of life for ")
-    assert line.endswith(" and was ended (stacks: stalled/r0.txt); it is tried again in 1 s (1 of 1 time)")
-    assert "is stopped" in (tmp_path / "stalled" / "r0.txt").read_text()
-
-
-def test_a_call_is_not_waited_for_when_its_process_is_stopped(
-    ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pool, "TrainingProcess", TrainingProcess)
-    monkeypatch.setattr(watchdog, "EVERY", 0.5)
-    monkeypatch.setattr(watchdog, "LEAST", 1.0)
-    attempts = Attempts(1)
-    with closing(Pool(HALF, 1, attempts=attempts, watchdog=Watchdog(attempts, timeout=1))) as processes:
-        pid = processes.call(os.getpid)
-        stop = threading.Timer(0.5, os.kill, (pid, signal.SIGSTOP))
-        stop.start()
-        with pytest.raises(RayError):
-            processes.call(time.sleep, 60)
-        stop.join()
-
-
-def test_the_process_of_the_pool_gives_signs_of_life_as_soon_as_it_is_there(ray_session: None) -> None:
-    heard: list[dict[str, Any]] = []
-    attempts = Attempts(1)
-    dog = Watchdog(attempts, heard=heard.append)
-    with closing(Pool(HALF, 1, attempts=attempts, watchdog=dog)) as processes:
-        pid = processes.call(os.getpid)
-
-        def told() -> bool:
-            dog._looked = -100.0
-            dog.look(list)
-            return pid in [said["pid"] for said in heard]
-
-        wait_for(told)
-    assert next(said["run_id"] for said in heard if said["pid"] == pid) == ""
+def test_what_trains_imports_no_wandb_and_whoever_asks_for_it_has_it() -> None:
+    script = (
+        "import sys, trainables, timm, ray.air.integrations.wandb; assert 'wandb' not in sys.modules; "
+        "import wandb; print(wandb.__name__)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr) == ("wandb\n", "")
