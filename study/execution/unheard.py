@@ -1,6 +1,6 @@
 """Processes of a study's runs that have never given a sign of life: they still start, or are stopped, or hang in that.
 
-Ray waits for one that is stopped for seven minutes, and for one that hangs without end.
+Ray waits for one that is stopped for seven minutes.
 """
 
 from collections.abc import Container, Iterator

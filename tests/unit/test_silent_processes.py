@@ -54,6 +54,14 @@ class TrainingProcess:
         return function(*arguments)
 
 
+@pytest.fixture
+def impatient(ray_session: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool whose processes stop, and a watchdog that looks twice a second and may end one after a second."""
+    monkeypatch.setattr(pool, "TrainingProcess", TrainingProcess)
+    monkeypatch.setattr(watchdog, "EVERY", 0.5)
+    monkeypatch.setattr(watchdog, "LEAST", 1.0)
+
+
 class Looks:
     """At processes, a minute after the other."""
 
@@ -116,11 +124,8 @@ def test_one_that_goes_on_between_two_looks_is_left_alone_and_one_that_never_sta
 
 
 def test_a_run_whose_process_was_stopped_before_its_first_sign_is_tried_again_and_the_record_says_why(
-    ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    impatient: None, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(pool, "TrainingProcess", TrainingProcess)
-    monkeypatch.setattr(watchdog, "EVERY", 0.5)
-    monkeypatch.setattr(watchdog, "LEAST", 1.0)
     (tmp_path / "marks").mkdir()
     heartbeat.start()  # this process gives signs as well, and is no run's
     run = replace(RUN, run_id="r0", model=replace(RUN.model, variant=str(tmp_path / "marks")))
@@ -135,12 +140,7 @@ def test_a_run_whose_process_was_stopped_before_its_first_sign_is_tried_again_an
     assert "is stopped" in (tmp_path / "stalled" / "r0.txt").read_text()
 
 
-def test_a_call_is_not_waited_for_when_its_process_is_stopped(
-    ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pool, "TrainingProcess", TrainingProcess)
-    monkeypatch.setattr(watchdog, "EVERY", 0.5)
-    monkeypatch.setattr(watchdog, "LEAST", 1.0)
+def test_a_call_is_not_waited_for_when_its_process_is_stopped(impatient: None) -> None:
     attempts = Attempts(1)
     with closing(Pool(HALF, 1, attempts=attempts, watchdog=Watchdog(attempts, timeout=1))) as processes:
         pid = processes.call(os.getpid)
