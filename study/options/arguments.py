@@ -215,7 +215,7 @@ def add_failures(group: Group | Parser) -> None:
         "--stall-timeout",
         default="auto",
         metavar="SECONDS",
-        help="a run without progress for so long (15 at least) is ended and tried again; 0: never (default auto: by its pace)",
+        help="a run without progress for so long, 15 at least, is tried again; 0: never (default auto: by its pace)",
     )
 
 
