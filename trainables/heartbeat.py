@@ -13,11 +13,11 @@ import threading
 from contextlib import suppress
 from functools import cache
 
-import psutil
 import ray
 from ray.experimental import internal_kv
 
 from trainables import machine, progress
+from trainables.birth import born
 
 EVERY = 5.0  # seconds
 NAMESPACE = b"study"
@@ -42,9 +42,9 @@ def stacks() -> int | None:
 
 def tell(stacks: int | None) -> None:
     context, pid = ray.get_runtime_context(), os.getpid()
-    node, born = context.get_node_id(), psutil.Process().create_time()
+    node = context.get_node_id()
     key = f"{prefix(context.get_job_id())}{node}/{pid}".encode()
-    process = {"node": node, "pid": pid, "born": born, "stacks": stacks}
+    process = {"node": node, "pid": pid, "born": born(pid), "stacks": stacks}
     beat = 0
     while True:
         beat += 1

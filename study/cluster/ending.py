@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
+from trainables.birth import born
+
 EVERY = 0.5  # seconds
 REFUSED_SECONDS = 5.0  # of a head that refuses connections
 SILENT_SECONDS = 45.0  # of one that cannot be reached: Ray gives up, and aborts, after 60
@@ -83,12 +85,4 @@ def pid_of(program: str, word: str) -> int | None:
             first, *others = entry.read_bytes().decode(errors="replace").split("\0")
             if first.endswith(program) and any(other == word or other.endswith(f"={word}") for other in others):
                 return int(entry.parent.name)
-    return None
-
-
-def born(pid: int) -> str | None:
-    """When a process began; None for one that has ended, a zombie included."""
-    with suppress(OSError, IndexError):
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else fields[19]
     return None

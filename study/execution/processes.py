@@ -13,6 +13,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from trainables.birth import born
 from trainables.heartbeat import STACKS
 
 LOOKING = 30.0  # seconds that a look on another node may take
@@ -23,7 +24,7 @@ def end(process: Mapping[str, Any]) -> str:
     """Ends a process, and returns the stacks that it had; nothing if it had ended.
 
     Args:
-        process: its `node`, `pid`, the time at which it was `born`, and the file for its `stacks`, if it has one.
+        process: its `node`, its `pid`, when it was `born`, and the file for its `stacks`, if it has one.
     """
     node, pid = process["node"], process["pid"]
     try:
@@ -32,9 +33,9 @@ def end(process: Mapping[str, Any]) -> str:
         return f"process {pid} of node {node} could not be looked at ({type(error).__name__})"
 
 
-def state(node: str, pid: int) -> tuple[float, str] | None:
+def state(node: str, pid: int) -> tuple[str | None, str] | None:
     """When a process was born, and its state as psutil names it; None if there is none. Raises RayError."""
-    found: tuple[float, str] | None = on_node(node, state_here, pid)
+    found: tuple[str | None, str] | None = on_node(node, state_here, pid)
     return found
 
 
@@ -47,17 +48,16 @@ def on_node(node: str, function: Callable[..., Any], *arguments: Any) -> Any:
     return ray.get(remote.options(scheduling_strategy=there).remote(*arguments), timeout=LOOKING)
 
 
-def state_here(pid: int) -> tuple[float, str] | None:
+def state_here(pid: int) -> tuple[str | None, str] | None:
     with suppress(psutil.Error):
-        process = psutil.Process(pid)
-        return process.create_time(), process.status()
+        return born(pid), psutil.Process(pid).status()
     return None
 
 
-def end_here(pid: int, born: float, stacks: int | None) -> str:
+def end_here(pid: int, began: str | None, stacks: int | None) -> str:
     try:
         process = psutil.Process(pid)
-        if process.create_time() != born:
+        if born(pid) != began:
             raise psutil.NoSuchProcess(pid)
         state = process.status()
         text = f"process {pid} is {state}"

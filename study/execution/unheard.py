@@ -3,7 +3,7 @@
 Ray waits for one that is stopped for seven minutes.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,11 +65,11 @@ class Unheard:
             node, pid = there[key]["Address"]["NodeID"], there[key]["Pid"]
             if not (found := processes.state(node, pid)):
                 continue
-            born, state = found
+            began, state = found
             before, one.stopped = one.stopped, state == psutil.STATUS_STOPPED
-            late = there[key]["ActorClassName"] in GIVE_SIGNS and now - one.since > starting
+            late = name(there[key]) in GIVE_SIGNS and now - one.since > starting
             if late or (before and one.stopped):
-                yield key, {"node": node, "pid": pid, "born": born, "stacks": None, "run_id": ""}, now - one.since
+                yield key, {"node": node, "pid": pid, "born": began, "stacks": None, "run_id": ""}, now - one.since
 
 
 def actors() -> dict[bytes, dict[str, Any]]:
@@ -78,6 +78,11 @@ def actors() -> dict[bytes, dict[str, Any]]:
     found: dict[bytes, dict[str, Any]] = {}
     for state in THERE:
         for actor in rays.actors(job_id=ray.JobID(bytes.fromhex(job)), actor_state_name=state).values():
-            if actor["Pid"] and actor["ActorClassName"] in (*GIVE_SIGNS, Member.__name__):
+            if actor["Pid"] and name(actor) in (*GIVE_SIGNS, Member.__name__):
                 found[f"{prefix(job)}{actor['Address']['NodeID']}/{actor['Pid']}".encode()] = actor
     return found
+
+
+def name(actor: Mapping[str, Any]) -> str:
+    """Of its class, which Ray has with the function around it, unless that class was read from a pickle."""
+    return str(actor["ActorClassName"]).rpartition(".")[2]

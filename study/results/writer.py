@@ -2,11 +2,12 @@
 
 import os
 import socket
-import subprocess
 from pathlib import Path
 from typing import Self
 
 import msgspec
+
+from trainables.birth import born
 
 
 class Writer(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,16 +47,3 @@ def boot() -> str:
         return f"{once} {os.stat('/proc/self/ns/pid').st_ino}"
     except OSError:  # no Linux
         return ""
-
-
-def born(pid: int) -> str | None:
-    """When a process began; None for one that has ended."""
-    try:
-        # a name in brackets may hold anything, so what follows the last one counts: the state, and 19 numbers on
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else fields[19]
-    except (OSError, IndexError):
-        if Path("/proc/self/stat").exists():
-            return None
-    said = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return said.stdout.strip() or None

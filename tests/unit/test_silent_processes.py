@@ -1,5 +1,6 @@
 """A process that is stopped before it has given a sign of life is ended; one that starts, or goes on, is not."""
 
+import gc
 import os
 import signal
 import sys
@@ -14,7 +15,9 @@ from typing import Any
 import psutil
 import pytest
 import ray
+from ray import cloudpickle
 from ray.exceptions import RayError
+from ray.tune.trainable import wrap_function
 
 from study.execution import pool, watchdog
 from study.execution.attempts import Attempts
@@ -103,6 +106,26 @@ def test_one_that_is_stopped_while_it_starts_is_ended_after_two_looks(ray_sessio
         wait_for(lambda: stopped(pid))
         looks = Looks()
         assert [looks.next() for _ in range(3)] == [[], [], [(pid, 120.0)]]
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_the_process_of_a_trial_is_known_under_either_name_that_ray_has_for_its_class(
+    ray_session: None, pickled: bool
+) -> None:
+    """Tune makes that in a function; reading it from its pickle gives it back, or another if it is no longer there."""
+    made = wrap_function(lambda config: None)
+    if pickled:
+        pickle = cloudpickle.dumps(made)
+        del made
+        gc.collect()
+        made = cloudpickle.loads(pickle)
+    assert made.__qualname__ == ("ImplicitFunc" if pickled else "wrap_function.<locals>.ImplicitFunc")
+    actor: Any = ray.remote(num_cpus=0.1)(made).remote({})
+    wait_for(actors)
+    [found] = actors().values()
+    ray.kill(actor)
+    wait_for(lambda: not actors())
+    assert found["ActorClassName"] == made.__qualname__
 
 
 def test_one_that_goes_on_between_two_looks_is_left_alone_and_one_that_never_starts_is_ended(ray_session: None) -> None:

@@ -16,6 +16,7 @@ from study.execution.attempts import Attempts
 from study.execution.processes import end_here
 from study.execution.watchdog import Seen, Watchdog
 from trainables import progress
+from trainables.birth import born
 
 HANGING = """
 import sys, time
@@ -117,14 +118,14 @@ def hanging() -> tuple[subprocess.Popen[str], int]:
 def test_a_process_is_ended_and_its_stacks_say_where_it_hung(stopped: bool) -> None:
     process, descriptor = hanging()
     with process:
-        born = psutil.Process(process.pid).create_time()
-        assert end_here(process.pid, born - 1, descriptor) == ""  # another of its number
+        began = born(process.pid)
+        assert end_here(process.pid, "1", descriptor) == ""  # another of its number
         assert process.poll() is None
         if stopped:
             process.send_signal(signal.SIGSTOP)
             while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
                 time.sleep(0.01)
-        said = end_here(process.pid, born, descriptor)
+        said = end_here(process.pid, began, descriptor)
         assert process.wait() == -signal.SIGKILL
         assert ("in hang" in said) != stopped
         assert said.startswith(f"process {process.pid} is stopped") == stopped

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from study.results.study_file import StudyFile
-from study.results.writer import Writer, boot, born
+from study.results.writer import Writer, boot
+from trainables.birth import born
 
 HERE = {"host": socket.gethostname(), "boot": boot()}
 
