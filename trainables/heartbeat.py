@@ -26,8 +26,8 @@ STACKS = signal.SIGUSR2  # has a process write the stacks of its threads
 
 @cache
 def start() -> None:
-    """Once in a process that trains for Ray; does nothing in any other."""
-    if ray.is_initialized():
+    """Once in a process of Ray's; does nothing in any other, a study's own included: nobody looks at that."""
+    if ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE:
         threading.Thread(target=tell, args=(stacks(),), name="heartbeat", daemon=True).start()
 
 

@@ -33,9 +33,9 @@ def end(process: Mapping[str, Any]) -> str:
         return f"process {pid} of node {node} could not be looked at ({type(error).__name__})"
 
 
-def state(node: str, pid: int) -> tuple[str | None, str] | None:
-    """When a process was born, and its state as psutil names it; None if there is none. Raises RayError."""
-    found: tuple[str | None, str] | None = on_node(node, state_here, pid)
+def state(node: str, pid: int) -> tuple[str, str] | None:
+    """When a process was born, and its state as psutil names it; None if it has ended. Raises RayError."""
+    found: tuple[str, str] | None = on_node(node, state_here, pid)
     return found
 
 
@@ -48,13 +48,14 @@ def on_node(node: str, function: Callable[..., Any], *arguments: Any) -> Any:
     return ray.get(remote.options(scheduling_strategy=there).remote(*arguments), timeout=LOOKING)
 
 
-def state_here(pid: int) -> tuple[str | None, str] | None:
+def state_here(pid: int) -> tuple[str, str] | None:
     with suppress(psutil.Error):
-        return born(pid), psutil.Process(pid).status()
+        if began := born(pid):
+            return began, psutil.Process(pid).status()
     return None
 
 
-def end_here(pid: int, began: str | None, stacks: int | None) -> str:
+def end_here(pid: int, began: str, stacks: int | None) -> str:
     try:
         process = psutil.Process(pid)
         if born(pid) != began:

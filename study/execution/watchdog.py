@@ -7,7 +7,6 @@ One that has never told anything is known from Ray alone: `unheard`.
 """
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -24,13 +23,14 @@ from study.execution import processes
 from study.execution.attempts import Attempts
 from study.execution.unheard import Unheard
 from study.text import duration
+from trainables import heartbeat
 from trainables.heartbeat import NAMESPACE, prefix
 
 EVERY = 5.0  # seconds between two looks
 SILENT = 60.0  # seconds without a sign of life
 AT_LEAST, TIMES = 120.0, 50  # seconds without progress, and times the longest pause that any run has had
 AT_FIRST = 600.0  # seconds until a run's first batch: it may read, decode or download all its images before
-LEAST = 15.0  # seconds: a sign of life comes every five
+LEAST = 3 * heartbeat.EVERY  # of no sign of life
 FOLDER = "stalled"
 
 
@@ -110,8 +110,6 @@ class Watchdog:
             if not content:
                 continue
             said, before = json.loads(content), self._seen.get(key)
-            if said["pid"] == os.getpid() and said["node"] == ray.get_runtime_context().get_node_id():
-                continue  # this process, which has trained as well
             attempt = self._attempts.number(said["run_id"])
             self._longest = max(self._longest, said["longest"])
             if before is None or said["beat"] != before.said["beat"]:

@@ -150,7 +150,8 @@ def test_a_run_whose_process_was_stopped_before_its_first_sign_is_tried_again_an
     impatient: None, tmp_path: Path
 ) -> None:
     (tmp_path / "marks").mkdir()
-    heartbeat.start()  # this process gives signs as well, and is no run's
+    heartbeat.start()  # this process is no run's, and gives none
+    assert "heartbeat" not in [thread.name for thread in threading.enumerate()]
     run = replace(RUN, run_id="r0", model=replace(RUN.model, variant=str(tmp_path / "marks")))
     said: list[str] = []
     attempts = Attempts(1, said.append)

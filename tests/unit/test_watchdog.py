@@ -119,6 +119,7 @@ def test_a_process_is_ended_and_its_stacks_say_where_it_hung(stopped: bool) -> N
     process, descriptor = hanging()
     with process:
         began = born(process.pid)
+        assert began
         assert end_here(process.pid, "1", descriptor) == ""  # another of its number
         assert process.poll() is None
         if stopped:
