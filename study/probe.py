@@ -71,7 +71,7 @@ def main(given: Sequence[str] | None = None) -> int:
     return ended(body, interrupted="interrupted: nothing was written", refused=FAILED)
 
 
-def probe(options: ProbeKeywords, command: str, *, say: Callable[[str], object]) -> ProbeResult:
+def probe(options: ProbeKeywords, command: str, *, say: Callable[[str], None]) -> ProbeResult:
     """Probes what the options name. Torch and Ray are imported after the options are found to be good.
 
     Raises ValueError for a mistake; Failed for a model that does not fit.

@@ -12,8 +12,10 @@ resample those would fit fewer of them than a study does, and compare what is no
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from time import perf_counter
@@ -21,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray
 from torch import Tensor
 
 from study.baselines.ridge import ridge
@@ -29,6 +30,7 @@ from study.cluster import connection, nodes
 from study.cluster.allocation import allocate
 from study.data.reading import datasets_of_study
 from study.data.splits import DatasetSplits, stratified
+from study.execution.pool import Pool
 from study.execution.session import Session
 from study.files import write_json, write_parquet
 from study.results import ledger, probes, provenance
@@ -56,13 +58,16 @@ class Probed:
     predictions: list[dict[str, Any]]
 
 
-def probe(model: Model, splits: DatasetSplits, resources: Resources, *, seeds: int, precision: str) -> Probed:
+def probe(
+    model: Model, splits: DatasetSplits, resources: Resources, pool: Callable[[], Pool], *, seeds: int, precision: str
+) -> Probed:
     """Ridge regressions on the features of one model, one per seed.
 
     Args:
         model: with its weights in Ray's object store, or with none: then each seed has a backbone of its own.
         splits: train and validation are fitted, the penalty being chosen on a part of them; test is predicted.
         resources: of one run, for computing the features.
+        pool: makes the process that does so on a GPU.
         seeds: how many; they are 1, 2 and so on.
         precision: of the features: fp32, bf16, fp16, or auto.
     """
@@ -71,7 +76,7 @@ def probe(model: Model, splits: DatasetSplits, resources: Resources, *, seeds: i
     for seed in numbers:
         if seed == 1 or model.weights is None:
             start = perf_counter()
-            extracted = extract(run_of(model, splits, seed, precision), splits, resources)
+            extracted = extract(run_of(model, splits, seed, precision), splits, resources, pool)
             feature_seconds += perf_counter() - start
         known, test = concatenate(extracted["train"], extracted["val"]), extracted["test"]
         start = perf_counter()
@@ -126,13 +131,13 @@ def run_of(model: Model, splits: DatasetSplits, seed: int, precision: str) -> Ru
     )
 
 
-def extract(run: Run, splits: DatasetSplits, resources: Resources) -> dict[str, Features]:
+def extract(run: Run, splits: DatasetSplits, resources: Resources, pool: Callable[[], Pool]) -> dict[str, Features]:
     """The features, from here; or from a process that Ray gives a GPU, and that gives its memory back by its end."""
     datasets = datasets_of_study(splits, run.model.described.preprocessing, margin=False)
     if not resources.gpus:
         return features(run, datasets, resources.threads)
-    there: Any = ray.remote(features).options(num_cpus=resources.cpus, num_gpus=resources.gpus)
-    return ray.get(there.remote(run, datasets, resources.threads))
+    with closing(pool()) as processes:
+        return processes.call("features", features, run, datasets, resources.threads)
 
 
 def concatenate(*parts: Features) -> Features:
@@ -175,7 +180,7 @@ class Plan:
     command: str
 
 
-def run(plan: Plan, *, say: Callable[[str], object], verbose: bool = False) -> list[Probed]:
+def run(plan: Plan, *, say: Callable[[str], None], verbose: bool = False) -> list[Probed]:
     """Probes every model, says a line for each, and writes the results where the plan says."""
     results = []
     with connection.connected(verbose=verbose):
@@ -183,7 +188,8 @@ def run(plan: Plan, *, say: Callable[[str], object], verbose: bool = False) -> l
         for family, variant, weights in plan.models:
             classes = len(plan.splits.source.classes)
             model = Model(family.name, plan.scale, variant.name, classes, connection.put(weights))
-            results.append(probe(model, plan.splits, resources, seeds=plan.seeds, precision=plan.precision))
+            pool = partial(Pool, resources, 1, say)
+            results.append(probe(model, plan.splits, resources, pool, seeds=plan.seeds, precision=plan.precision))
             now = datetime.now(UTC).isoformat()
             ledger.note(plan.splits.test_set, what="study.probe", study=variant.name, started=now, run="")
             say(format_probe(results[-1].row))
@@ -211,7 +217,8 @@ def probe_study(session: Session) -> None:
     session.terminal.say(f"linear probe of {study.variant}")
     session.terminal.doing(f"ridge regression on the features of {study.variant}")
     resources = session.allocate().resources
-    probed = probe(session.model(), session.splits, resources, seeds=study.seeds, precision=study.precision)
+    pool = partial(session.pool, resources, 1)
+    probed = probe(session.model(), session.splits, resources, pool, seeds=study.seeds, precision=study.precision)
     words = ["--model", study.model, "--scale", study.scale, "--pretraining", probed.row["pretraining"]]
     command = provenance.command([*words, "--dataset", study.dataset], module="study.probe")
     if session.splits.chosen is not None:

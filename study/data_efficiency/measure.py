@@ -15,10 +15,7 @@ from study.data_efficiency.checking import execution
 from study.data_efficiency.plan import Planned
 from study.data_efficiency.summary import summary
 from study.design.states import RunStatus
-from study.execution.attempts import Attempts
-from study.execution.pool import Pool
 from study.execution.session import Session, graceful_shutdown
-from study.execution.watchdog import Watchdog
 from study.options.keywords import DataEfficiencyKeywords
 from study.results import bucket, data_efficiency
 from study.results.data_efficiency import Measured
@@ -108,9 +105,7 @@ class Measurement:
         runs = [plan.run(one, study, splits, session.record.winner, template) for one in missing.values()]
         allocation = session.allocate()
         datasets = session.datasets()
-        attempts = Attempts(session.execution.max_failures, session.note)
-        watchdog = Watchdog(attempts, study.folder, session.execution.stall_timeout, session.terminal.told)
-        pool = Pool(allocation.resources, allocation.at_a_time, session.note, attempts, watchdog)
+        pool = session.pool(allocation.resources, allocation.at_a_time)
         try:
             with session.terminal.phase(study.name, len(self.plan), len(self.plan) - len(runs)):
 

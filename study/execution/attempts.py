@@ -82,8 +82,12 @@ class Attempts:
         """
         self._known[pid] = run_id, why
 
-    def failed(self, run_id: str, traceback: str) -> Failure:
-        """An attempt ended without a result, of which Ray says that."""
+    def failed(self, run_id: str, traceback: str, *, noted: bool = True) -> Failure:
+        """An attempt ended without a result, of which Ray says that.
+
+        Args:
+            noted: in the record, as an attempt at a run is.
+        """
         known = self._explained(run_id, traceback)
         reason = known(run_id) if known else failure_reason(traceback)
         cause = Cause.MACHINE if known else cause_of(traceback)
@@ -93,7 +97,8 @@ class Attempts:
         failure = Failure(reason, cause, min(2.0 ** len(before), LONGEST_PAUSE) if again else None)
         before.append(failure)
         if failure.pause is not None:
-            self._end(run_id, reason)
+            if noted:
+                self._end(run_id, reason)
             times = f"{len(before)} of {plural(self.most, 'time')}"
             self._say(f"{run_id}: {reason}; it is tried again in {failure.pause:.0f} s ({times})")
         return failure

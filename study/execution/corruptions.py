@@ -3,10 +3,9 @@
 The model is the one that the record keeps, of the first test seed. This describes; nothing is chosen by it.
 """
 
+from contextlib import closing
 from dataclasses import asdict
-from typing import Any
 
-import ray
 from safetensors.torch import load_file
 
 from study.cluster import connection
@@ -17,7 +16,7 @@ from trainables.corruptions import Corrupted, corrupted
 
 
 def measure(session: Session) -> None:
-    """Writes the file, unless it is there. Raises NoPlace, DoesNotFit, OSError."""
+    """Writes the file, unless it is there. Raises NoPlace, DoesNotFit, Unanswered, OSError."""
     folder = session.record.folder
     if (folder / FILE).exists():
         return
@@ -39,5 +38,5 @@ def evaluated(session: Session) -> list[Corrupted]:
     session.looked("corruptions")
     if not resources.gpus:
         return corrupted(run, state, session.datasets(), resources.threads)
-    there: Any = ray.remote(corrupted).options(num_cpus=resources.cpus, num_gpus=resources.gpus)
-    return ray.get(there.remote(run, state, session.datasets(), resources.threads))
+    with closing(session.pool(resources, 1)) as pool:
+        return pool.call("corrupted images", corrupted, run, state, session.datasets(), resources.threads)

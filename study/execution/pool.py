@@ -6,7 +6,7 @@ from time import monotonic, sleep
 from typing import Any, TypeVar, cast
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from study.design.execution import Execution
 from study.execution import failures
@@ -21,6 +21,10 @@ from trainables.run import Outcome, Run
 from trainables.splits import ImagesKey
 
 T = TypeVar("T")
+
+
+class Unanswered(failures.Unfinished):
+    """A call whose process died, or was ended, as often as it was made."""
 
 
 class Pool:
@@ -145,8 +149,16 @@ class Pool:
         for ref in list(self._starting)[max(0, wanted) :]:
             group.end(self._starting.pop(ref))
 
-    def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What a function returns in one of the processes, a warm one if there is one. Raises RayError."""
+    def call(self, what: str, function: Callable[..., T], *arguments: Any) -> T:
+        """What a function returns in one of the processes, a warm one if there is one.
+
+        Where its process ends it is called in another, as often as a run is tried; a lost node does not count.
+
+        Args:
+            what: its name where that is told of.
+
+        Raises the function's own error, which is a RayTaskError, too; and Unanswered.
+        """
         while True:
             if not self._idle:
                 self._idle.append(self._start())
@@ -155,10 +167,18 @@ class Pool:
                 while not ray.wait([answer], timeout=0.2)[0]:
                     self.watchdog.look(list)  # a process that is stopped does not answer
                 return cast("T", ray.get(answer))
+            except RayTaskError:
+                raise
             except RayError as error:
-                self._idle.pop()
+                group.end(self._idle.pop())  # it may be out of reach only
                 if not failures.lost_node(str(error)):
-                    raise
+                    self._pause(what, str(error))
+
+    def _pause(self, what: str, reason: str) -> None:
+        failure = self.attempts.failed(what, reason, noted=False)
+        if failure.pause is None:
+            raise Unanswered(f"{what}: {failure.reason}")
+        sleep(failure.pause)
 
     def _start(self) -> Any:
         return group.owner(TrainingProcess, self.resources) if self.resources.workers else self._remote.remote()

@@ -16,15 +16,14 @@ from study.cluster import connection, preemption
 from study.data import findings
 from study.design.states import Phase, RunStatus, StudyStatus
 from study.execution import evaluate, room, saliency, told
-from study.execution.attempts import Attempts, check_most
+from study.execution.attempts import check_most
 from study.execution.candidates import START, eligible
 from study.execution.failures import Unfinished
-from study.execution.pool import Pool
+from study.execution.pool import Pool, Unanswered
 from study.execution.search import search
 from study.execution.searcher import RANDOM_TRIALS, SAMPLER
 from study.execution.session import Interrupted, NoCompletedRuns, Session, graceful_shutdown
 from study.execution.wall_clock import WallClock
-from study.execution.watchdog import Watchdog
 from study.report import study as report
 from study.report.study.live import LivePage
 from study.results import best, bucket, cost, left_out, provenance, samples
@@ -187,8 +186,9 @@ class Running:
         session, record = self.session, self.session.record
         session.terminal.doing("measuring how fast the model answers, writing the page")
         try:
-            record.note(cost=self.pool.call(cost.of_a_study, self.template, self.resources.threads))
-        except RayError as error:  # the study is complete without it
+            found = self.pool.call("inference", cost.of_a_study, self.template, self.resources.threads)
+            record.note(cost=found)
+        except (RayError, Unanswered) as error:  # the study is complete without it
             session.terminal.warn(f"note: inference could not be measured: {str(error).strip().splitlines()[-1]}")
         saliency.keep(session, self.pool, self.template, self.datasets[ImagesKey("test")])
         best.describe(record)
@@ -326,9 +326,7 @@ def running(session: Session, command: str, *, since: float) -> Iterator[Running
     with graceful_shutdown(session.interrupted, terminal.warn), preemption.watched(terminal.warn):
         allocation = session.allocate()
         resources, max_concurrent = allocation.resources, allocation.at_a_time
-        attempts = Attempts(session.execution.max_failures, session.note, record)
-        watchdog = Watchdog(attempts, study.folder, session.execution.stall_timeout, terminal.told)
-        pool = Pool(resources, max_concurrent, session.note, attempts, watchdog)
+        pool = session.pool(resources, max_concurrent, record)
         terminal.doing("starting W&B" if session.execution.wandb != "disabled" else "reading the images")
         tracker = tracking.start(
             session.execution.wandb, study.folder, study.name, say=terminal.warn, about=told.about(session, command)

@@ -8,7 +8,7 @@ from ray.exceptions import RayError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from study.execution.pool import Pool
+from study.execution.pool import Pool, Unanswered
 from study.execution.session import Session
 from study.results import best, saliency
 from trainables import architecture, process
@@ -29,8 +29,8 @@ def keep(session: Session, pool: Pool, run: Run, images: SplitImages) -> None:
     positions = np.array([position[row["index"]] for row in rows])
     predicted = torch.tensor([row["predicted"] for row in rows])
     try:
-        found: Any = pool.call(looked_at, run, load_file(weights), images, positions, predicted)
-    except RayError as error:
+        found: Any = pool.call("saliency", looked_at, run, load_file(weights), images, positions, predicted)
+    except (RayError, Unanswered) as error:
         why = str(error).strip().splitlines()[-1]
         session.terminal.warn(f"note: what the model looked at could not be found: {why}")
         return

@@ -20,7 +20,10 @@ from study.data.splits import DatasetSplits, split, subset
 from study.design.execution import Execution
 from study.design.states import StudyStatus
 from study.design.study import Study
+from study.execution.attempts import Attempts
 from study.execution.failures import NoCompletedRuns as NoCompletedRuns
+from study.execution.pool import Pool
+from study.execution.watchdog import Watchdog
 from study.results import going_on, ledger, lock, resume
 from study.results.lock import Lock
 from study.results.record import Record, Row
@@ -32,6 +35,7 @@ from trainables.augmentation import needs_margin
 from trainables.checkpoint_folder import Checkpoints
 from trainables.images import here
 from trainables.memory import training_bytes
+from trainables.resources import Resources
 from trainables.run import Model, Run
 from trainables.splits import ImagesKey
 from trainables.weights.reading import digest
@@ -242,6 +246,17 @@ class Session:
             return self.run_bytes()
         self.warn_once([f"a run takes {measured / GIB:.1f} GiB of a GPU, measured by a step of the largest"])
         return MARGIN * measured
+
+    def pool(self, resources: Resources, size: int, record: Record | None = None) -> Pool:
+        """Processes for the study, `size` of them at a time.
+
+        Args:
+            resources: of each.
+            record: where attempts at its runs are noted; None for what is no part of one.
+        """
+        attempts = Attempts(self.execution.max_failures, self.note, record)
+        watchdog = Watchdog(attempts, self.study.folder, self.execution.stall_timeout, self.terminal.told)
+        return Pool(resources, size, self.note, attempts, watchdog)
 
     def check(self) -> None:
         """Raises Interrupted if the user has asked to stop."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from study.results import corruptions
 from study.results.record import Record
 from study.run import main
 from tests.nodes import Nodes, ray_nodes
@@ -75,7 +76,7 @@ def test_a_study_waits_for_gpus_says_so_and_ends_with_fewer_than_were_declared(t
         refused = cluster.run(*SMALL, "--workers-per-trial", "8", timeout=180)
         assert refused.returncode == 2
         assert refused.stderr == "error: workers-per-trial must be at most 4, the GPUs there are, got 8\n"
-        with started(cluster, *SMALL, "--trials", "2", "--name", "few") as (process, _, err):
+        with started(cluster, *SMALL, "--trials", "2", "--name", "few", "--corruptions") as (process, _, err):
             wait_until(lambda: "waiting" in err.read_text() or process.poll() is not None, "it says nothing")
             for _ in range(2):
                 cluster.add(num_cpus=2, num_gpus=1)
@@ -89,6 +90,10 @@ def test_a_study_waits_for_gpus_says_so_and_ends_with_fewer_than_were_declared(t
         assert goes_on.startswith("note: it goes on, after ")
         record = Record(tmp_path / "results" / "few")
         assert {row["status"] for row in [*record.trials, *record.runs]} == {"completed"}
+        assert (record.folder / corruptions.FILE).is_file()
+        # what is no run has a process with a GPU, too
+        probed = cluster.run("study.probe", "--model", "alexnet", "--scale", "mini", timeout=SECONDS)
+        assert (probed.returncode, probed.stderr) == (0, "")
 
 
 @pytest.mark.nodes

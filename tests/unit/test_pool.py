@@ -97,7 +97,7 @@ def test_a_run_whose_process_never_starts_is_begun_before_it_ends(
 
 def test_a_process_that_ended_while_it_was_idle_is_replaced(runs: list[Run]) -> None:
     with closing(Pool(Resources(cpus=0.5), 1)) as processes:
-        assert processes.call(len, "warm") == 4
+        assert processes.call("length", len, "warm") == 4
         ray.kill(processes._idle[0])
         assert not any(outcome.failure for outcome in outcomes(processes, runs[:2]).values())
 

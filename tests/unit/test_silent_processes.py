@@ -16,12 +16,11 @@ import psutil
 import pytest
 import ray
 from ray import cloudpickle
-from ray.exceptions import RayError
 from ray.tune.trainable import wrap_function
 
 from study.execution import pool, watchdog
 from study.execution.attempts import Attempts
-from study.execution.pool import Pool
+from study.execution.pool import Pool, Unanswered
 from study.execution.unheard import Unheard, actors
 from study.execution.watchdog import Watchdog
 from tests.unit.test_pool import RUN, outcomes
@@ -164,15 +163,42 @@ def test_a_run_whose_process_was_stopped_before_its_first_sign_is_tried_again_an
     assert "is stopped" in (tmp_path / "stalled" / "r0.txt").read_text()
 
 
-def test_a_call_is_not_waited_for_when_its_process_is_stopped(impatient: None) -> None:
+def stops(mark: Path, times: int) -> int:
+    """Stops its process so many times, once a process, and returns that of the last one."""
+    seen = mark.read_text().split() if mark.exists() else []
+    if len(seen) < times:
+        mark.write_text(" ".join([*seen, str(os.getpid())]))
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return os.getpid()
+
+
+def test_a_call_whose_process_is_stopped_is_made_again_in_another(impatient: None, tmp_path: Path) -> None:
+    said: list[str] = []
+    attempts = Attempts(2, said.append)
+    with closing(Pool(HALF, 1, attempts=attempts, watchdog=Watchdog(attempts, tmp_path, timeout=1))) as processes:
+        answered = processes.call("saliency", stops, tmp_path / "mark", 2)
+    assert str(answered) not in (tmp_path / "mark").read_text().split()
+    assert len(said) == 2
+    for number, line in enumerate(said, start=1):
+        assert line.startswith("saliency: its process gave no sign of life for ")
+        assert f" and was ended (stacks: stalled/saliency.txt); it is tried again in {number} s ({number} of 2" in line
+    assert (tmp_path / "stalled" / "saliency.txt").read_text().count("is stopped") == 2
+
+
+def test_a_call_that_is_given_up_says_why(impatient: None, tmp_path: Path) -> None:
     attempts = Attempts(1)
-    with closing(Pool(HALF, 1, attempts=attempts, watchdog=Watchdog(attempts, timeout=1))) as processes:
-        pid = processes.call(os.getpid)
-        stop = threading.Timer(0.5, os.kill, (pid, signal.SIGSTOP))
-        stop.start()
-        with pytest.raises(RayError):
-            processes.call(time.sleep, 60)
-        stop.join()
+    with (
+        closing(Pool(HALF, 1, attempts=attempts, watchdog=Watchdog(attempts, timeout=1))) as processes,
+        pytest.raises(Unanswered, match=r"^saliency: its process gave no sign of life for \d+ s$"),
+    ):
+        processes.call("saliency", stops, tmp_path / "mark", 2)
+
+
+def test_an_error_of_the_function_itself_is_raised_at_once(ray_session: None, tmp_path: Path) -> None:
+    said: list[str] = []
+    with closing(Pool(HALF, 1, attempts=Attempts(2, said.append))) as processes, pytest.raises(FileNotFoundError):
+        processes.call("reading", Path.read_text, tmp_path / "nothing")
+    assert not said
 
 
 def test_the_process_of_the_pool_gives_signs_of_life_as_soon_as_it_is_there(ray_session: None) -> None:
@@ -180,7 +206,7 @@ def test_the_process_of_the_pool_gives_signs_of_life_as_soon_as_it_is_there(ray_
     attempts = Attempts(1)
     dog = Watchdog(attempts, heard=heard.append)
     with closing(Pool(HALF, 1, attempts=attempts, watchdog=dog)) as processes:
-        pid = processes.call(os.getpid)
+        pid = processes.call("pid", os.getpid)
 
         def told() -> bool:
             dog._looked = -100.0
