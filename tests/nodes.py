@@ -45,6 +45,9 @@ class Cluster:
     def kill(self, node: int) -> None:
         self._process.submit(kill, node).result()
 
+    def stop(self, node: int) -> None:
+        self._process.submit(stop, node).result()
+
     def shutdown(self) -> None:
         self._process.submit(end).result()
         self._process.shutdown()
@@ -54,6 +57,7 @@ class Cluster:
 
 _cluster: ray.cluster_utils.Cluster | None = None
 _nodes: list[Any] = []
+_stopped: list[psutil.Process] = []
 
 
 def begin() -> None:
@@ -83,7 +87,17 @@ def kill(node: int) -> None:
     running().remove_node(_nodes[node], allow_graceful=False)
 
 
+def stop(node: int) -> None:
+    raylet = psutil.Process(_nodes[node].all_processes["raylet"][0].process.pid)
+    for process in [raylet, *raylet.children(recursive=True)]:
+        process.suspend()
+        _stopped.append(process)
+
+
 def end() -> None:
+    for process in _stopped:  # they would not hear that they are to end
+        with suppress(psutil.Error):
+            process.kill()
     running().shutdown()
 
 
@@ -148,6 +162,10 @@ class Nodes:
     def kill(self, node: int) -> None:
         """SIGKILL for all processes of a node."""
         self.cluster.kill(node)
+
+    def stop(self, node: int) -> None:
+        """SIGSTOP for all processes of a node, which nobody can reach then."""
+        self.cluster.stop(node)
 
     @property
     def environment(self) -> dict[str, str]:

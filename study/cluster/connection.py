@@ -143,12 +143,10 @@ def connected(*, verbose: bool = False) -> Iterator[None]:
         check()
         start(verbose=verbose)
     _ahead = False
-    over = threading.Event()
-    ending.watch(over)
     try:
-        yield
+        with ending.watched():
+            yield
     finally:
-        over.set()
         if ending.told is not None:  # in a command's own process
             start_none_by_chance()
         ray.shutdown()

@@ -1,12 +1,15 @@
 """Whether the Ray that a study runs on has ended, seen before Ray's own code notices: that takes its process with it.
 
 What runs on this machine is a process, and looked at as one. The head of a cluster elsewhere is asked by a connection.
+And a process that is there but stopped, or hangs, answers nobody, and Ray waits for it without end: so the GCS is
+asked, again and again, whether this node is alive, as which it counts while its raylet answers the GCS.
 """
 
 import socket
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
@@ -15,14 +18,56 @@ from trainables.birth import born
 EVERY = 0.5  # seconds
 REFUSED_SECONDS = 5.0  # of a head that refuses connections
 SILENT_SECONDS = 45.0  # of one that cannot be reached: Ray gives up, and aborts, after 60
+ASKED_EVERY = 5.0  # seconds
+UNANSWERED = 60.0  # seconds in which the GCS is asked in vain; it gives a raylet about as long
+LEAVING = 5.0  # seconds for the last answer
 
 told: Callable[[str], None] | None = None  # what has ended, where somebody wants to know
 
 
-def watch(over: threading.Event) -> None:
-    """Starts to look, until it is over, in a thread of its own; does nothing where nobody wants to know."""
-    if told is not None:
-        threading.Thread(target=look, args=(over, told, parts()), name="ray's end", daemon=True).start()
+@contextmanager
+def watched() -> Iterator[None]:
+    """Looks at it meanwhile, in threads of their own; not where nobody wants to know."""
+    if told is None:
+        yield
+        return
+    over, answers = threading.Event(), Answers()
+    asking = threading.Thread(target=answers.ask, args=(over,), name="asks the GCS", daemon=True)
+    looking = threading.Thread(
+        target=look, args=(over, told, [*parts(), Gcs(answers), Raylet(answers)]), name="ray's end", daemon=True
+    )
+    asking.start()
+    looking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        asking.join(LEAVING)  # Ray is left afterwards, which must not happen while it is asked
+
+
+@dataclass
+class Answers:
+    """What the GCS says.
+
+    Attributes:
+        number: of answers so far.
+        alive: whether this node was by the last one.
+    """
+
+    number: int = 0
+    alive: bool = True
+
+    def ask(self, over: threading.Event) -> None:
+        """Asks until it is over: one that is stopped never answers."""
+        import ray
+        from ray.experimental import internal_kv
+
+        here = ray.get_runtime_context().get_node_id()
+        while not over.wait(ASKED_EVERY):
+            with suppress(Exception):  # it cannot be reached now
+                internal_kv._internal_kv_exists(b"asked", namespace=b"study")  # nodes may be known here already
+                self.alive = all(one["Alive"] for one in ray.nodes() if one["NodeID"] == here)
+                self.number += 1
 
 
 class Part:
@@ -55,6 +100,34 @@ class Head(Part):
             return monotonic() - self._answered > SILENT_SECONDS
         self._answered = monotonic()
         return False
+
+
+class Gcs(Part):
+    """As far as it answers."""
+
+    name = "its GCS has not answered for a minute"
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self._last, self._looks = 0, 0
+
+    def ended(self) -> bool:
+        """Looks are counted, and not seconds: this process may have been stopped itself."""
+        self._looks = self._looks + 1 if self._answers.number == self._last else 0
+        self._last = self._answers.number
+        return self._looks * EVERY > UNANSWERED
+
+
+class Raylet(Part):
+    """As far as the GCS believes that it is alive."""
+
+    name = "its raylet does not answer any more"
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+
+    def ended(self) -> bool:
+        return not self._answers.alive
 
 
 def look(over: threading.Event, tell: Callable[[str], None], parts: list[Part]) -> None:

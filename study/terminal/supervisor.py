@@ -254,6 +254,7 @@ class Work:
             self.kill()
             return
         os.kill(self.pid, ASKED)
+        os.kill(self.pid, signal.SIGCONT)  # it may be stopped
         if again:
             self._until = self._until or monotonic() + PATIENCE
 

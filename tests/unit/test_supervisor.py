@@ -127,6 +127,14 @@ def test_a_command_that_ends_in_order_is_asked_to(number: signal.Signals, code: 
     assert command.ends(number) == (code, "in order\n", "")
 
 
+def test_a_command_whose_working_process_is_stopped_ends_in_order_too(tmp_path: Path) -> None:
+    command = Command(IN_ORDER.format(times=1, seconds=0), tmp_path)
+    assert command.said() == "here"
+    for process in command.family:
+        process.suspend()
+    assert command.ends(signal.SIGTERM) == (143, "in order\n", "")
+
+
 def test_ctrl_c_from_a_terminal_which_reaches_both_processes_counts_once(tmp_path: Path) -> None:
     command = Command(IN_ORDER.format(times=2, seconds=0), tmp_path)
     assert command.said() == "here"

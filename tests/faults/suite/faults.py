@@ -36,12 +36,12 @@ class Target:
 
     Attributes:
         runs: those that it has still to train, by the name that the trace has for them.
-        node: the second node, of those that have one.
+        node: has the second node, of those that have one, lost: by "kill" or "stop".
     """
 
     victim: Victim
     runs: Sequence[str]
-    node: Callable[[], None] | None = None
+    node: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,22 @@ def kill(found: Sequence[psutil.Process], random: Random) -> bool:
     return False
 
 
+def stop(found: Sequence[psutil.Process], random: Random) -> bool:
+    if not found:
+        return False
+    with suppress(psutil.Error):
+        random.choice(found).suspend()
+        return True
+    return False
+
+
+def lose_a_node(how: str, command: Command, target: Target) -> bool:
+    if not command.running or target.node is None:
+        return False
+    target.node(how)
+    return True
+
+
 def to_the_command(command: Command, number: signal.Signals) -> bool:
     running = command.running
     with suppress(ProcessLookupError):
@@ -166,6 +182,21 @@ def _(command: Command, random: Random, target: Target) -> bool:
     return kill(command.members("raylet/raylet"), random)
 
 
+@at_a_moment("SIGSTOP of the raylet", 0, 1, worlds=SINGLE, ends=True)
+def _(command: Command, random: Random, target: Target) -> bool:
+    return stop(command.members("raylet/raylet"), random)
+
+
+@at_a_moment("SIGSTOP of the GCS", 0, 1, worlds=SINGLE, ends=True)
+def _(command: Command, random: Random, target: Target) -> bool:
+    return stop(command.members("gcs_server"), random)
+
+
+@at_a_moment("SIGSTOP of another process of Ray's", 0, 1, words=("--stall-timeout", "15"))
+def _(command: Command, random: Random, target: Target) -> bool:
+    return stop(command.members(*OF_RAY), random)
+
+
 @at_a_moment("SIGKILL of another process of Ray's", 0, 1)
 def _(command: Command, random: Random, target: Target) -> bool:
     return kill(command.members(*OF_RAY), random)
@@ -173,10 +204,12 @@ def _(command: Command, random: Random, target: Target) -> bool:
 
 @at_a_moment("a Ray node of two is killed", worlds=("two nodes",))
 def _(command: Command, random: Random, target: Target) -> bool:
-    if not command.running or target.node is None:
-        return False
-    target.node()
-    return True
+    return lose_a_node("kill", command, target)
+
+
+@at_a_moment("a Ray node of two is stopped", worlds=("two nodes",))
+def _(command: Command, random: Random, target: Target) -> bool:
+    return lose_a_node("stop", command, target)
 
 
 @at_a_moment("SIGKILL of one of two workers", worlds=("workers",))
@@ -186,10 +219,7 @@ def _(command: Command, random: Random, target: Target) -> bool:
 
 @at_a_moment("SIGSTOP of one of two workers", worlds=("workers",), words=("--stall-timeout", "15"))
 def _(command: Command, random: Random, target: Target) -> bool:
-    found = command.members(WORKER)
-    if found:
-        random.choice(found).suspend()
-    return bool(found)
+    return stop(command.members(WORKER), random)
 
 
 @at_a_moment("SIGSTOP of the process of a run", words=("--stall-timeout", "15"))

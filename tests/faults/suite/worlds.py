@@ -102,8 +102,8 @@ ALIKE = {"NaN": "study", "CUDA": "study"}  # the faults of which world happen in
 
 
 @contextmanager
-def two_nodes(victim: Victim) -> Iterator[Callable[[], None]]:
-    """A head without a CPU and two nodes with one each; what it yields kills the one that trains and adds another."""
+def two_nodes(victim: Victim) -> Iterator[Callable[[str], None]]:
+    """A head without a CPU and two nodes with one each; what it yields has one ("kill", "stop") lost and adds another."""
     from tests.nodes import ray_nodes
 
     def node() -> dict[str, Any]:
@@ -111,9 +111,9 @@ def two_nodes(victim: Victim) -> Iterator[Callable[[], None]]:
 
     with ray_nodes(victim.folder, 0, node(), node()) as running:
 
-        def kill() -> None:
-            running.kill(running.nodes.pop())
+        def lose(how: str) -> None:
+            {"kill": running.kill, "stop": running.stop}[how](running.nodes.pop())
             running.add(**node())
 
         victim.variables = {**victim.variables, "RAY_ADDRESS": running.cluster.address}
-        yield kill
+        yield lose
