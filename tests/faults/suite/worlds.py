@@ -103,7 +103,7 @@ ALIKE = {"NaN": "study", "CUDA": "study"}  # the faults of which world happen in
 
 @contextmanager
 def two_nodes(victim: Victim) -> Iterator[Callable[[str], None]]:
-    """A head without a CPU and two nodes with one each; what it yields has one ("kill", "stop") lost and adds another."""
+    """A head without a CPU and two nodes with one each; what it yields loses one ("kill", "stop") and adds another."""
     from tests.nodes import ray_nodes
 
     def node() -> dict[str, Any]:
