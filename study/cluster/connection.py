@@ -68,12 +68,13 @@ def start(*, verbose: bool = False) -> None:
         sessions.sweep()
         there_or_here = {"include_dashboard": False, "_temp_dir": str(sessions.folder())}
     try:
-        ray.init(
-            address=address or "local",
-            log_to_driver=verbose,
-            logging_level=logging.INFO if verbose else logging.ERROR,
-            **there_or_here,
-        )
+        with ending.within(ending.STARTING, "starting it"):
+            ray.init(
+                address=address or "local",
+                log_to_driver=verbose,
+                logging_level=logging.INFO if verbose else logging.ERROR,
+                **there_or_here,
+            )
     except ValueError:
         raise
     except Exception as error:  # a part of it has ended meanwhile, or the machine is too slow for it
@@ -149,7 +150,8 @@ def connected(*, verbose: bool = False) -> Iterator[None]:
     finally:
         if ending.told is not None:  # in a command's own process
             start_none_by_chance()
-        ray.shutdown()
+        with ending.within(ending.LEAVING, "leaving it"):
+            ray.shutdown()
 
 
 def start_none_by_chance() -> None:

@@ -20,7 +20,8 @@ REFUSED_SECONDS = 5.0  # of a head that refuses connections
 SILENT_SECONDS = 45.0  # of one that cannot be reached: Ray gives up, and aborts, after 60
 ASKED_EVERY = 5.0  # seconds
 UNANSWERED = 60.0  # seconds in which the GCS is asked in vain; it gives a raylet about as long
-LEAVING = 5.0  # seconds for the last answer
+LAST = 5.0  # seconds for the last answer
+STARTING, LEAVING = 180.0, 60.0  # seconds that either may take; it is done in 3 to 20
 
 told: Callable[[str], None] | None = None  # what has ended, where somebody wants to know
 
@@ -42,7 +43,22 @@ def watched() -> Iterator[None]:
         yield
     finally:
         over.set()
-        asking.join(LEAVING)  # Ray is left afterwards, which must not happen while it is asked
+        asking.join(LAST)  # Ray is left afterwards, which must not happen while it is asked
+
+
+@contextmanager
+def within(seconds: float, doing: str) -> Iterator[None]:
+    """Inside is a call of Ray's that never returns where a process of its own is stopped: longer is Ray's end."""
+    if told is None:
+        yield
+        return
+    late = threading.Timer(seconds, told, [f"{doing} took more than {seconds:.0f} s"])
+    late.daemon = True
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
 
 
 @dataclass

@@ -129,3 +129,25 @@ def test_a_study_outlives_its_ray_and_says_how_to_go_on(
     assert StudyFile.read(tmp_path / "results" / "late").status == "interrupted"
     assert (tmp_path / "results" / "late" / "report.html").exists()
     assert not (tmp_path / "results" / "late" / ".lock").exists()
+
+
+LEFT = """
+import psutil, sys
+from study.cluster import connection, ending
+from study.terminal import supervisor
+
+def command():
+    ending.LEAVING = 3.0
+    with connection.connected():
+        next(one for one in psutil.Process().children(recursive=True) if one.name() == "raylet").suspend()
+    return 0
+
+sys.exit(supervisor.supervised(command, lambda folder: None))
+"""
+
+
+def test_a_ray_that_cannot_be_left_has_ended(tmp_path: Path) -> None:
+    (tmp_path / "leaves.py").write_text(LEFT)
+    process = start(tmp_path, "leaves")
+    _, err = process.communicate(timeout=180)
+    assert (process.returncode, err) == (1, "error: Ray has ended (leaving it took more than 3 s)\n")
