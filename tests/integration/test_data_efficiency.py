@@ -13,9 +13,9 @@ import pytest
 
 from study.data import named
 from study.data.splits import split
-from study.data_efficiency import measure
 from study.data_efficiency.__main__ import main
 from study.data_efficiency.measure import Measurement
+from study.execution.session import Session
 from study.results.data_efficiency import SCHEMA
 from study.results.record import Record, Row, read_table
 from study.run import main as run
@@ -105,7 +105,7 @@ def test_a_second_call_trains_nothing_and_says_the_same(
     measured: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (measured / "data_efficiency.parquet").read_bytes()
-    monkeypatch.setattr(measure, "Pool", None)  # it would be called
+    monkeypatch.setattr(Session, "pool", None)  # it would be called
     assert main([str(measured), *ASKED]) == 0
     assert (measured / "data_efficiency.parquet").read_bytes() == before
     out = capsys.readouterr().out
