@@ -39,4 +39,4 @@ def evaluated(session: Session) -> list[Corrupted]:
     if not resources.gpus:
         return corrupted(run, state, session.datasets(), resources.threads)
     with closing(session.pool(resources, 1)) as pool:
-        return pool.call("corrupted images", corrupted, run, state, session.datasets(), resources.threads)
+        return pool.call("corruptions", corrupted, run, state, session.datasets(), resources.threads)
