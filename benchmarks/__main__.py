@@ -33,14 +33,14 @@ def main() -> None:
     given = parser.parse_args().names or names
     if unknown := set(given) - set(names):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}: choose from {', '.join(names)}")
-    if differing := changed(HERE.parent):
-        parser.error(f"{', '.join(differing)} changed since the last commit, which figures are of: commit first")
+    if dirty := changed(HERE.parent):
+        parser.error(f"{', '.join(dirty)} changed since the last commit, which figures are of: commit first")
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in given:
         print(f"== python -m benchmarks.{name}", flush=True)
         results[name] = measured(name)
-        if differing := changed(HERE.parent):
-            sys.exit(f"{', '.join(differing)} changed during benchmarks.{name}: its figures are of no commit, and not kept")
+        if dirty := changed(HERE.parent):
+            sys.exit(f"{', '.join(dirty)} changed during benchmarks.{name}: its figures are of no commit, and not kept")
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
         (HERE / "results.md").write_text(page({name: results[name] for name in names if name in results}))
 
