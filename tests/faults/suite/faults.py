@@ -120,22 +120,17 @@ def at_a_moment(
     return declare
 
 
-def kill(found: Sequence[psutil.Process], random: Random) -> bool:
+def kill(found: Sequence[psutil.Process], random: Random, number: signal.Signals = signal.SIGKILL) -> bool:
     if not found:
         return False
     with suppress(psutil.Error):
-        random.choice(found).kill()
+        random.choice(found).send_signal(number)
         return True
     return False
 
 
 def stop(found: Sequence[psutil.Process], random: Random) -> bool:
-    if not found:
-        return False
-    with suppress(psutil.Error):
-        random.choice(found).suspend()
-        return True
-    return False
+    return kill(found, random, signal.SIGSTOP)
 
 
 def lose_a_node(how: str, command: Command, target: Target) -> bool:
