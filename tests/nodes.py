@@ -48,6 +48,9 @@ class Cluster:
     def stop(self, node: int) -> None:
         self._process.submit(stop, node).result()
 
+    def end_the_stopped(self) -> None:
+        self._process.submit(end_the_stopped).result()
+
     def shutdown(self) -> None:
         self._process.submit(end).result()
         self._process.shutdown()
@@ -94,10 +97,15 @@ def stop(node: int) -> None:
         _stopped.append(process)
 
 
-def end() -> None:
-    for process in _stopped:  # they would not hear that they are to end
+def end_the_stopped() -> None:
+    for process in _stopped:
         with suppress(psutil.Error):
             process.kill()
+    _stopped.clear()
+
+
+def end() -> None:
+    end_the_stopped()  # they would not hear that they are to end
     running().shutdown()
 
 
@@ -166,6 +174,10 @@ class Nodes:
     def stop(self, node: int) -> None:
         """SIGSTOP for all processes of a node, which nobody can reach then."""
         self.cluster.stop(node)
+
+    def end_the_stopped(self) -> None:
+        """As when machines that did not answer are switched off."""
+        self.cluster.end_the_stopped()
 
     @property
     def environment(self) -> dict[str, str]:

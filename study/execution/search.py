@@ -9,7 +9,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from time import sleep
@@ -25,7 +25,7 @@ from study.cluster import environment
 from study.design.execution import Execution
 from study.design.states import Cause, Phase, RunStatus
 from study.design.study import Study
-from study.execution import actor_deaths, failures
+from study.execution import actor_deaths, failures, placing
 from study.execution.attempts import Attempts, MostFailed
 from study.execution.failures import LostRuns, Unfinished
 from study.execution.searcher import NotSaved, Searcher, best_so_far, status_of
@@ -115,10 +115,13 @@ def search(
         ahead = study, template, datasets, resources
         threading.Thread(target=fill_ahead, args=ahead, daemon=True).start()
     needs: Any = {"CPU": resources.cpus, "GPU": resources.gpus}
+    placed: AbstractContextManager[None] = placing.without_groups()
     if resources.workers:  # the trial's own process waits for its worker group
         needs = tune.PlacementGroupFactory(group.bundles(resources), strategy=group.strategy(resources))
+        placed = nullcontext()
     actor_deaths.heed()
-    with tempfile.TemporaryDirectory(prefix="tune-", dir=scratch.here(), ignore_cleanup_errors=True) as storage:
+    folder = tempfile.TemporaryDirectory(prefix="tune-", dir=scratch.here(), ignore_cleanup_errors=True)
+    with placed, folder as storage:
         tune.Tuner(
             tune.with_resources(trainable, needs),
             tune_config=tune.TuneConfig(

@@ -11,6 +11,7 @@ from trainables.resources import Resources
 
 PATIENCE = 5.0  # seconds without a place for any run, where no node could hold one
 OTHERS = 30.0  # where one could, but is full: of another study, or of what has just ended
+ANY = 120.0  # whatever the reason: Ray may wait for a node that has stopped, for seven minutes
 EVERY = 1.0  # second that the cluster is asked
 
 
@@ -46,11 +47,14 @@ class Placement:
         self._asked = now
         cluster = nodes.declared()
         full = any(holds(node, self._resources) for node in cluster.nodes)
+        since = datetime.now().astimezone() - timedelta(seconds=now - self._since)
         if now - self._since >= (OTHERS if full else PATIENCE) and pending(self._resources):
             self._said = True
-            since = datetime.now().astimezone() - timedelta(seconds=now - self._since)
             wants = asked(self._resources)
             self._say(f"waiting for nodes since {since:%H:%M:%S}: a run asks for {wants}, and {cluster}")
+        elif now - self._since >= ANY:
+            self._said = True
+            self._say(f"no run has started since {since:%H:%M:%S}: one starts slowly, or Ray waits for a stopped node")
 
 
 def asked(resources: Resources) -> str:

@@ -63,12 +63,16 @@ def account(folder: Path) -> Iterator[str | None]:
 
 @contextmanager
 def swept() -> Iterator[None]:
-    """Temporary folders that are made inside lie where the next study removes them, if this process is killed."""
-    before = tempfile.tempdir
-    tempfile.tempdir = str(scratch.here())
+    """What is made inside for a while lies where the next study removes it, if this process is killed.
+
+    So does that of the service, which is started inside.
+    """
+    before, tempfile.tempdir = tempfile.tempdir, str(scratch.here())
+    environment = Environment(TMPDIR=tempfile.tempdir)
     try:
         yield
     finally:
+        environment.restore()
         tempfile.tempdir = before
 
 

@@ -1,5 +1,6 @@
 """Studies on real Ray nodes: they end, whatever nodes there are and whichever go, with the numbers of any other."""
 
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from tests.nodes import Nodes, ray_nodes
 STUDY = ("study.run", "--model", "alexnet", "--scale", "mini", "--epochs", "2", "--early-stopping", "none")
 SMALL = (*STUDY, "--seeds", "2", "--top-k", "1", "--wandb", "disabled")
 SECONDS = 200
+ENDING = 10  # seconds after Ctrl-C, for who only waits
 
 
 @contextmanager
@@ -76,6 +78,10 @@ def test_a_study_waits_for_gpus_says_so_and_ends_with_fewer_than_were_declared(t
         refused = cluster.run(*SMALL, "--workers-per-trial", "8", timeout=180)
         assert refused.returncode == 2
         assert refused.stderr == "error: workers-per-trial must be at most 4, the GPUs there are, got 8\n"
+        with started(cluster, *SMALL, "--trials", "2", "--name", "left") as (process, _, err):
+            wait_until(lambda: "waiting" in err.read_text() or process.poll() is not None, "it says nothing")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(ENDING) == 130
         with started(cluster, *SMALL, "--trials", "2", "--name", "few", "--corruptions") as (process, _, err):
             wait_until(lambda: "waiting" in err.read_text() or process.poll() is not None, "it says nothing")
             for _ in range(2):
@@ -116,3 +122,18 @@ def test_four_workers_train_together_on_two_nodes_of_two_cpus(tmp_path: Path) ->
     resources = Record(tmp_path / "results" / "four").study.resources
     assert resources is not None
     assert (resources.workers, resources.pack, resources.threads) == (4, False, 1)
+
+
+@pytest.mark.nodes
+def test_a_run_that_asked_a_node_for_a_place_which_has_stopped_finds_another_in_minutes(tmp_path: Path) -> None:
+    """Ray takes a minute to find it, and seven for a placement group that it was asked for."""
+    few = (*STUDY, "--trials", "8", "--seeds", "1", "--top-k", "1", "--max-concurrent", "1", "--wandb", "disabled")
+    with ray_nodes(tmp_path, 0, 1) as cluster, started(cluster, *few) as (process, out, err):
+        wait_until(lambda: "search 1/8" in out.read_text() or process.poll() is not None, "no trial ended")
+        other = cluster.add(num_cpus=1)
+        time.sleep(5)  # of which Ray's head has asked it how it is
+        cluster.stop(other)
+        cluster.kill(cluster.nodes[1])
+        wait_until(lambda: "a node was lost" in err.read_text() or process.poll() is not None, "no node was lost")
+        cluster.add(num_cpus=1)
+        assert process.wait(SECONDS) == 0, err.read_text()

@@ -6,11 +6,13 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from study import tracking
@@ -179,6 +181,19 @@ def test_the_temporary_folders_of_a_client_that_was_killed_are_swept(tmp_path: P
     [claimed] = scratch.folders(of_user)
     assert any("wandb" in path.name for path in claimed.iterdir())  # else this test says nothing
     assert not scratch.held(claimed)
+
+
+def test_the_clients_service_has_its_temporary_files_where_they_are_swept(tmp_path: Path, no_wandb: None) -> None:
+    before = os.environ.get("TMPDIR")
+    tracker = tracking.start("offline", tmp_path / "results", "a-study")
+    tracker.begin("trial-000", Phase.SEARCH, {"lr": 1e-3})
+    deadline = time.monotonic() + 60
+    while not (found := [one for one in psutil.Process().children(recursive=True) if one.name() == "wandb-core"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert {one.environ()["TMPDIR"] for one in found} == {str(scratch.here())}
+    tracker.close(timeout=60)
+    assert os.environ.get("TMPDIR") == before
 
 
 # Homes and paths

@@ -1,4 +1,4 @@
-"""A study that waits for nodes says so, once; one whose processes only take long to start does not."""
+"""A study that waits for nodes says so, once; one whose processes take long to start does so after minutes only."""
 
 import re
 import time
@@ -41,6 +41,23 @@ def test_what_no_node_holds_is_waited_for_in_one_line_and_then_it_goes_on(
         said[0],
     )
     assert re.fullmatch(r"it goes on, after \d+ s", said[1])
+
+
+def test_what_has_not_started_for_long_is_told_of_though_nothing_waits_for_a_place(
+    ray_session: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "EVERY", 0.0)
+    monkeypatch.setattr(waiting, "PATIENCE", 0.1)
+    said: list[str] = []
+    placement = Placement(Resources(cpus=0.123), said.append)
+    for seconds in (waiting.ANY, 0.2, 0.2):
+        monkeypatch.setattr(waiting, "ANY", seconds)
+        time.sleep(0.2)
+        placement.look(running=False)
+    assert len(said) == 1
+    assert re.fullmatch(
+        r"no run has started since \d\d:\d\d:\d\d: one starts slowly, or Ray waits for a stopped node", said[0]
+    )
 
 
 def test_a_cluster_without_a_request_like_ours_keeps_nobody_waiting(ray_session: None) -> None:

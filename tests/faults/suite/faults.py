@@ -36,12 +36,12 @@ class Target:
 
     Attributes:
         runs: those that it has still to train, by the name that the trace has for them.
-        node: has the second node, of those that have one, lost: by "kill" or "stop".
+        lose_a_node: of those that have two, by "kill" or "stop".
     """
 
     victim: Victim
     runs: Sequence[str]
-    node: Callable[[str], None] | None = None
+    lose_a_node: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,9 @@ def stop(found: Sequence[psutil.Process], random: Random) -> bool:
 
 
 def lose_a_node(how: str, command: Command, target: Target) -> bool:
-    if not command.running or target.node is None:
+    if not command.running or target.lose_a_node is None:
         return False
-    target.node(how)
+    target.lose_a_node(how)
     return True
 
 

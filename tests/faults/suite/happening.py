@@ -20,7 +20,7 @@ from tests.faults.suite.faults import FAULTS, Fault, Moment, Target
 from tests.faults.suite.results import Happened
 from tests.faults.suite.verdict import Rows, Verdict, differences, files, finished_runs, left_files, tables
 from tests.faults.suite.victim import LONGEST, Ended, Victim
-from tests.faults.suite.worlds import WORLDS, two_nodes
+from tests.faults.suite.worlds import WORLDS, Nodes, two_nodes
 
 TRIES = 3  # of a command without a fault, after which it counts as one that cannot go on
 EARLY = 0.25  # of the moments that end a command are before any run has begun,
@@ -110,14 +110,16 @@ class Suite:
         usual, random, verdicts = self.undisturbed(chain.world), Random(f"{seed}.{chain.number}"), []
         if usual.cache.exists() and chain.world != "two nodes":
             shutil.copytree(usual.cache, victim.cache)
-        with nodes_of(chain.world, victim) as node:
+        with nodes_of(chain.world, victim) as nodes:
             for number, names in enumerate(chain.commands):
                 share = min(
                     1.0, 2 / (len(chain.commands) - number + 1)
                 )  # of what is left, so that all come to something
-                verdicts += self.command(victim, names, random, usual, share, node)
+                verdicts += self.command(victim, names, random, usual, share, nodes)
             if always := WORLDS[chain.world].always:
                 verdicts.append((always, Verdict()))
+            if nodes:
+                nodes.end_the_stopped()  # the next command sweeps what they have left
             last = verdicts[-1][1]
             for _ in range(TRIES):
                 ended = victim.finish()
@@ -135,7 +137,13 @@ class Suite:
         ]
 
     def command(
-        self, victim: Victim, names: Sequence[str], random: Random, usual: Undisturbed, share: float, node: object
+        self,
+        victim: Victim,
+        names: Sequence[str],
+        random: Random,
+        usual: Undisturbed,
+        share: float,
+        nodes: Nodes | None,
     ) -> list[tuple[str, Verdict]]:
         """One command, and the faults that happen to it: what they cost at once.
 
@@ -149,7 +157,7 @@ class Suite:
         within = left[: ceil(share * len(left))]
         ends = len(faults) > 1 and any(fault.ends for fault in faults)
         passing = within[: ceil(len(within) / 2)] if ends else within
-        target = Target(victim, passing, node if callable(node) else None)
+        target = Target(victim, passing, nodes.lose if nodes else None)
         verdict = Verdict()
         struck = [False] * len(faults)
         try:
@@ -176,7 +184,7 @@ class Suite:
 
 
 @contextmanager
-def nodes_of(world: str, victim: Victim) -> Iterator[object]:
+def nodes_of(world: str, victim: Victim) -> Iterator[Nodes | None]:
     with ExitStack() as stack:
         yield stack.enter_context(two_nodes(victim)) if WORLDS[world].nodes else None
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tests import nodes as ray_nodes
 from tests.faults.suite.victim import Victim
 
 RESNET = ["--model", "resnet", "--pretraining", "none", "--scale", "mini", "--name", "victim"]
@@ -101,19 +102,25 @@ WORLDS = {
 ALIKE = {"NaN": "study", "CUDA": "study"}  # the faults of which world happen in another one, too
 
 
+@dataclass
+class Nodes:
+    """Two, with one CPU each, beside a head that has none."""
+
+    running: ray_nodes.Nodes
+    each: Mapping[str, Any]
+
+    def lose(self, how: str) -> None:
+        """One of them ("kill", "stop"), and adds another."""
+        {"kill": self.running.kill, "stop": self.running.stop}[how](self.running.nodes.pop())
+        self.running.add(**self.each)
+
+    def end_the_stopped(self) -> None:
+        self.running.end_the_stopped()
+
+
 @contextmanager
-def two_nodes(victim: Victim) -> Iterator[Callable[[str], None]]:
-    """A head without a CPU and two nodes with one each; what it yields loses one ("kill", "stop") and adds another."""
-    from tests.nodes import ray_nodes
-
-    def node() -> dict[str, Any]:
-        return {"num_cpus": 1, "env_vars": dict(victim.own)}
-
-    with ray_nodes(victim.folder, 0, node(), node()) as running:
-
-        def lose(how: str) -> None:
-            {"kill": running.kill, "stop": running.stop}[how](running.nodes.pop())
-            running.add(**node())
-
+def two_nodes(victim: Victim) -> Iterator[Nodes]:
+    each = {"num_cpus": 1, "env_vars": dict(victim.own)}
+    with ray_nodes.ray_nodes(victim.folder, 0, each, each) as running:
         victim.variables = {**victim.variables, "RAY_ADDRESS": running.cluster.address}
-        yield lose
+        yield Nodes(running, each)
