@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+import study  # noqa: F401  # Ray reads the variables that it sets when it is imported, by whichever test
+
 OF_THE_USER = (
     *("RAY_ADDRESS", "WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"),
     *("XDG_CACHE_HOME", "STUDY_CACHE", "STUDY_CACHE_GIB"),

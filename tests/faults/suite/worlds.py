@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from tests import nodes as ray_nodes
 from tests.faults.suite.victim import Victim
+
+if TYPE_CHECKING:
+    from tests import nodes  # which imports Ray
 
 RESNET = ["--model", "resnet", "--pretraining", "none", "--scale", "mini", "--name", "victim"]
 SMALL = ["--max-concurrent", "1", "--max-failures", "9", "--top-k", "1", "--seeds", "1", "--epochs", "2"]
@@ -106,7 +108,7 @@ ALIKE = {"NaN": "study", "CUDA": "study"}  # the faults of which world happen in
 class Nodes:
     """Two, with one CPU each, beside a head that has none."""
 
-    running: ray_nodes.Nodes
+    running: "nodes.Nodes"
     each: Mapping[str, Any]
 
     def lose(self, how: str) -> None:
@@ -120,7 +122,9 @@ class Nodes:
 
 @contextmanager
 def two_nodes(victim: Victim) -> Iterator[Nodes]:
+    from tests.nodes import ray_nodes
+
     each = {"num_cpus": 1, "env_vars": dict(victim.own)}
-    with ray_nodes.ray_nodes(victim.folder, 0, each, each) as running:
+    with ray_nodes(victim.folder, 0, each, each) as running:
         victim.variables = {**victim.variables, "RAY_ADDRESS": running.cluster.address}
         yield Nodes(running, each)
