@@ -17,7 +17,7 @@ help:
 	@echo "make test     the whole test suite (a part of it: make test ARGS=tests/unit)"
 	@echo "make long-test     whole studies of kinds that the suite has a quicker one of (ten minutes)"
 	@echo "make cluster-test  a real cluster on three hosts that it makes on this machine (Linux, root): docs/cluster.md"
-	@echo "make nodes-test    studies over several Ray nodes: lost, late, few, autoscaled, taken away (ten minutes)"
+	@echo "make nodes-test    studies over several Ray nodes: lost, late, few, stopped, autoscaled, taken away (18 minutes)"
 	@echo "make faults        500 faults at random moments of a study, and what they cost: docs/reliability.md (hours)"
 	@echo "make fuzz     damages the files of every reader, for a while each (ARGS='--minutes 1'): docs/security.md"
 	@echo "make backbones     cuts a small model of each of timm's modules, and tests it: docs/backbones.md (resumes)"
