@@ -90,10 +90,12 @@ def start(*, verbose: bool = False) -> None:
 
 
 def ignore_reports() -> None:
-    """Keeps what nodes report from standard output, as the last hundred lines that one wrote before it died.
+    """Keeps what nodes report from the terminal: the last hundred lines that one wrote before it died, and errors of
+    calls whose answer nobody waits for any more.
 
-    Ray prints it whatever `log_to_driver` says. What became of a run is in the record.
+    Ray prints both whatever `log_to_driver` says. What became of a run is in the record.
     """
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     ray._private.worker.print_to_stdstream = lambda *report, **given: None
 
 

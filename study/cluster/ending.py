@@ -24,6 +24,7 @@ LAST = 5.0  # seconds for the last answer
 STARTING, LEAVING = 180.0, 60.0  # seconds that either may take; it is done in 3 to 20
 
 told: Callable[[str], None] | None = None  # what has ended, where somebody wants to know
+limited: Callable[[float | None, str], None] | None = None  # after how many seconds what has ended; None: no limit more
 
 
 @contextmanager
@@ -48,17 +49,18 @@ def watched() -> Iterator[None]:
 
 @contextmanager
 def within(seconds: float, doing: str) -> Iterator[None]:
-    """Inside is a call of Ray's that never returns where a process of its own is stopped: longer is Ray's end."""
-    if told is None:
+    """Inside is a call of Ray's that never returns where a process of its own is stopped: longer is Ray's end.
+
+    The other process counts: while Ray connects it lets no other thread of this one run.
+    """
+    if limited is None:
         yield
         return
-    late = threading.Timer(seconds, told, [f"{doing} took more than {seconds:.0f} s"])
-    late.daemon = True
-    late.start()
+    limited(seconds, f"{doing} took more than {seconds:.0f} s")
     try:
         yield
     finally:
-        late.cancel()
+        limited(None, "")
 
 
 @dataclass

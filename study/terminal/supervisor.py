@@ -98,6 +98,10 @@ def ray_ended(what: str) -> None:
     os._exit(RAY_ENDED)
 
 
+def ray_ends_after(seconds: float | None, what: str) -> None:
+    tell(limit=seconds and monotonic() + seconds, limited=what)
+
+
 def nobody_reads() -> None:
     """The reader of standard output has gone away."""
     if _goes_on:
@@ -121,6 +125,7 @@ class Known:
         resume: what the command line lacks to go on.
         retries: how often Ray is started again.
         ray: what of Ray has ended.
+        limit: when, by this machine's monotonic clock, what is `limited` counts as that; None for never.
         code: what its command returned, when it has.
         drawn: how many lines of the terminal it draws again and again, with the cursor hidden at the end of the last.
     """
@@ -132,6 +137,8 @@ class Known:
     resume: list[str] = field(default_factory=list)
     retries: int = 0
     ray: str = ""
+    limit: float | None = None
+    limited: str = ""
     code: int | None = None
     drawn: int = 0
 
@@ -236,6 +243,9 @@ class Work:
                 return status
             if self._until is not None and monotonic() > self._until:
                 self.kill()
+            if self.known.limit is not None and monotonic() > self.known.limit:
+                self.known.ray = self.known.limited
+                self.kill()
             ready, _, _ = select.select(open_ends, [], [], 1.0)
             if self.reports in ready and not self._read():
                 open_ends.remove(self.reports)
@@ -280,7 +290,7 @@ def working(command: Callable[[], int], told: int, parent: int) -> NoReturn:
         os._exit(FAILED)
     for number in ASKING:
         signal.signal(number, lambda number, frame: None)  # the other process decides
-    ending.told, noise.may_hush = ray_ended, True
+    ending.told, ending.limited, noise.may_hush = ray_ended, ray_ends_after, True
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
     streams.heed(nobody_reads)
     code: int | str | None = FAILED

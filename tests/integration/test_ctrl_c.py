@@ -146,6 +146,39 @@ sys.exit(supervisor.supervised(command, lambda folder: None))
 """
 
 
+STARTED = """
+import multiprocessing, sys, time
+import psutil
+from study.cluster import connection, ending, sessions
+from study.terminal import supervisor
+
+def drivers():
+    return set(sessions.folder().glob("session_*/logs/python-core-driver-*"))
+
+def stop(parent, before):
+    while drivers() <= before:
+        time.sleep(0.001)
+    # it connects now
+    next(one for one in psutil.Process(parent).children(recursive=True) if one.name() == "gcs_server").suspend()
+
+def command():
+    ending.STARTING = 20.0
+    multiprocessing.get_context("fork").Process(target=stop, args=(psutil.Process().pid, drivers())).start()
+    with connection.connected():
+        pass
+    return 0
+
+sys.exit(supervisor.supervised(command, lambda folder: None))
+"""
+
+
+def test_a_ray_that_cannot_be_connected_to_has_ended(tmp_path: Path) -> None:
+    (tmp_path / "starts.py").write_text(STARTED)
+    process = start(tmp_path, "starts")
+    _, err = process.communicate(timeout=180)
+    assert (process.returncode, err) == (1, "error: Ray has ended (starting it took more than 20 s)\n")
+
+
 def test_a_ray_that_cannot_be_left_has_ended(tmp_path: Path) -> None:
     (tmp_path / "leaves.py").write_text(LEFT)
     process = start(tmp_path, "leaves")
