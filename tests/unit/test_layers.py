@@ -52,7 +52,7 @@ MAY_NOT_IMPORT = {
 ONLY_IN = {
     "wandb": {f"study/tracking/{name}.py" for name in ("client", "copies", "media", "run", "service", "sweep")},
     "wandb_workspaces": {"study/wandb_report/blocks.py"},
-    "ray.tune": {f"study/execution/{name}.py" for name in ("actor_deaths", "search", "searcher")},
+    "ray.tune": {f"study/execution/{name}.py" for name in ("actor_deaths", "placing", "search", "searcher")},
     "ray.data": {"study/data/reading.py"},
 }
 # what each of the others takes from Ray Data is its type of a dataset
