@@ -148,8 +148,7 @@ class Client:
 
         exits = sys.exit, sys.excepthook
         chosen = {} if self._mode is None else {"mode": self._mode}
-        with service.swept():
-            library = wandb.setup(service.settings(self._patience, **chosen))
+        library = service.started(service.settings(self._patience, **chosen))
         self._entity = entity = library.settings.entity
         if agents := self._about.agents:
             sweep.note(self._folder, sweep.Sweep(entity or "", self._project, agents.sweep, agents.run))

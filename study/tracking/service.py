@@ -63,17 +63,28 @@ def account(folder: Path) -> Iterator[str | None]:
 
 @contextmanager
 def swept() -> Iterator[None]:
-    """What is made inside for a while lies where the next study removes it, if this process is killed.
-
-    So does that of the service, which is started inside.
-    """
+    """What is made inside for a while lies where the next study removes it, if this process is killed."""
     before, tempfile.tempdir = tempfile.tempdir, str(scratch.here())
-    environment = Environment(TMPDIR=tempfile.tempdir)
     try:
         yield
     finally:
-        environment.restore()
         tempfile.tempdir = before
+
+
+def started(settings: "wandb.Settings | None" = None) -> Any:
+    """The client, whose service has its temporary files where the next study removes them, too.
+
+    The variable is there while the service starts, and not around each call: changing the environment is not safe
+    beside other threads, of Ray's C++ as well, which read it without asking Python.
+    """
+    import wandb
+
+    environment = Environment(TMPDIR=str(scratch.here()))
+    try:
+        with swept():
+            return wandb.setup(settings)
+    finally:
+        environment.restore()
 
 
 def load() -> None:
@@ -88,8 +99,7 @@ def _entity() -> str | None:
 
     if not wandb.login(prompt=False, verify=False):
         return None
-    with swept():
-        library = wandb.setup()
+    library = started()
     look(library.settings.base_url)  # the client itself tries for 20 seconds
     try:
         api = wandb.Api()

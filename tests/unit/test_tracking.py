@@ -604,7 +604,8 @@ def test_a_server_that_never_answers_holds_up_neither_close_nor_the_end_of_the_p
     code = STUDY.format(mode="online") + WAIT + "; tracker.close(0.1); print('closed', flush=True)"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with driver(code, folder=tmp_path / "here", WANDB_BASE_URL=url, WANDB_API_KEY=KEY) as process:
+        asked = {"WANDB_BASE_URL": url, "WANDB_API_KEY": KEY, "PYTHONFAULTHANDLER": "1"}
+        with driver(code, folder=tmp_path / "here", **asked) as process:
             connection, _ = silent.accept()
             [service] = psutil.Process(process.pid).children()
             # The client would wait 600 s for an answer.
