@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.suite import inside_a_run, places, services
+from tests.faults.suite import inside_a_run, places, services, victim
 from tests.faults.suite.chains import Chain, chains
 from tests.faults.suite.faults import FAULTS
 from tests.faults.suite.happening import Suite
-from tests.faults.suite.victim import ROOT
+from tests.faults.suite.victim import ROOT, Victim
 
 SEVERAL = [
     ["SIGKILL of a command"],
@@ -44,6 +44,19 @@ def test_chains_have_every_fault_in_every_world_of_it_and_none_twice_in_one_comm
         assert len(set(kinds)) == len(kinds)
         assert not any(FAULTS[name].alone for name in command)
         assert sum(FAULTS[name].ends for name in command) <= 1
+
+
+def test_a_command_hangs_when_it_trains_nothing_for_long_and_not_when_it_lasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(victim, "LONGEST", 1.0)
+    body = "from time import sleep\nfor _ in range(6):\n    open('trace', 'a').write('epoch\\n')\n    sleep(0.4)\n"
+    (tmp_path / "lasts.py").write_text(body)
+    (tmp_path / "hangs.py").write_text(body + "sleep(60)\n")
+    lasts = Victim(tmp_path, ["lasts"]).finish()
+    assert (lasts.code, lasts.seconds > 2) == (0, True)
+    hangs = Victim(tmp_path, ["hangs"]).finish()
+    assert (hangs.code, hangs.seconds < 30) == (None, True)
 
 
 def test_a_clock_that_is_set_back_can_be_pickled_as_ray_does() -> None:

@@ -8,7 +8,7 @@ from random import Random
 
 import psutil
 
-from tests.faults.suite.victim import LONGEST, Command, Ended, Victim
+from tests.faults.suite.victim import Command, Ended, Victim
 
 TRIAL = ("ray::ImplicitFunc", "ray::TrainingProcess")  # processes that train: the search's, and the pool's
 WORKER = "ray::Member"  # of a group
@@ -77,7 +77,7 @@ class Fault:
 
     def happens(self, command: Command, random: Random, target: "Target") -> bool:
         """Now, or as soon as there is what it happens to; whether it did before the command's end."""
-        while self.at and command.sleep(0.05) and command.lasts < LONGEST:
+        while self.at and command.sleep(0.05) and not command.hangs:
             if self.at(command, random, target):
                 return True
         return False

@@ -19,7 +19,7 @@ from tests.faults.suite.chains import Chain
 from tests.faults.suite.faults import FAULTS, Fault, Moment, Target
 from tests.faults.suite.results import Happened
 from tests.faults.suite.verdict import Rows, Verdict, differences, files, finished_runs, left_files, tables
-from tests.faults.suite.victim import LONGEST, Ended, Victim
+from tests.faults.suite.victim import Ended, Victim
 from tests.faults.suite.worlds import WORLDS, Nodes, two_nodes
 
 TRIES = 3  # of a command without a fault, after which it counts as one that cannot go on
@@ -223,10 +223,10 @@ def happen(faults: Sequence[Fault], target: Target, random: Random, when: Sequen
             fault, moment = faults[number], when[number]
             if after[number]:
                 inside = [one for other, one in zip(faults, given, strict=True) if other.inside and other is not fault]
-                while command.sleep(0.05) and command.lasts < LONGEST and not all(one.struck() for one in inside):
+                while command.sleep(0.05) and not command.hangs and not all(one.struck() for one in inside):
                     pass
                 moment = Moment(len(target.victim.trained()) - command.seen + moment.events, moment.seconds)
-            if fault.at and command.lasts < LONGEST:  # else it hangs, and must not be saved by its end
+            if fault.at and not command.hangs:  # else it hangs, and must not be saved by its end
                 struck[number] = moment.comes(command) and fault.happens(command, random, target)
         ended = command.wait()
     return ended, [happened and one.struck() for happened, one in zip(struck, given, strict=True)]

@@ -16,7 +16,7 @@ import psutil
 ROOT = Path(__file__).parents[3]
 MARK = "FAULTS_VICTIM"  # in the environment of every process of a study under test
 STACKS = signal.SIGRTMIN + 2  # at which a process of ours writes the stacks of its threads
-LONGEST = 400.0  # seconds for a command, after which it counts as hanging: Ray gives a stopped process up after 420
+LONGEST = 400.0  # seconds in which a command trains nothing before it counts as hanging: Ray gives up after 420
 SETTLE = 8.0  # seconds for processes to go when their study has ended
 # threads that wait for others do not take the cores from them: a machine may be busy with more than the suite
 QUIETLY = {"RAY_ADDRESS": "local", "WANDB_MODE": "disabled", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -184,6 +184,15 @@ class Command:
         """Seconds since it began."""
         return time.monotonic() - self.began
 
+    @property
+    def hangs(self) -> bool:
+        """Whether it has trained nothing for long. Eleven faults to one command take longer, one after another."""
+        try:
+            since = time.time() - self.victim.trace.stat().st_mtime
+        except FileNotFoundError:  # nothing was trained yet
+            since = self.lasts
+        return min(since, self.lasts) > LONGEST
+
     def sleep(self, seconds: float) -> bool:
         """Waits so long, unless the command ends before; whether it still runs."""
         deadline = time.monotonic() + seconds
@@ -194,7 +203,7 @@ class Command:
     def trains(self, events: int) -> bool:
         """Waits until that many of a run's begin, epochs and end have been seen; whether it still runs."""
         while self.running and len(self.victim.trained()) - self.seen < events:
-            if self.lasts > LONGEST:
+            if self.hangs:
                 return False
             time.sleep(0.02)
         return self.running
@@ -232,14 +241,14 @@ class Command:
 
     def wait(self) -> Ended:
         hanging = ""
-        try:
-            code: int | None = self.process.wait(timeout=max(LONGEST - self.lasts, 0))
-        except subprocess.TimeoutExpired:
-            code = None
+        while self.running and not self.hangs:
+            time.sleep(0.05)
+        code = self.process.returncode
+        if code is None:
             hanging = self.stacks()
             for process in self.victim.processes():
                 with suppress(psutil.Error):
                     process.kill()
             self.process.wait()
         said = self.said.read_text(errors="replace")
-        return Ended(code, time.monotonic() - self.began, said + hanging)
+        return Ended(code, self.lasts, said + hanging)
